@@ -1,0 +1,14 @@
+// Parsing JSON text (RFC 8259, strict UTF-8) into ds::Json.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+#include "core/json.h"
+
+namespace ds {
+
+// Throws Error{kind} naming `where` when the text is no single JSON value, or nests deeper than 500 levels.
+Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::kBadData);
+
+}  // namespace ds

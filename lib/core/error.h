@@ -1,4 +1,5 @@
-// What went wrong, where, and what to do about it. Thrown once where it is found, caught once in tools/cli.cpp.
+// What went wrong, where, and what to do about it. Thrown once where it is found, caught once in
+// tools/cli.cpp.
 #pragma once
 #include <stdexcept>
 #include <string>

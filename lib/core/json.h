@@ -1,5 +1,6 @@
-// A JSON value: what configs, records and template variables are made of. Parsing lives in io/json.h, this is data.
-// Object members keep the order in which they were written; keys are looked up linearly (objects here are small).
+// A JSON value: what configs, records and template variables are made of. Parsing lives in io/json.h, this is
+// data. Object members keep the order in which they were written; keys are looked up linearly (objects here
+// are small).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -58,7 +59,8 @@ class Json {
   std::variant<std::monostate, bool, int64_t, double, std::string, Array, Object> v_;
 };
 
-// Appends `text` as a JSON string with its quotes. Valid UTF-8 is kept as it is, a broken byte becomes U+FFFD.
+// Appends `text` as a JSON string with its quotes. Valid UTF-8 is kept as it is, a broken byte becomes
+// U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
 // Appends a number as the shortest text that reads back the same; `null` when not finite.
 void append_json_number(std::string& out, double value);

@@ -24,12 +24,18 @@ Json convert(simdjson::dom::element e) {
       for (const auto field : in) out.emplace_back(std::string(field.key), convert(field.value));
       return out;
     }
-    case element_type::INT64: return Json(int64_t(e));
-    case element_type::UINT64: return Json(static_cast<double>(uint64_t(e)));  // beyond 2^63
-    case element_type::DOUBLE: return Json(double(e));
-    case element_type::STRING: return Json(std::string_view(e));
-    case element_type::BOOL: return Json(bool(e));
-    case element_type::NULL_VALUE: return Json();
+    case element_type::INT64:
+      return Json(int64_t(e));
+    case element_type::UINT64:
+      return Json(static_cast<double>(uint64_t(e)));  // beyond 2^63
+    case element_type::DOUBLE:
+      return Json(double(e));
+    case element_type::STRING:
+      return Json(std::string_view(e));
+    case element_type::BOOL:
+      return Json(bool(e));
+    case element_type::NULL_VALUE:
+      return Json();
   }
   return Json();
 }

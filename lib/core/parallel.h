@@ -1,0 +1,66 @@
+// A parallel loop over threads that outlive it.
+//
+// Own threads rather than OpenMP: the pool belongs to its engine (no process-wide state), waiting is a
+// bounded spin and then sleep (an oversubscribed machine does not collapse), and ThreadSanitizer understands
+// it.
+#pragma once
+#include <atomic>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <thread>
+#include <vector>
+
+namespace ds {
+
+class ThreadPool {
+ public:
+  // The calling thread is one of them; n_threads - 1 are started. Throws Error{kOs} when they cannot be.
+  explicit ThreadPool(int n_threads);
+  ~ThreadPool();
+  ThreadPool(const ThreadPool&) = delete;
+  ThreadPool& operator=(const ThreadPool&) = delete;
+
+  int n_threads() const { return static_cast<int>(workers_.size()) + 1; }
+
+  // Calls body(begin, end, thread_idx) over chunks of [0, n) of at most `grain` items until all are done.
+  // Which thread takes a chunk is open; chunk borders depend on n and grain only. The first exception thrown
+  // is rethrown here. Not reentrant: one loop at a time, from one thread.
+  template <class Body>
+  void parallel_for(int64_t n, int64_t grain, Body&& body) {
+    if (n <= 0) return;
+    if (grain < 1) grain = 1;
+    if (n <= grain || workers_.empty()) {
+      for (int64_t begin = 0; begin < n; begin += grain)
+        body(begin, begin + grain < n ? begin + grain : n, 0);
+      return;
+    }
+    using Raw = std::remove_reference_t<Body>;
+    run({[](void* context, int64_t begin, int64_t end, int thread_idx) {
+           (*static_cast<Raw*>(context))(begin, end, thread_idx);
+         },
+         const_cast<void*>(static_cast<const void*>(&body)), n, grain});
+  }
+
+ private:
+  struct Job {
+    void (*call)(void*, int64_t, int64_t, int) = nullptr;
+    void* context = nullptr;
+    int64_t n = 0, grain = 1;
+  };
+  void run(const Job& job);
+  void work(int thread_idx);
+  void worker_main(int thread_idx);
+
+  Job job_;
+  alignas(64) std::atomic<int64_t> next_{0};         // first item not yet taken
+  alignas(64) std::atomic<uint32_t> generation_{0};  // bumped to start a loop
+  alignas(64) std::atomic<int> n_running_{0};        // workers still inside the loop
+  std::atomic<bool> stop_{false};
+  std::atomic<bool> failed_{false};
+  std::exception_ptr error_;
+  int spin_rounds_ = 0;
+  std::vector<std::thread> workers_;
+};
+
+}  // namespace ds

@@ -1,0 +1,159 @@
+#include "io/files.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+namespace ds {
+namespace {
+
+constexpr size_t kBufferBytes = 1 << 16;
+
+FileHandle open_for_reading(const std::string& path) {
+  FileHandle fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (fd.get() < 0) throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), path);
+  struct stat st {};
+  if (::fstat(fd.get(), &st) == 0 && S_ISDIR(st.st_mode))
+    throw Error(ErrorKind::kNoInput, "is a folder, a file was expected", path);
+  return fd;
+}
+
+}  // namespace
+
+std::string os_error() { return std::strerror(errno); }
+
+bool file_exists(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0;
+}
+
+std::string read_file(const std::string& path, int64_t max_bytes) {
+  FileHandle owned;
+  int fd = STDIN_FILENO;
+  if (path != "-") {
+    owned = open_for_reading(path);
+    fd = owned.get();
+  }
+  std::string bytes;
+  struct stat st {};
+  if (::fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && st.st_size <= max_bytes) bytes.reserve(st.st_size + 1);
+  for (;;) {
+    const size_t old = bytes.size();
+    const size_t room = bytes.capacity() > old ? bytes.capacity() - old : kBufferBytes;
+    bytes.resize(old + room);
+    const ssize_t n = ::read(fd, bytes.data() + old, room);
+    if (n < 0 && errno == EINTR) {
+      bytes.resize(old);
+      continue;
+    }
+    if (n < 0) throw Error(ErrorKind::kIo, "reading failed: " + os_error(), path);
+    bytes.resize(old + n);
+    if (static_cast<int64_t>(bytes.size()) > max_bytes)
+      throw Error(ErrorKind::kBadData, "longer than " + std::to_string(max_bytes) + " bytes", path);
+    if (n == 0) return bytes;
+  }
+}
+
+MappedFile::MappedFile(const std::string& path) : path_(path) {
+  const FileHandle fd = open_for_reading(path);
+  struct stat st {};
+  if (::fstat(fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), path);
+  size_ = st.st_size;
+  if (size_ == 0) return;
+  void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
+  if (address == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
+  data_ = static_cast<const std::byte*>(address);
+}
+
+MappedFile::MappedFile(MappedFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      data_(std::exchange(other.data_, nullptr)),
+      size_(std::exchange(other.size_, 0)) {}
+
+MappedFile::~MappedFile() {
+  if (data_) ::munmap(const_cast<std::byte*>(data_), size_);
+}
+
+FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
+  reset();
+  fd_ = other.release();
+  return *this;
+}
+int FileHandle::release() { return std::exchange(fd_, -1); }
+void FileHandle::reset() {
+  if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+}
+
+void write_all(int fd, std::string_view bytes, const std::string& where) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n >= 0) {
+      bytes.remove_prefix(n);
+    } else if (errno == EPIPE) {
+      throw BrokenPipe{};
+    } else if (errno != EINTR) {
+      throw Error(ErrorKind::kIo, "writing failed: " + os_error(), where,
+                  errno == ENOSPC ? "free some space and run again" : "");
+    }
+  }
+}
+
+void OutputStream::write(std::string_view bytes) {
+  if (buffer_.size() + bytes.size() > kBufferBytes) flush();
+  if (bytes.size() > kBufferBytes) {
+    write_all(fd_, bytes, where_);
+  } else {
+    buffer_ += bytes;
+  }
+}
+
+void OutputStream::flush() {
+  const std::string bytes = std::exchange(buffer_, {});
+  write_all(fd_, bytes, where_);
+}
+
+AtomicFile::AtomicFile(const std::string& path)
+    : path_(path),
+      partial_(path + ".partial"),
+      fd_(::open(partial_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+  if (fd_.get() < 0)
+    throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
+                "check the folder and its permissions");
+}
+
+AtomicFile::~AtomicFile() {
+  if (!committed_ && fd_.get() >= 0) ::unlink(partial_.c_str());
+}
+
+void AtomicFile::write(std::string_view bytes) {
+  if (buffer_.size() + bytes.size() > kBufferBytes) {
+    write_all(fd_.get(), buffer_, partial_);
+    buffer_.clear();
+  }
+  if (bytes.size() > kBufferBytes) {
+    write_all(fd_.get(), bytes, partial_);
+  } else {
+    buffer_ += bytes;
+  }
+}
+
+void AtomicFile::commit() {
+  write_all(fd_.get(), buffer_, partial_);
+  buffer_.clear();
+  if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
+  if (::rename(partial_.c_str(), path_.c_str()) != 0)
+    throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);
+  committed_ = true;
+  // The rename itself is durable once the folder is synced.
+  const size_t slash = path_.rfind('/');
+  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
+  const FileHandle dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.get() >= 0) ::fsync(dir.get());
+}
+
+}  // namespace ds

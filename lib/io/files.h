@@ -1,0 +1,92 @@
+// Files: whole reads, mapped reads, buffered output, outputs that appear whole.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "core/error.h"
+
+namespace ds {
+
+// "errno text" of the last failed call, for messages.
+std::string os_error();
+
+bool file_exists(const std::string& path);
+// The whole file; "-" is stdin. Throws Error{kNoInput} when it cannot be opened, {kIo} when reading fails,
+// {kBadData} when it is longer than max_bytes.
+std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 40);
+
+// A file mapped read-only. Pages come from the page cache; nothing is copied.
+class MappedFile {
+ public:
+  // Throws Error{kNoInput} when missing, {kIo} when it cannot be mapped.
+  explicit MappedFile(const std::string& path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+};
+
+// A file descriptor that closes itself.
+class FileHandle {
+ public:
+  FileHandle() = default;
+  explicit FileHandle(int fd) : fd_(fd) {}
+  FileHandle(FileHandle&& other) noexcept : fd_(other.release()) {}
+  FileHandle& operator=(FileHandle&& other) noexcept;
+  ~FileHandle() { reset(); }
+  int get() const { return fd_; }
+  int release();
+  void reset();
+
+ private:
+  int fd_ = -1;
+};
+
+// Writes all bytes. EPIPE throws BrokenPipe; anything else Error{kIo} naming `where`.
+void write_all(int fd, std::string_view bytes, const std::string& where);
+
+// Buffered output to a descriptor it does not own. Errors are thrown by the call that meets them; call
+// flush() at the end, a destructor cannot report.
+class OutputStream {
+ public:
+  OutputStream(int fd, std::string where) : fd_(fd), where_(std::move(where)) {}
+  void write(std::string_view bytes);
+  void flush();
+
+ private:
+  int fd_;
+  std::string where_;
+  std::string buffer_;
+};
+
+// An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
+// commit(). Without commit() the partial file is removed.
+class AtomicFile {
+ public:
+  // Throws Error{kCannotCreate}.
+  explicit AtomicFile(const std::string& path);
+  ~AtomicFile();
+  AtomicFile(const AtomicFile&) = delete;
+  AtomicFile& operator=(const AtomicFile&) = delete;
+  void write(std::string_view bytes);
+  int fd() const { return fd_.get(); }
+  void commit();
+
+ private:
+  std::string path_, partial_;
+  FileHandle fd_;
+  std::string buffer_;
+  bool committed_ = false;
+};
+
+}  // namespace ds

@@ -1,0 +1,35 @@
+// Reading a stream line by line, with numbers for messages.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "io/files.h"
+
+namespace ds {
+
+class LineReader {
+ public:
+  // "-" is stdin. A line longer than max_line_bytes throws Error{kBadData}.
+  explicit LineReader(const std::string& path, int64_t max_line_bytes = int64_t{1} << 30);
+
+  // The next line without its "\n" (a "\r" before it goes too), valid until the next call; nothing at the
+  // end.
+  std::optional<std::string_view> next();
+  int64_t line_number() const { return line_number_; }
+  // "file:line" of the line last returned; stdin is "<stdin>".
+  std::string where() const;
+
+ private:
+  std::string name_;
+  FileHandle owned_;
+  int fd_;
+  int64_t max_line_bytes_;
+  int64_t line_number_ = 0;
+  std::string buffer_;
+  size_t begin_ = 0, scanned_ = 0;
+  bool at_end_ = false;
+};
+
+}  // namespace ds

@@ -1,0 +1,42 @@
+// What all five tools share: options every tool has, exit codes, signals, the one place where errors become
+// text.
+#pragma once
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "io/files.h"
+
+namespace ds::cli {
+
+// Options that mean the same in every tool; each tool adds the ones it honours.
+struct Machine {
+  int threads = 0;  // 0: what the machine allows
+  std::string isa = "auto";
+};
+void add_machine_options(CLI::App& app, Machine& options);
+
+// Adds --version, --man, --completion, the exit-code table, DS_<FLAG> environment variables for every option,
+// parses, runs body, maps errors to exit codes. `body` returns 0 or another code of the table. Call it last
+// in main.
+int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
+
+// stdout as a stream. run() flushes nothing for you: call flush().
+OutputStream& standard_output();
+
+bool stdin_is_terminal();
+bool stdout_is_terminal();
+// Whether stderr may show colour: a terminal, NO_COLOR unset, TERM not dumb.
+bool stderr_has_colour();
+
+// Set by SIGTERM, SIGUSR1 and the first SIGINT once stop_on_signals() was called: finish the current item,
+// then return 75 (SIGINT: 130). Without that call the signals keep their usual effect.
+void stop_on_signals();
+bool stop_requested();
+int stop_exit_code();
+
+// A line on stderr, "ds-run: text".
+void note(const std::string& text);
+
+}  // namespace ds::cli

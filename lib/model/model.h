@@ -30,7 +30,7 @@ class Model {
 
   // Floats of scratch that forward() needs for batches of at most max_tokens over contexts of at most
   // max_context.
-  virtual int64_t workspace_floats(int64_t max_tokens, int64_t max_context) const = 0;
+  virtual int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const = 0;
 
   // Runs T = tokens.size() new tokens, the segments' tokens one after the other, and appends them to the
   // caches. logits: [logit_rows.size(), V] float32, row i for token logit_rows[i] of the batch (ascending).

@@ -39,7 +39,9 @@ TEST_CASE("strings are escaped as JSON demands, broken bytes become U+FFFD") {
 TEST_CASE("numbers: shortest text that reads back the same, null when not finite") {
   const auto dump = [](double v) { return Json(v).dump(); };
   CHECK(dump(0.1) == "0.1");
-  CHECK(dump(-2.0) == "-2");
+  CHECK(dump(-2.0) == "-2.0");  // stays a double
+  CHECK(dump(111111111111115111115.0).back() == '0');
+  CHECK(dump(1e300) == "1e+300");
   CHECK(dump(std::nan("")) == "null");
   CHECK(dump(-HUGE_VAL) == "null");
   for (const double v : {1e-308, 5e-324, 1.7976931348623157e308, 1.0 / 3, 123456789.123456789})

@@ -22,10 +22,8 @@ Json random_value(std::mt19937_64& rng, int depth) {
       return Json(static_cast<int64_t>(rng() >> rng() % 64));
     case 3:
       return Json(-static_cast<int64_t>(rng() >> (1 + rng() % 63)));
-    case 4: {
-      // Never a whole number: those come back as integers.
-      return Json((static_cast<double>(rng() % 1000000) + 0.5) * (rng() % 2 ? 1e-30 : 1.0));
-    }
+    case 4:
+      return Json(static_cast<double>(rng() % 1000000) * (rng() % 3 == 0 ? 1e-30 : rng() % 2 ? 1e18 : 1.0));
     case 5: {
       std::string s;
       for (int i = static_cast<int>(rng() % 12); i > 0; --i) {

@@ -1,9 +1,11 @@
 // Reading a stream line by line, with numbers for messages.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "io/files.h"
 
@@ -19,7 +21,7 @@ class LineReader {
   std::optional<std::string_view> next();
   // While waiting for input, asks `stop` a few times a second (and after each signal); once it says true,
   // next() returns nothing. For tools that must end on SIGTERM although their input stays open and silent.
-  void stop_when(bool (*stop)()) { stop_ = stop; }
+  void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
   int64_t line_number() const { return line_number_; }
   // "file:line" of the line last returned; stdin is "<stdin>".
   std::string where() const;
@@ -37,7 +39,7 @@ class LineReader {
   size_t begin_ = 0, scanned_ = 0;
   bool at_end_ = false;
   bool skipping_ = false;  // inside a line that was reported as too long
-  bool (*stop_)() = nullptr;
+  std::function<bool()> stop_;
 };
 
 }  // namespace ds

@@ -1,6 +1,7 @@
 #include "io/lines.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -16,6 +17,19 @@ LineReader::LineReader(const std::string& path, int64_t max_line_bytes)
 }
 
 std::string LineReader::where() const { return name_ + ":" + std::to_string(line_number_); }
+
+// Whether a read would return at once. Polls with a short timeout, so that a signal that arrives just before the call is
+// seen too.
+bool LineReader::wait_for_input() {
+  constexpr int kTimeoutMs = 200;
+  if (!stop_requested_) return true;
+  for (;;) {
+    if (stop_requested_()) return false;
+    pollfd entry{fd_, POLLIN, 0};
+    const int n = ::poll(&entry, 1, kTimeoutMs);
+    if (n > 0 || (n < 0 && errno != EINTR)) return true;  // an error shows again in read()
+  }
+}
 
 std::optional<std::string_view> LineReader::next() {
   constexpr size_t kReadBytes = 1 << 16;
@@ -41,6 +55,7 @@ std::optional<std::string_view> LineReader::next() {
       scanned_ -= begin_;
       begin_ = 0;
     }
+    if (!wait_for_input()) return std::nullopt;
     const size_t old = buffer_.size();
     buffer_.resize(old + kReadBytes);
     ssize_t n;

@@ -7,13 +7,13 @@
 namespace ds {
 
 struct WeightView {
-  const void* data = nullptr;  // [rows, cols] row-major, any alignment
+  const void* data = nullptr;     // [rows, cols] row-major, any alignment
   DType dtype = DType::kUnknown;  // F32, F16, BF16 or F8_E4M3
   int64_t rows = 0, cols = 0;
   const float* bias = nullptr;  // [rows] or none
 
-  // Block scaling: value(r, c) = element * scales[(first_row + r) / block_rows][c / block_cols]. Block shape comes
-  // from the file; scale types other than F32 are decoded when the weights are bound.
+  // Block scaling: value(r, c) = element * scales[(first_row + r) / block_rows][c / block_cols]. Block shape
+  // comes from the file; scale types other than F32 are decoded when the weights are bound.
   const float* scales = nullptr;  // [ceil((first_row + rows) / block_rows), n_col_blocks] or none
   int64_t block_rows = 0, block_cols = 0;
   int64_t first_row = 0;  // where `data` starts in the matrix that `scales` describes

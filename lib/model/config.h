@@ -1,5 +1,5 @@
-// config.json, parsed once. Field names are config.json's keys; what a folder does not say has the value its vendor's
-// code assumes.
+// config.json, parsed once. Field names are config.json's keys; what a folder does not say has the value its
+// vendor's code assumes.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -12,12 +12,12 @@ namespace ds {
 struct RopeScaling {
   enum class Type { kNone, kLinear, kLlama3, kYarn } type = Type::kNone;
   double factor = 1;
-  double low_freq_factor = 1, high_freq_factor = 4;      // llama3
-  double original_max_position_embeddings = 0;           // llama3, yarn
-  double beta_fast = 32, beta_slow = 1;                  // yarn
-  double mscale = 0, mscale_all_dim = 0;                 // yarn; 0: not given
-  double attention_factor = 0;                           // yarn, the magnitude itself; 0: not given
-  double attn_factor = 0;                                // yarn, multiplies 0.1 ln(factor) + 1; 0: not given
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double original_max_position_embeddings = 0;       // llama3, yarn
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
+  double attention_factor = 0;                       // yarn, the magnitude itself; 0: not given
+  double attn_factor = 0;                            // yarn, multiplies 0.1 ln(factor) + 1; 0: not given
 };
 
 struct ModelConfig {
@@ -44,6 +44,9 @@ struct ModelConfig {
   std::string scoring_func = "softmax";  // softmax, sigmoid
   bool norm_topk_prob = false;
   double routed_scaling_factor = 1;
+
+  // quantization_config.weight_block_size; 0: not given.
+  int64_t weight_block_rows = 0, weight_block_cols = 0;
 
   std::vector<int32_t> eos_token_ids;  // from config.json; generation_config.json may say more
 };

@@ -1,7 +1,8 @@
 // What one sequence remembers: a set of streams, each a table of float32 rows per layer.
 //
-// A stream says how many tokens share a row and how far back rows are kept, so that plain keys and values (one row a
-// token), MLA's latent, an indexer's keys and compressed or windowed caches are all rows of one table.
+// A stream says how many tokens share a row and how far back rows are kept, so that plain keys and values
+// (one row a token), MLA's latent, an indexer's keys and compressed or windowed caches are all rows of one
+// table.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -11,7 +12,7 @@
 namespace ds {
 
 struct CacheStream {
-  std::string name;            // "k", "v", "latent", "index_k"
+  std::string name;  // "k", "v", "latent", "index_k"
   int64_t layer = 0;
   int64_t width = 0;           // floats in a row
   int64_t tokens_per_row = 1;  // compressed streams pool this many tokens into a row

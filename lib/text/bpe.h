@@ -18,6 +18,11 @@ class MergeTable {
 
   void reserve(size_t n);
   void set(uint32_t left, uint32_t right, Merge merge);  // a later one replaces an earlier one
+  template <class F>
+  void for_each(F&& f) const {  // f(left, right, merge)
+    for (const Slot& s : slots_)
+      if (s.key != kEmpty) f(static_cast<uint32_t>(s.key >> 32), static_cast<uint32_t>(s.key), s.merge);
+  }
   Merge find(uint32_t left, uint32_t right) const {
     const uint64_t key = pack(left, right);
     for (size_t i = slot_of(key);; i = (i + 1) & mask_) {
@@ -80,18 +85,24 @@ class Bpe {
   bool fuse_unknown = false;
   bool ignore_merges = false;  // a piece that is a token is emitted whole
 
-  // Appends the ids of one piece. Time is O(n log n) in its length.
+  // Call once when the tables are filled.
+  void finish();
+
+  // Appends the ids of one piece (whole characters of valid UTF-8). Time is O(n log n) in its length.
   void encode(std::string_view piece, std::vector<int32_t>& out) const;
 
  private:
-  void symbols(std::string_view piece, std::vector<uint32_t>& out) const;
-  void merge_short(std::string_view piece, std::vector<int32_t>& out) const;
-  void merge_long(const std::vector<uint32_t>& symbols, std::vector<int32_t>& out) const;
-  bool has_all_bytes_ = false;
+  // Writes at most piece.size() start symbols and returns how many.
+  size_t symbols(std::string_view piece, uint32_t* out) const;
+  void merge_short(uint32_t* ids, size_t n, std::vector<int32_t>& out) const;
+  void merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& out) const;
+  // Where merging one character's bytes by themselves ends, and the highest rank on the way; id kNone: not
+  // one token.
+  MergeTable::Merge merge_alone(std::string_view character) const;
 
- public:
-  // Call once after the tables are filled.
-  void finish();
+  bool has_all_bytes_ = false;
+  std::vector<uint32_t>
+      char_ids_;  // by code point below U+10000: the token to start with, or kNone for its bytes
 };
 
 }  // namespace ds

@@ -117,17 +117,32 @@ void OutputStream::flush() {
   write_all(fd_, bytes, where_);
 }
 
+namespace {
+
+bool is_special_file(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
+}  // namespace
+
 AtomicFile::AtomicFile(const std::string& path)
     : path_(path),
-      partial_(path + ".partial"),
-      fd_(::open(partial_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+      partial_(is_special_file(path) ? path : path + ".partial"),
+      fd_(::open(partial_.c_str(),
+                 path_ == partial_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
   if (fd_.get() < 0)
     throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
                 "check the folder and its permissions");
+  struct stat st {};
+  if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    ::unlink(partial_.c_str());
+    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  }
 }
 
 AtomicFile::~AtomicFile() {
-  if (!committed_ && fd_.get() >= 0) ::unlink(partial_.c_str());
+  if (!committed_ && fd_.get() >= 0 && path_ != partial_) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -145,6 +160,10 @@ void AtomicFile::write(std::string_view bytes) {
 void AtomicFile::commit() {
   write_all(fd_.get(), buffer_, partial_);
   buffer_.clear();
+  if (path_ == partial_) {
+    committed_ = true;
+    return;
+  }
   if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);

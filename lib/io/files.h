@@ -70,7 +70,8 @@ class OutputStream {
 };
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-// commit(). Without commit() the partial file is removed.
+// commit(). Without commit() the partial file is removed. What exists and is no regular file (a pipe,
+// /dev/null) is written directly: it cannot be replaced.
 class AtomicFile {
  public:
   // Throws Error{kCannotCreate}.

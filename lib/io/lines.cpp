@@ -18,8 +18,8 @@ LineReader::LineReader(const std::string& path, int64_t max_line_bytes)
 
 std::string LineReader::where() const { return name_ + ":" + std::to_string(line_number_); }
 
-// Whether a read would return at once. Polls with a short timeout, so that a signal that arrives just before the call is
-// seen too.
+// Whether a read would return at once. Polls with a short timeout, so that a signal that arrives just before
+// the call is seen too.
 bool LineReader::wait_for_input() {
   constexpr int kTimeoutMs = 200;
   if (!stop_requested_) return true;

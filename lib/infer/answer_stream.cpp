@@ -54,7 +54,8 @@ void StopMatcher::finish(std::string& out) {
   held_.clear();
 }
 
-AnswerStream::AnswerStream(TokenTexts texts, std::vector<std::string> stops, bool starts_in_reasoning, PieceSink sink)
+AnswerStream::AnswerStream(TokenTexts texts, std::vector<std::string> stops, bool starts_in_reasoning,
+                           PieceSink sink)
     : texts_(std::move(texts)),
       stop_(std::move(stops)),
       sink_(std::move(sink)),

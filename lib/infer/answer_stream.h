@@ -1,5 +1,5 @@
-// From token ids to the text that people see: whole UTF-8 characters, reasoning apart from the answer, cut at stop
-// strings. Pure text work, no model.
+// From token ids to the text that people see: whole UTF-8 characters, reasoning apart from the answer, cut at
+// stop strings. Pure text work, no model.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -58,10 +58,10 @@ class AnswerStream {
   StopMatcher stop_;
   PieceSink sink_;
   Channel channel_;
-  bool splits_;            // the model marks reasoning
-  bool drop_newlines_;     // at the start of a channel
-  std::string bytes_;      // of an unfinished character
-  std::string newlines_;   // at the end of reasoning so far: printed only if more text follows
+  bool splits_;           // the model marks reasoning
+  bool drop_newlines_;    // at the start of a channel
+  std::string bytes_;     // of an unfinished character
+  std::string newlines_;  // at the end of reasoning so far: printed only if more text follows
   std::string scratch_;
   std::string answer_, reasoning_;
 };

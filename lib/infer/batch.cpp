@@ -12,8 +12,8 @@ RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
   Scheduler scheduler(engine, job.stop_requested);
   RecordCounts counts;
 
-  // Error records of lines that never became requests, each with the number of requests submitted before it, so that
-  // output keeps the order of input.
+  // Error records of lines that never became requests, each with the number of requests submitted before it,
+  // so that output keeps the order of input.
   struct Bad {
     int64_t n_before;
     Json json;
@@ -21,8 +21,10 @@ RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
   std::deque<Bad> bad;
   int64_t n_submitted = 0, n_taken = 0;
   const auto write = [&](const Json& json) {
-    job.output->write(json.dump() + "\n");
-    job.output->flush();
+    if (job.output) {
+      job.output->write(json.dump() + "\n");
+      job.output->flush();
+    }
     ++counts.n_written;
   };
   const auto write_due_errors = [&] {
@@ -64,11 +66,10 @@ RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
       write(error_record(outcome.request.id, *outcome.error));
     } else {
       write(answer_record(engine, outcome.request, outcome.answer));
-      if (options.timings) options.timings->write(timing_record(outcome.request, outcome.answer).dump() + "\n");
+      if (options.on_timing) options.on_timing(timing_record(outcome.request, outcome.answer));
     }
     write_due_errors();
   }
-  job.output->flush();
   // What was read but not answered when asked to stop was dropped.
   const int64_t n_dropped = (n_submitted - n_taken) + static_cast<int64_t>(bad.size());
   counts.n_read = reader.n_read() - n_dropped;

@@ -7,9 +7,9 @@
 namespace ds {
 
 struct BatchOptions {
-  RecordJob job;  // flush_each is implied
+  RecordJob job;  // flush_each is implied; without an output answers go nowhere
   RequestDefaults defaults;
-  OutputStream* timings = nullptr;  // one timing record per answer; may be null
+  std::function<void(const Json&)> on_timing;  // receives a timing record per answer; may be empty
 };
 
 // When asked to stop, the record under way is dropped: what was written is a whole prefix of the answers.

@@ -22,7 +22,8 @@ Generation Conversation::ask(const std::string& text, const PieceSink& sink,
     options.stream = n_turns_++;
     options.sink = sink;
     options.stop_requested = stop_requested;
-    const Generation answer = generate(engine_, session_, sampler_, encode_chat(engine_.text(), chat, ""), options, "");
+    const Generation answer =
+        generate(engine_, session_, sampler_, encode_chat(engine_.text(), chat, ""), options, "");
     messages_.push_back(make_message("assistant", answer.text));
     return answer;
   } catch (...) {

@@ -1,4 +1,5 @@
-// A chat of several turns over one session: the cache of earlier turns is kept as far as the rendered prompts agree.
+// A chat of several turns over one session: the cache of earlier turns is kept as far as the rendered prompts
+// agree.
 #pragma once
 #include <string>
 
@@ -12,8 +13,8 @@ class Conversation {
  public:
   Conversation(const Engine& engine, const RequestDefaults& defaults);
 
-  // Answers one turn and remembers both. An interrupted answer is remembered as far as it went; when an error is
-  // thrown, the turn is forgotten.
+  // Answers one turn and remembers both. An interrupted answer is remembered as far as it went; when an error
+  // is thrown, the turn is forgotten.
   Generation ask(const std::string& text, const PieceSink& sink, const std::function<bool()>& stop_requested);
 
  private:

@@ -1,5 +1,5 @@
-// A model ready to answer: weights, text side, defaults and threads. Loaded once, then const; sessions hold what
-// changes.
+// A model ready to answer: weights, text side, defaults and threads. Loaded once, then const; sessions hold
+// what changes.
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,6 +1,7 @@
 #include "infer/generate.h"
 
 #include <algorithm>
+#include <cstdio>
 #include <optional>
 
 #include "core/clock.h"
@@ -25,11 +26,28 @@ const char* finish_reason_name(FinishReason reason) {
   return "";
 }
 
+std::string speed_text(const Generation& answer) {
+  char text[160];
+  const size_t n = answer.ids.size();
+  if (n == 0) return std::to_string(answer.n_prompt_tokens) + " prompt tokens, no answer";
+  const double first = static_cast<double>(answer.token_ns[0] - answer.start_ns) * 1e-9;
+  const double rest = static_cast<double>(answer.token_ns[n - 1] - answer.token_ns[0]) * 1e-9;
+  std::snprintf(text, sizeof text, "%lld prompt tokens, first token after %.3f s; %zu tokens",
+                static_cast<long long>(answer.n_prompt_tokens), first, n);
+  std::string out = text;
+  if (n > 1 && rest > 0) {
+    std::snprintf(text, sizeof text, ", %.1f tokens/s", static_cast<double>(n - 1) / rest);
+    out += text;
+  }
+  return out;
+}
+
 Generation generate(const Engine& engine, Session& session, Sampler& sampler, std::span<const int32_t> prompt,
                     const GenerateOptions& options, const std::string& where) {
   Generation out;
   out.start_ns = now_ns();
-  if (prompt.empty()) throw Error(ErrorKind::kBadData, "the prompt is empty", where, "give at least one token of text");
+  if (prompt.empty())
+    throw Error(ErrorKind::kBadData, "the prompt is empty", where, "give at least one token of text");
   session.check(prompt, 1, where);
   const auto stop_requested = [&] { return options.stop_requested && options.stop_requested(); };
 
@@ -81,6 +99,7 @@ Generation generate(const Engine& engine, Session& session, Sampler& sampler, st
     }
     logits = session.read({&token, 1});
   }
+  out.end_ns = now_ns();
   if (stream) {
     stream->finish();
     out.text = stream->answer();

@@ -20,9 +20,9 @@ const char* finish_reason_name(FinishReason reason);
 
 struct GenerateOptions {
   GenerationSettings settings;
-  uint64_t stream = 0;                    // own random numbers under settings.sampling.seed
-  PieceSink sink;                         // receives text as it comes; may be empty
-  std::function<bool()> stop_requested;   // asked between tokens; may be empty
+  uint64_t stream = 0;                   // own random numbers under settings.sampling.seed
+  PieceSink sink;                        // receives text as it comes; may be empty
+  std::function<bool()> stop_requested;  // asked between tokens; may be empty
 };
 
 struct Generation {
@@ -32,10 +32,14 @@ struct Generation {
   int64_t n_prompt_tokens = 0, n_cached_tokens = 0;  // cached: of the prompt, already in the session
   int64_t start_ns = 0;                              // when the request began
   std::vector<int64_t> token_ns;                     // when each new token was known
+  int64_t end_ns = 0;
 };
 
-// Continues `session`, keeping what it shares with `prompt`. Throws Error{kBadData} naming `where` when the prompt is
-// empty or does not fit.
+// "5 prompt tokens in 0.01 s; 20 tokens in 0.30 s, 66.2 tokens/s"
+std::string speed_text(const Generation& answer);
+
+// Continues `session`, keeping what it shares with `prompt`. Throws Error{kBadData} naming `where` when the
+// prompt is empty or does not fit.
 Generation generate(const Engine& engine, Session& session, Sampler& sampler, std::span<const int32_t> prompt,
                     const GenerateOptions& options, const std::string& where);
 

@@ -12,8 +12,8 @@ struct Recommendation {
   const char* model_type;
   double temperature, top_p;
 };
-// From the model cards. Llama and Qwen stand for the R1 distills; V3 for R1 and V3.1, which say 0.6 (V3-0324: 0.3 is in
-// its generation_config.json).
+// From the model cards. Llama and Qwen stand for the R1 distills; V3 for R1 and V3.1, which say 0.6 (V3-0324:
+// 0.3 is in its generation_config.json).
 constexpr Recommendation kRecommendations[] = {
     {"deepseek", 0.7, 0.9},      {"deepseek_v2", 0.3, 1.0}, {"deepseek_v3", 0.6, 0.95},
     {"deepseek_v32", 1.0, 0.95}, {"deepseek_v4", 1.0, 1.0}, {"llama", 0.6, 0.95},
@@ -37,6 +37,23 @@ SamplingParams recommended_sampling(const std::string& model_type) {
     params.top_p = r.top_p;
   }
   return params;
+}
+
+GenerationSettings with_overrides(GenerationSettings settings, const GenerationOverrides& o, ErrorKind kind,
+                                  const std::string& where) {
+  SamplingParams& s = settings.sampling;
+  s.temperature = o.temperature.value_or(s.temperature);
+  s.top_k = o.top_k.value_or(s.top_k);
+  s.top_p = o.top_p.value_or(s.top_p);
+  s.min_p = o.min_p.value_or(s.min_p);
+  s.repeat_penalty = o.repeat_penalty.value_or(s.repeat_penalty);
+  if (o.seed) s.seed = static_cast<uint64_t>(*o.seed);
+  settings.max_tokens = o.max_tokens.value_or(settings.max_tokens);
+  if (o.stop) settings.stop = *o.stop;
+  if (settings.max_tokens < 0)
+    throw Error(kind, "max_tokens must be 0 (until the context is full) or more", where);
+  check_sampling(s, kind, where);
+  return settings;
 }
 
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config) {

@@ -1,6 +1,7 @@
 // What generation does unless told otherwise: generation_config.json, then the family's recommendation.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,16 @@ struct GenerationSettings {
   int64_t max_tokens = 0;         // new tokens at most; 0: until the context is full
   std::vector<std::string> stop;  // strings that end the answer; they are not printed
 };
+
+// What a command line or a record says of its own; the rest stays as it is.
+struct GenerationOverrides {
+  std::optional<double> temperature, top_p, min_p, repeat_penalty;
+  std::optional<int64_t> top_k, max_tokens, seed;
+  std::optional<std::vector<std::string>> stop;
+};
+// Throws Error{kind} naming `where` for values that make no sense.
+GenerationSettings with_overrides(GenerationSettings settings, const GenerationOverrides& overrides,
+                                  ErrorKind kind, const std::string& where);
 
 struct GenerationConfig {
   GenerationSettings defaults;

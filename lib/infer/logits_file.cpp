@@ -10,7 +10,8 @@
 namespace ds {
 namespace {
 
-// A file without a name beside the output (the same disk, with room for it), or in TMPDIR when that is no usual folder.
+// A file without a name beside the output (the same disk, with room for it), or in TMPDIR when that is no
+// usual folder.
 FileHandle open_spool(const std::string& path) {
   const size_t slash = path.rfind('/');
   const char* temporary = std::getenv("TMPDIR");
@@ -33,11 +34,13 @@ LogitsFile::LogitsFile(const std::string& path, int64_t vocab_size)
 
 void LogitsFile::begin(const std::string& name, const std::string& where) {
   if (name == "__metadata__")
-    throw Error(ErrorKind::kBadData, "the id \"__metadata__\" cannot name a tensor", where, "choose another id");
+    throw Error(ErrorKind::kBadData, "the id \"__metadata__\" cannot name a tensor", where,
+                "choose another id");
   if (names_.contains(name))
     throw Error(ErrorKind::kBadData, "the id \"" + name + "\" came before", where,
                 "ids name the tensors of --logits and must differ");
-  if (n_floats_ > 0 && (::ftruncate(spool_.get(), kept_bytes_) != 0 || ::lseek(spool_.get(), kept_bytes_, SEEK_SET) < 0))
+  if (n_floats_ > 0 &&
+      (::ftruncate(spool_.get(), kept_bytes_) != 0 || ::lseek(spool_.get(), kept_bytes_, SEEK_SET) < 0))
     throw Error(ErrorKind::kIo, "cannot shorten the temporary file: " + os_error(), where_);
   name_ = name;
   n_floats_ = 0;

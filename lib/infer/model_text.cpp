@@ -19,7 +19,8 @@ const std::string* token_text(const Json* value) {
 std::string read_tokenizer_json(const std::string& folder) {
   struct stat st {};
   if (::stat(folder.c_str(), &st) != 0)
-    throw Error(ErrorKind::kNoInput, "no such model folder", folder, "give the path of a downloaded model folder");
+    throw Error(ErrorKind::kNoInput, "no such model folder", folder,
+                "give the path of a downloaded model folder");
   if (!S_ISDIR(st.st_mode))
     throw Error(ErrorKind::kNoInput, "is a file, a model folder was expected", folder,
                 "give the folder that holds config.json and tokenizer.json");
@@ -49,8 +50,10 @@ void ModelText::read_tokenizer_config() {
   tokenizer_config_ = parse_json(read_file(path, kMaxConfigBytes), path, ErrorKind::kBadModel);
   if (!tokenizer_config_.is_object())
     throw Error(ErrorKind::kBadModel, "must be a JSON object", path, "download the file again");
-  for (const char* name : {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"})
-    if (const std::string* token = token_text(tokenizer_config_.find(name))) special_variables_.set(name, *token);
+  for (const char* name :
+       {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"})
+    if (const std::string* token = token_text(tokenizer_config_.find(name)))
+      special_variables_.set(name, *token);
   const auto id_of = [&](const char* name) -> std::optional<int32_t> {
     const Json* token = special_variables_.find(name);
     return token ? tokenizer_.token_id(token->as_string()) : std::nullopt;
@@ -107,7 +110,8 @@ const ChatTemplate& ModelText::choose(bool with_tools) const {
 }
 
 bool ModelText::can_switch_thinking() const {
-  return template_.parsed && (template_.parsed->mentions("enable_thinking") || template_.parsed->mentions("thinking"));
+  return template_.parsed &&
+         (template_.parsed->mentions("enable_thinking") || template_.parsed->mentions("thinking"));
 }
 
 std::string ModelText::render(const RenderRequest& request, const std::string& where) const {
@@ -136,8 +140,8 @@ std::string ModelText::render(const RenderRequest& request, const std::string& w
     return chat_template.render(variables);
   } catch (const Error& e) {
     // What the template refuses is this conversation, wherever the refusal was raised.
-    throw Error(ErrorKind::kBadData, "chat template: " + std::string(e.what()), where.empty() ? e.where() : where,
-                e.hint());
+    throw Error(ErrorKind::kBadData, "chat template: " + std::string(e.what()),
+                where.empty() ? e.where() : where, e.hint());
   }
 }
 

@@ -1,5 +1,5 @@
-// The text side of a model folder: tokenizer, chat templates and the special tokens they print. Needs no weights and no
-// config.json, so it also opens folders that hold only the tokenizer's files.
+// The text side of a model folder: tokenizer, chat templates and the special tokens they print. Needs no
+// weights and no config.json, so it also opens folders that hold only the tokenizer's files.
 #pragma once
 #include <memory>
 #include <optional>
@@ -29,9 +29,10 @@ struct RenderRequest {
 
 class ModelText {
  public:
-  // Reads tokenizer.json, tokenizer_config.json and the chat template. Throws Error{kNoInput} without a folder or
-  // tokenizer.json, {kBadModel} for files that make no sense.
-  static std::unique_ptr<const ModelText> open(const std::string& folder, const ModelTextOptions& options = {});
+  // Reads tokenizer.json, tokenizer_config.json and the chat template. Throws Error{kNoInput} without a
+  // folder or tokenizer.json, {kBadModel} for files that make no sense.
+  static std::unique_ptr<const ModelText> open(const std::string& folder,
+                                               const ModelTextOptions& options = {});
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
   TokenTexts token_texts() const;
@@ -43,8 +44,8 @@ class ModelText {
   // conversation, {kUsage} when the folder has no template or the template no such switch.
   std::string render(const RenderRequest& request, const std::string& where) const;
 
-  // Plain text as tokens. BOS is put in front when tokenizer_config.json says so (add_bos_token) and the text does not
-  // begin with it.
+  // Plain text as tokens. BOS is put in front when tokenizer_config.json says so (add_bos_token) and the text
+  // does not begin with it.
   std::vector<int32_t> encode_plain(const std::string& text) const;
 
   std::optional<int32_t> eos_id() const { return eos_id_; }
@@ -55,7 +56,8 @@ class ModelText {
     std::optional<ChatTemplate> parsed;
     std::optional<Error> error;  // a template we cannot read only matters to those who need it
   };
-  ModelText(Tokenizer tokenizer, std::string folder) : tokenizer_(std::move(tokenizer)), folder_(std::move(folder)) {}
+  ModelText(Tokenizer tokenizer, std::string folder)
+      : tokenizer_(std::move(tokenizer)), folder_(std::move(folder)) {}
   void read_tokenizer_config();
   void read_templates(const ModelTextOptions& options, const Json& tokenizer_config);
   static void set_template(Template& slot, const std::string& source, const std::string& where);

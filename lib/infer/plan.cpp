@@ -17,9 +17,10 @@ constexpr int64_t kMinUsefulContext = 16;
 void check_fits(const Plan& plan, const SessionSize& size) {
   if (size.bytes() + kReserveBytes <= plan.available_bytes) return;
   throw Error(ErrorKind::kOs,
-              "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) + " (cache " +
-                  bytes_text(size.cache_bytes) + ", scratch " + bytes_text(size.workspace_bytes + size.logits_bytes) +
-                  "), " + bytes_text(plan.available_bytes) + " are available",
+              "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) +
+                  " (cache " + bytes_text(size.cache_bytes) + ", scratch " +
+                  bytes_text(size.workspace_bytes + size.logits_bytes) + "), " +
+                  bytes_text(plan.available_bytes) + " are available",
               plan.path, "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token));
 }
 
@@ -31,7 +32,10 @@ std::string bytes_text(int64_t bytes) {
   int unit = 0;
   while (value >= 999.5 && unit < 4) value /= 1000, ++unit;
   char text[32];
-  std::snprintf(text, sizeof text, unit == 0 || value >= 99.95 ? "%.0f %s" : value >= 9.995 ? "%.1f %s" : "%.2f %s",
+  std::snprintf(text, sizeof text,
+                unit == 0 || value >= 99.95 ? "%.0f %s"
+                : value >= 9.995            ? "%.1f %s"
+                                            : "%.2f %s",
                 value, kUnits[unit]);
   return text;
 }
@@ -63,23 +67,35 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
                 "--ctx " + std::to_string(options.ctx) + " is beyond the " + std::to_string(whole) +
                     " positions that the model knows",
                 config.path, "choose at most max_position_embeddings");
+  const auto size_of = [&](int64_t ctx) { return plan_session(model, ctx, options.threads.n_threads); };
   if (options.ctx > 0) {
-    plan.session = plan_session(model, options.ctx);
+    plan.session = size_of(options.ctx);
     check_fits(plan, plan.session);
     return plan;
   }
   // The largest context that fits. Its cost grows with the context, so bisect.
   int64_t fits = std::min(whole, kMinUsefulContext), too_much = whole + 1;
-  check_fits(plan, plan_session(model, fits));
-  const auto ok = [&](int64_t ctx) { return plan_session(model, ctx).bytes() + kReserveBytes <= plan.available_bytes; };
+  check_fits(plan, size_of(fits));
+  const auto ok = [&](int64_t ctx) { return size_of(ctx).bytes() + kReserveBytes <= plan.available_bytes; };
   if (ok(whole)) fits = whole;
   while (too_much - fits > 1 && fits < whole) {
     const int64_t middle = fits + (too_much - fits) / 2;
     (ok(middle) ? fits : too_much) = middle;
   }
   plan.ctx_reduced = fits < whole;
-  plan.session = plan_session(model, fits);
+  plan.session = size_of(fits);
   return plan;
+}
+
+std::string Plan::machine_text() const {
+  return std::to_string(threads.n_threads) + (threads.n_threads == 1 ? " thread (" : " threads (") +
+         threads.reason + "), " + isa_name(isa);
+}
+
+std::string Plan::shortage_text() const {
+  return bytes_text(weight_bytes) + " of weights and " + bytes_text(session.bytes()) +
+         " of cache do not fit " + bytes_text(available_bytes) +
+         " of memory: weights will be read from disk again and again (slow)";
 }
 
 std::string Plan::text() const {
@@ -98,12 +114,15 @@ std::string Plan::text() const {
                       (ctx_reduced ? " (memory allows no more; the model knows " +
                                          std::to_string(max_position_embeddings) + ")"
                                    : ""));
-  line("cache", bytes_text(session.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
+  line("cache",
+       bytes_text(session.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
   line("scratch", bytes_text(session.workspace_bytes + session.logits_bytes) + ", prompts read " +
                       std::to_string(session.chunk_tokens) + " tokens at a time");
-  line("memory", bytes_text(available_bytes) + " available" +
-                     (weights_fit() ? "" : "; the weights do not fit beside the cache and will be read from disk again "
-                                           "and again (slow)"));
+  line("memory",
+       bytes_text(available_bytes) + " available" +
+           (weights_fit() ? ""
+                          : "; the weights do not fit beside the cache and will be read from disk again "
+                            "and again (slow)"));
   line("threads", std::to_string(threads.n_threads) + " (" + threads.reason + ")");
   line("kernels", std::string(isa_name(isa)) + ", activations " + (rounds_activations ? "bf16" : "f32"));
   return out;

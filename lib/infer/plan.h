@@ -25,10 +25,12 @@ struct Plan {
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
 
-  // Whether the mapped weights and the session fit memory together. When they do not, the weights are read from disk
-  // again and again: slow, not wrong.
+  // Whether the mapped weights and the session fit memory together. When they do not, the weights are read
+  // from disk again and again: slow, not wrong.
   bool weights_fit() const { return weight_bytes + session.bytes() <= available_bytes; }
-  std::string text() const;  // lines for people
+  std::string text() const;           // lines for people
+  std::string machine_text() const;   // "2 threads (affinity mask), avx2"
+  std::string shortage_text() const;  // what it means that the weights do not fit
   Json json() const;
 };
 
@@ -39,8 +41,8 @@ struct PlanOptions {
   bool rounds_activations = false;
   int64_t available_bytes = available_memory_bytes();
 };
-// Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache and scratch memory cannot
-// fit.
+// Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache and scratch memory
+// cannot fit.
 Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options);
 
 // "1.5 GB": for messages.

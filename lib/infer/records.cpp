@@ -18,6 +18,12 @@ const Json* member(const Record& record, std::string_view key) {
 
 }  // namespace
 
+std::string counts_text(const RecordCounts& counts) {
+  return std::to_string(counts.n_read) + " records read, " +
+         std::to_string(counts.n_written - counts.n_failed) + " answered, " +
+         std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
+}
+
 RecordReader::RecordReader(const std::string& path, std::function<bool()> stop_requested)
     : lines_(path), stop_requested_(std::move(stop_requested)) {
   lines_.stop_when(stop_requested_);
@@ -106,7 +112,8 @@ RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle) 
     }
     Json out;
     out.set("id", record->id);
-    for (auto& [key, value] : result.as_object()) out.as_object().emplace_back(std::move(key), std::move(value));
+    for (auto& [key, value] : result.as_object())
+      out.as_object().emplace_back(std::move(key), std::move(value));
     write(out);
   }
   job.output->flush();
@@ -151,7 +158,8 @@ std::optional<std::vector<int32_t>> ids_member(const Record& record, std::string
   std::vector<int32_t> ids;
   ids.reserve(value->as_array().size());
   for (const Json& id : value->as_array()) {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX) wrong_type(record, key, "a list of token ids");
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX)
+      wrong_type(record, key, "a list of token ids");
     ids.push_back(static_cast<int32_t>(id.as_int()));
   }
   return ids;

@@ -1,5 +1,5 @@
-// JSONL jobs: one JSON object a line in, one a line out, in order. A record that cannot be used yields an error record
-// and the rest go on.
+// JSONL jobs: one JSON object a line in, one a line out, in order. A record that cannot be used yields an
+// error record and the rest go on.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,6 +20,9 @@ struct RecordCounts {
   bool interrupted = false;
 };
 
+// "12 records read, 11 answered, 1 failed"
+std::string counts_text(const RecordCounts& counts);
+
 struct Record {
   Json id;            // as given; the line number when the record has none
   Json json;          // the object
@@ -32,8 +35,8 @@ class RecordReader {
   // `path`: "-" is stdin. `stop_requested` may be empty.
   RecordReader(const std::string& path, std::function<bool()> stop_requested);
 
-  // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id" is neither
-  // string nor number, is handed to on_bad with what is known of its id.
+  // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
+  // is neither string nor number, is handed to on_bad with what is known of its id.
   using OnBad = std::function<void(const Json& id, const Error&)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return n_read_; }

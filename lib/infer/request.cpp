@@ -24,7 +24,8 @@ std::vector<std::string> stop_strings(const Record& record, const Json& value) {
   std::vector<std::string> stops;
   const auto add = [&](const Json& stop) {
     if (!stop.is_string() || stop.as_string().empty())
-      throw Error(ErrorKind::kBadData, "\"stop\" must be a text or a list of texts, none of them empty", record.where);
+      throw Error(ErrorKind::kBadData, "\"stop\" must be a text or a list of texts, none of them empty",
+                  record.where);
     stops.push_back(stop.as_string());
   };
   if (value.is_array()) {
@@ -35,19 +36,18 @@ std::vector<std::string> stop_strings(const Record& record, const Json& value) {
   return stops;
 }
 
-GenerationSettings settings_of(const Record& record, GenerationSettings settings) {
-  SamplingParams& sampling = settings.sampling;
-  if (const auto v = count_member(record, "max_tokens")) settings.max_tokens = *v;
-  if (const auto v = number_member(record, "temperature")) sampling.temperature = *v;
-  if (const auto v = count_member(record, "top_k")) sampling.top_k = *v;
-  if (const auto v = number_member(record, "top_p")) sampling.top_p = *v;
-  if (const auto v = number_member(record, "min_p")) sampling.min_p = *v;
-  if (const auto v = number_member(record, "repeat_penalty")) sampling.repeat_penalty = *v;
-  if (const auto v = count_member(record, "seed")) sampling.seed = static_cast<uint64_t>(*v);
+GenerationOverrides overrides_of(const Record& record) {
+  GenerationOverrides o;
+  o.max_tokens = count_member(record, "max_tokens");
+  o.temperature = number_member(record, "temperature");
+  o.top_k = count_member(record, "top_k");
+  o.top_p = number_member(record, "top_p");
+  o.min_p = number_member(record, "min_p");
+  o.repeat_penalty = number_member(record, "repeat_penalty");
+  o.seed = count_member(record, "seed");
   if (const Json* stop = record.json.find("stop"); stop && !stop->is_null())
-    settings.stop = stop_strings(record, *stop);
-  check_sampling(sampling, ErrorKind::kBadData, record.where);
-  return settings;
+    o.stop = stop_strings(record, *stop);
+  return o;
 }
 
 }  // namespace
@@ -68,16 +68,19 @@ Request make_request(const Engine& engine, const Record& record, const RequestDe
   request.id = record.id;
   request.where = record.where;
   request.stream = static_cast<uint64_t>(record.index);
-  request.settings = settings_of(record, defaults.settings);
+  request.settings =
+      with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);
 
   const std::string* prompt = string_member(record, "prompt");
   const Json* messages = record.json.find("messages");
   auto input_ids = ids_member(record, "input_ids");
   if (messages && messages->is_null()) messages = nullptr;
   if ((prompt != nullptr) + (messages != nullptr) + input_ids.has_value() != 1)
-    throw Error(ErrorKind::kBadData, "a record needs one of \"prompt\", \"messages\" and \"input_ids\"", record.where);
+    throw Error(ErrorKind::kBadData, "a record needs one of \"prompt\", \"messages\" and \"input_ids\"",
+                record.where);
 
-  request.return_ids = bool_member(record, "return_ids").value_or(defaults.return_ids || input_ids.has_value());
+  request.return_ids =
+      bool_member(record, "return_ids").value_or(defaults.return_ids || input_ids.has_value());
   const bool raw = bool_member(record, "raw").value_or(defaults.raw);
   if (input_ids) {
     request.prompt = std::move(*input_ids);
@@ -97,6 +100,18 @@ Request make_request(const Engine& engine, const Record& record, const RequestDe
     request.prompt = encode_chat(engine.text(), chat, record.where);
   }
   return request;
+}
+
+Generation answer_request(const Engine& engine, const Request& request, const PieceSink& sink,
+                          const std::function<bool()>& stop_requested) {
+  Session session = engine.new_session();
+  Sampler sampler(engine.model().config().vocab_size);
+  GenerateOptions options;
+  options.settings = request.settings;
+  options.stream = request.stream;
+  options.sink = sink;
+  options.stop_requested = stop_requested;
+  return generate(engine, session, sampler, request.prompt, options, request.where);
 }
 
 Json answer_record(const Engine& engine, const Request& request, const Generation& answer) {

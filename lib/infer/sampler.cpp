@@ -7,8 +7,8 @@
 namespace ds {
 namespace {
 
-// Tokens whose weight relative to the most likely one is below e^-50 (2e-22) are never drawn: 2^-53 is the finest step
-// of the random number.
+// Tokens whose weight relative to the most likely one is below e^-50 (2e-22) are never drawn: 2^-53 is the
+// finest step of the random number.
 constexpr double kNegligibleLog = -50;
 
 void require(bool ok, const char* what, ErrorKind kind, const std::string& where) {
@@ -23,8 +23,8 @@ void check_sampling(const SamplingParams& p, ErrorKind kind, const std::string& 
   require(p.top_k >= 0, "top_k must be 0 (all tokens) or more", kind, where);
   require(p.top_p > 0 && p.top_p <= 1, "top_p must be above 0 and at most 1", kind, where);
   require(p.min_p >= 0 && p.min_p <= 1, "min_p must be between 0 and 1", kind, where);
-  require(p.repeat_penalty > 0 && p.repeat_penalty <= 1000, "repeat_penalty must be above 0 and at most 1000", kind,
-          where);
+  require(p.repeat_penalty > 0 && p.repeat_penalty <= 1000, "repeat_penalty must be above 0 and at most 1000",
+          kind, where);
 }
 
 Sampler::Sampler(int64_t vocab_size) : is_seen_(vocab_size) {
@@ -51,7 +51,8 @@ int32_t Sampler::sample(std::span<const float> logits) {
   if (params_.repeat_penalty != 1) {
     penalised_.assign(logits.begin(), logits.end());
     const float penalty = static_cast<float>(params_.repeat_penalty);
-    for (const int32_t id : seen_) penalised_[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
+    for (const int32_t id : seen_)
+      penalised_[id] = logits[id] > 0 ? logits[id] / penalty : logits[id] * penalty;
     logits = penalised_;
   }
   int32_t best = -1;
@@ -101,7 +102,8 @@ int32_t Sampler::draw(std::span<const float> logits, float largest) {
     while (n < candidates_.size() && held < wanted) held += candidates_[n++].weight;
     candidates_.resize(std::max<size_t>(n, 1));
   }
-  if (params_.min_p > 0) std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params_.min_p; });
+  if (params_.min_p > 0)
+    std::erase_if(candidates_, [&](const Candidate& c) { return c.weight < params_.min_p; });
 
   total = 0;
   for (const Candidate& c : candidates_) total += c.weight;
@@ -117,12 +119,14 @@ void Sampler::sort_until(double weight) {
   const auto more_likely = [](const Candidate& a, const Candidate& b) {
     return a.weight != b.weight ? a.weight > b.weight : a.id < b.id;
   };
-  // Few tokens usually hold nearly everything: sort the front in growing steps instead of the whole vocabulary.
+  // Few tokens usually hold nearly everything: sort the front in growing steps instead of the whole
+  // vocabulary.
   double held = 0;
   size_t sorted = 0;
   for (size_t step = 128; sorted < candidates_.size() && held < weight; step *= 8) {
     const size_t end = std::min(candidates_.size(), sorted + step);
-    std::partial_sort(candidates_.begin() + sorted, candidates_.begin() + end, candidates_.end(), more_likely);
+    std::partial_sort(candidates_.begin() + sorted, candidates_.begin() + end, candidates_.end(),
+                      more_likely);
     for (; sorted < end; ++sorted) held += candidates_[sorted].weight;
   }
 }

@@ -18,8 +18,8 @@ Outcome Scheduler::take() {
   Outcome outcome;
   outcome.request = std::move(waiting_.front());
   waiting_.pop_front();
-  // Nothing of the record before is reused: an answer is the same whatever came before it, so that a resumed run
-  // gives the same bytes.
+  // Nothing of the record before is reused: an answer is the same whatever came before it, so that a resumed
+  // run gives the same bytes.
   session_.clear();
   GenerateOptions options;
   options.settings = outcome.request.settings;

@@ -1,6 +1,6 @@
 // Where requests become answers. Callers submit requests while there is room and take answers in the order of
-// submission; which requests share a forward pass is decided in here alone. Today they run one after the other in one
-// session; continuous batching replaces this class's inside and nothing around it.
+// submission; which requests share a forward pass is decided in here alone. Today they run one after the
+// other in one session; continuous batching replaces this class's inside and nothing around it.
 #pragma once
 #include <deque>
 #include <functional>
@@ -20,7 +20,8 @@ struct Outcome {
 
 class Scheduler {
  public:
-  // `stop_requested` may be empty; when it says yes, the answer under way ends with FinishReason::kInterrupted.
+  // `stop_requested` may be empty; when it says yes, the answer under way ends with
+  // FinishReason::kInterrupted.
   Scheduler(const Engine& engine, std::function<bool()> stop_requested);
 
   bool has_room() const { return waiting_.size() < kCapacity; }

@@ -16,7 +16,8 @@ std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
   auto ids = ids_member(record, "input_ids");
   if (messages && messages->is_null()) messages = nullptr;
   if ((text != nullptr) + (messages != nullptr) + ids.has_value() != 1)
-    throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"", record.where);
+    throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"",
+                record.where);
   if (ids) return *ids;
   if (text) return engine.text().encode_plain(*text);
   RenderRequest chat;
@@ -57,7 +58,8 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
     session.clear();
     std::vector<double> log_probs(ids.size());  // [T], of token t; the first is unused
     session.read_all(ids, [&](int64_t first, std::span<const float> logits) {
-      if (job.stop_requested && job.stop_requested()) throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
+      if (job.stop_requested && job.stop_requested())
+        throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
       const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
       engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
         for (int64_t row = begin; row < end; ++row) {
@@ -81,7 +83,8 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
     out.set("n_tokens", static_cast<int64_t>(ids.size()));
     out.set("logprobs", std::move(values));
     out.set("sum_logprob", sum);
-    out.set("perplexity", ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json());
+    out.set("perplexity",
+            ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json());
     return out;
   });
   if (logits_file) logits_file->commit();

@@ -20,13 +20,18 @@ int64_t rows_per_pass(const Model& model, int64_t chunk_tokens) {
 
 }  // namespace
 
-SessionSize plan_session(const Model& model, int64_t ctx) {
+SessionSize plan_session(const Model& model, int64_t ctx, int n_threads) {
   SessionSize size;
   size.ctx = ctx;
-  size.chunk_tokens = std::min(kMaxChunkTokens, ctx);
-  const auto workspace_bytes = [&] { return model.workspace_floats(size.chunk_tokens, ctx) * 4; };
-  while (size.chunk_tokens > 16 && workspace_bytes() > kMaxWorkspaceBytes) size.chunk_tokens /= 2;
-  size.workspace_bytes = workspace_bytes();
+  size.chunk_tokens = kMaxChunkTokens;
+  // Where prompts are cut must depend on the model alone: neither threads nor memory may change the bits of
+  // an answer.
+  const int64_t longest = std::max(ctx, model.config().max_position_embeddings);
+  while (size.chunk_tokens > 16 &&
+         model.workspace_floats(size.chunk_tokens, longest, 1) * 4 > kMaxWorkspaceBytes)
+    size.chunk_tokens /= 2;
+  size.chunk_tokens = std::min(size.chunk_tokens, ctx);
+  size.workspace_bytes = model.workspace_floats(size.chunk_tokens, ctx, n_threads) * 4;
   size.cache_bytes = KvCache::bytes(model.cache_streams(), ctx);
   size.logits_bytes = rows_per_pass(model, size.chunk_tokens) * model.config().vocab_size * 4;
   return size;
@@ -35,7 +40,7 @@ SessionSize plan_session(const Model& model, int64_t ctx) {
 Session::Session(const Model& model, const Exec& exec, int64_t ctx)
     : model_(model),
       exec_(exec),
-      size_(plan_session(model, ctx)),
+      size_(plan_session(model, ctx, exec.pool.n_threads())),
       rows_per_pass_(rows_per_pass(model, size_.chunk_tokens)),
       cache_(model.cache_streams(), ctx),
       workspace_(size_.workspace_bytes / 4),
@@ -48,9 +53,10 @@ void Session::check(std::span<const int32_t> tokens, int64_t n_new, const std::s
   const int64_t vocab_size = model_.config().vocab_size;
   for (const int32_t id : tokens) {
     if (id < 0 || id >= vocab_size)
-      throw Error(ErrorKind::kBadData,
-                  "token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size),
-                  where);
+      throw Error(
+          ErrorKind::kBadData,
+          "token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size),
+          where);
   }
   if (static_cast<int64_t>(tokens.size()) + n_new <= ctx()) return;
   throw Error(ErrorKind::kBadData,

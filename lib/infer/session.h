@@ -18,7 +18,7 @@ struct SessionSize {
   int64_t cache_bytes = 0, workspace_bytes = 0, logits_bytes = 0;
   int64_t bytes() const { return cache_bytes + workspace_bytes + logits_bytes; }
 };
-SessionSize plan_session(const Model& model, int64_t ctx);
+SessionSize plan_session(const Model& model, int64_t ctx, int n_threads);
 
 class Session {
  public:
@@ -31,12 +31,12 @@ class Session {
   std::span<const int32_t> tokens() const { return tokens_; }
   int64_t bytes() const { return size_.bytes(); }
 
-  // Throws Error{kBadData} naming `where` when one of the ids is outside the vocabulary, or when they and n_new more
-  // tokens are too many for the context.
+  // Throws Error{kBadData} naming `where` when one of the ids is outside the vocabulary, or when they and
+  // n_new more tokens are too many for the context.
   void check(std::span<const int32_t> tokens, int64_t n_new, const std::string& where) const;
 
-  // Reads tokens (at least one) in chunks and returns the logits [V] after the last, valid until the next call.
-  // There must be room for them: check() first.
+  // Reads tokens (at least one) in chunks and returns the logits [V] after the last, valid until the next
+  // call. There must be room for them: check() first.
   std::span<const float> read(std::span<const int32_t> tokens);
 
   // Reads tokens and hands over the logits of each: sink(first, logits) gets logits [n, V] of tokens first...
@@ -48,8 +48,8 @@ class Session {
     }
   }
 
-  // Forgets all, or all but the tokens that `prompt` begins with too (always leaving one to read); returns how many
-  // were kept.
+  // Forgets all, or all but the tokens that `prompt` begins with too (always leaving one to read); returns
+  // how many were kept.
   void clear() { truncate(0); }
   int64_t keep_common_prefix(std::span<const int32_t> prompt);
 

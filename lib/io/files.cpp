@@ -143,6 +143,11 @@ AtomicFile::AtomicFile(const std::string& path)
       in_place_(partial_ == path_),
       fd_(::open(partial_.c_str(), in_place_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
                  0666)) {
+  struct stat st {};
+  if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    ::unlink(partial_.c_str());
+    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  }
   if (fd_.get() < 0)
     throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
                 "check the folder and its permissions");

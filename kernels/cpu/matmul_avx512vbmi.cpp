@@ -148,7 +148,7 @@ void tile(const MatmulJob& job, const Tables& tables, int64_t t0, int64_t row) {
 template <int NT>
 void gemv_tokens(const MatmulJob& job, const Tables& tables, int64_t t0, int64_t row_begin, int64_t row_end) {
   // As in matmul_body.h: long activations are shared by several rows.
-  constexpr int kLongRows = NT == 1 ? 4 : 2;
+  constexpr int kLongRows = NT == 1 ? 8 : 2;
   constexpr int64_t kLongCols = 4096;
   int64_t row = row_begin;
   if (job.w.cols * NT > kLongCols)

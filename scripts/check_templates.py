@@ -140,7 +140,7 @@ def cases():
     templates["whitespace"] = "\n".join(lines[end:])
     for name, template in templates.items():
         for conversation in CONVERSATIONS if name in FAMILIES else CONVERSATIONS[3:5]:
-            yield name, template, {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": False, **conversation}
+            yield name, template, {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": False, "tools": None, **conversation}  # transformers always passes tools
 
 
 def reference(env, template, variables):
@@ -173,8 +173,8 @@ def main():
             path = pathlib.Path(scratch, name + ".jinja")
             path.write_bytes(template.encode())
             for variables in records:  # one by one, since a refused conversation may end the run
-                known = {k: v for k, v in variables.items() if k in ("messages", "add_generation_prompt", "tools")}
-                extra = {k: v for k, v in variables.items() if k not in known}  # further variables; these win over the model's own
+                known = {k: v for k, v in variables.items() if k in ("messages", "add_generation_prompt") or (k == "tools" and v)}
+                extra = {k: v for k, v in variables.items() if k not in known and k != "tools"}  # further variables; these win over the model's own
                 line = json.dumps({**known, "extra": extra}, ensure_ascii=False) + "\n"
                 run = subprocess.run([args.ds_run, args.folder, "--render", "--jsonl", "--chat-template", path], input=line.encode(), capture_output=True)
                 want = reference(env, template, variables)

@@ -83,6 +83,9 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
   data_ = static_cast<const std::byte*>(address);
+  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a streaming read:
+  // about twice the bandwidth. Advice: a refusal changes nothing.
+  ::madvise(address, size_, MADV_HUGEPAGE);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -140,6 +143,11 @@ AtomicFile::AtomicFile(const std::string& path)
       in_place_(partial_ == path_),
       fd_(::open(partial_.c_str(), in_place_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
                  0666)) {
+  struct stat st {};
+  if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    ::unlink(partial_.c_str());
+    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  }
   if (fd_.get() < 0)
     throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
                 "check the folder and its permissions");

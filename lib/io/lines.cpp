@@ -35,7 +35,8 @@ bool LineReader::fill() {
     if (stop_()) return false;
     constexpr int kAskEveryMs = 200;  // a signal between the question and poll() is seen this late at most
     pollfd ready{fd_, POLLIN, 0};
-    if (::poll(&ready, 1, kAskEveryMs) > 0) break;
+    const int n = ::poll(&ready, 1, kAskEveryMs);
+    if (n > 0 || (n < 0 && errno != EINTR)) break;  // an error shows again in read()
   }
   const size_t old = buffer_.size();
   buffer_.resize(old + kReadBytes);

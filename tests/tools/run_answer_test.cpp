@@ -23,7 +23,7 @@ TEST_CASE("a question as argument: the answer and one line feed on stdout, reaso
   const ProgramResult r = ask({"What is 62*7?"});
   CHECK(r.rc == 0);
   CHECK(r.out == "434\n");
-  CHECK(r.err.find("42+1=43") != std::string::npos);  // what the model thought
+  CHECK(r.err.find("42+1=43") != std::string::npos);    // what the model thought
   CHECK(r.err.find("threads (") != std::string::npos);  // the choice is printed
   CHECK(r.err.find("\x1b[") == std::string::npos);      // no colour in a pipe
 }
@@ -45,7 +45,8 @@ TEST_CASE("argument plus piped text is instruction, blank line, text") {
   TemporaryFolder folder;
   const std::string out = folder.path() + "/o.jsonl";
   // The prompt's length tells: the same text given whole has as many tokens.
-  const ProgramResult joined = ask_piped({"Where does Anna live?", "--json", "-n", "4"}, "Anna lives in Rome.\n");
+  const ProgramResult joined =
+      ask_piped({"Where does Anna live?", "--json", "-n", "4"}, "Anna lives in Rome.\n");
   const ProgramResult whole = ask({"Where does Anna live?\n\nAnna lives in Rome.", "--json", "-n", "4"});
   CHECK(joined.rc == 0);
   CHECK(joined.out == whole.out);
@@ -102,7 +103,8 @@ TEST_CASE("generation stops at --max-tokens, --stop and the end of the context")
   CHECK(cut.find("finish_reason")->as_string() == "length");
   CHECK(cut.find("usage")->find("completion_tokens")->as_int() == 5);
   const std::string whole = ask({"Why is the sky blue?"}).out;
-  CHECK(ask({"Why is the sky blue?", "--stop", "light", "--stop", "colours"}).out == "Sun" + std::string("\n"));
+  CHECK(ask({"Why is the sky blue?", "--stop", "light", "--stop", "colours"}).out ==
+        "Sun" + std::string("\n"));
   const ds::Json stopped = record(ask({"Why is the sky blue?", "--json", "--stop", " the air"}));
   CHECK(stopped.find("finish_reason")->as_string() == "stop");
   CHECK(whole.find(stopped.find("text")->as_string()) == 0);
@@ -152,7 +154,8 @@ TEST_CASE("--timings: a line per answer; - puts it on stdout in place of the ans
   const std::string path = folder.path() + "/t.jsonl";
   CHECK(ask({"What is 62*7?", "--timings", path}).out == "434\n");
   const ds::Json line = ds::parse_json(file_bytes(path), path);
-  CHECK(line.find("completion_tokens")->as_int() == static_cast<int64_t>(line.find("token_ns")->as_array().size()));
+  CHECK(line.find("completion_tokens")->as_int() ==
+        static_cast<int64_t>(line.find("token_ns")->as_array().size()));
   CHECK(line.find("ttft_ns")->as_int() > 0);
   const ProgramResult r = ask({"What is 62*7?", "--timings", "-"});
   CHECK(lines_of(r.out).size() == 1);
@@ -172,7 +175,8 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
   for (const char* word : {"weights", "context", "cache", "per token", "threads", "kernels"})
     CHECK(r.out.find(word) != std::string::npos);
   const ds::Json json = ds::parse_json(ask({"--plan", "--json", "--ctx", "100"}).out, "plan");
-  CHECK(json.find("cache_bytes_per_token")->as_int() == 4 * (64 + 16) * 4);  // 4 layers of latent and rope key
+  CHECK(json.find("cache_bytes_per_token")->as_int() ==
+        4 * (64 + 16) * 4);  // 4 layers of latent and rope key
   CHECK(json.find("ctx_tokens")->as_int() == 100);
   CHECK(ask({"--plan", "--ctx", "5000"}).rc == 2);
   const ProgramResult scalar = ask({"--plan", "--isa", "scalar"});

@@ -6,23 +6,24 @@
 #include <vector>
 
 struct ProgramResult {
-  int rc = 0;      // exit code, or 128 + signal as a shell reports it
+  int rc = 0;  // exit code, or 128 + signal as a shell reports it
   std::string out, err;
 };
 
 struct ProgramOptions {
-  std::string in;             // written to stdin, which then ends
-  bool keep_stdin_open = false;  // stdin never ends
-  bool close_stdin = false;      // no stdin at all
-  bool close_stdout = false;     // no stdout at all
-  bool break_stdout = false;     // a pipe whose reader is gone
-  std::string stdout_path;       // stdout is this file instead of a pipe
+  std::string in;                        // written to stdin, which then ends
+  bool keep_stdin_open = false;          // stdin never ends
+  bool close_stdin = false;              // no stdin at all
+  bool close_stdout = false;             // no stdout at all
+  bool break_stdout = false;             // a pipe whose reader is gone
+  std::string stdout_path;               // stdout is this file instead of a pipe
   std::vector<std::string> environment;  // NAME=VALUE, added
+  int timeout_s = 60;
   // Called once when `out` holds at least one line; may send a signal to the process.
   std::function<void(int pid)> on_first_line;
 };
 
-// Runs DS_BIN_DIR/name. Kills it after a minute: rc is then 128 + 9.
+// Runs DS_BIN_DIR/name. Kills it after timeout_s: rc is then 128 + 9.
 ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
                           const ProgramOptions& options = {});
 

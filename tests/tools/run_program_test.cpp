@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -69,7 +70,7 @@ ProgramResult run_program(const std::string& name, const std::vector<std::string
   ProgramResult result;
   size_t n_sent = 0;
   bool told_first_line = false;
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(options.timeout_s);
   while (out.read_end >= 0 || err.read_end >= 0) {
     if (n_sent == options.in.size() && !options.keep_stdin_open) in.close_write();
     pollfd entries[3] = {{out.read_end, POLLIN, 0},

@@ -46,7 +46,8 @@ TEST_CASE("--score: log-probabilities of text, messages and input_ids") {
     }
     CHECK(record.find("sum_logprob")->as_double() == doctest::Approx(sum));
     if (logprobs.size() > 1) {
-      CHECK(record.find("perplexity")->as_double() == doctest::Approx(std::exp(-sum / (logprobs.size() - 1.0))));
+      CHECK(record.find("perplexity")->as_double() ==
+            doctest::Approx(std::exp(-sum / (logprobs.size() - 1.0))));
     } else {
       CHECK(record.find("perplexity")->is_null());
     }
@@ -111,27 +112,29 @@ TEST_CASE("--tokenize and --detokenize give the bytes back, on a folder of token
 
 TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl reverses it") {
   const ProgramResult r = run_job({kTinyModel, "--tokenize", "--jsonl", "--quiet"},
-                                  "{\"id\":1,\"text\":\"<think>\"}\n"
-                                  "{\"id\":2,\"text\":\"<think>\",\"parse_special\":false}\n"
+                                  "{\"id\":1,\"text\":\"<｜User｜>\"}\n"
+                                  "{\"id\":2,\"text\":\"<｜User｜>\",\"parse_special\":false}\n"
                                   "{\"id\":3}\n");
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 3);
-  CHECK(records[0].find("ids")->dump() == "[5]");
+  CHECK(records[0].find("ids")->dump() == "[3]");
   CHECK(records[1].find("ids")->as_array().size() > 1);
   CHECK(records[2].find("error") != nullptr);
-  const auto back = records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
+  const auto back =
+      records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
   REQUIRE(back.size() == 2);
-  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<think>");
+  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜User｜>");
 }
 
 TEST_CASE("--render shows the prompt; --chat-template and extra variables reach it") {
   const TemporaryFolder folder;
   copy_tokenizer(folder);
   const std::string chat = "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]";
-  const ProgramResult r = run_job({folder.path(), "--render", "--quiet"},
-                                  "{" + chat + "}\n{\"id\":\"x\"," + chat + ",\"add_generation_prompt\":false}\n{" + chat +
-                                      ",\"extra\":{\"thinking\":true}}\n{\"messages\":1}\n");
+  const ProgramResult r =
+      run_job({folder.path(), "--render", "--quiet"},
+              "{" + chat + "}\n{\"id\":\"x\"," + chat + ",\"add_generation_prompt\":false}\n{" + chat +
+                  ",\"extra\":{\"thinking\":true}}\n{\"messages\":1}\n");
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 4);

@@ -112,19 +112,19 @@ TEST_CASE("--tokenize and --detokenize give the bytes back, on a folder of token
 
 TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl reverses it") {
   const ProgramResult r = run_job({kTinyModel, "--tokenize", "--jsonl", "--quiet"},
-                                  "{\"id\":1,\"text\":\"<｜User｜>\"}\n"
-                                  "{\"id\":2,\"text\":\"<｜User｜>\",\"parse_special\":false}\n"
+                                  "{\"id\":1,\"text\":\"<｜begin▁of▁sentence｜>\"}\n"
+                                  "{\"id\":2,\"text\":\"<｜begin▁of▁sentence｜>\",\"parse_special\":false}\n"
                                   "{\"id\":3}\n");
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 3);
-  CHECK(records[0].find("ids")->dump() == "[3]");
+  CHECK(records[0].find("ids")->dump() == "[0]");
   CHECK(records[1].find("ids")->as_array().size() > 1);
   CHECK(records[2].find("error") != nullptr);
   const auto back =
       records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
   REQUIRE(back.size() == 2);
-  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜User｜>");
+  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜begin▁of▁sentence｜>");
 }
 
 TEST_CASE("--render shows the prompt; --chat-template and extra variables reach it") {

@@ -184,6 +184,13 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
   CHECK(ask({"--plan", "--isa", "sse9"}).rc == 2);
 }
 
+TEST_CASE("peak memory is mapped weights, planned cache and at most 150 MB") {
+  const ds::Json plan = ds::parse_json(ask({"--plan", "--json"}).out, "plan");
+  const ProgramResult r = ask({"Why is the sky blue?"});
+  CHECK(r.peak_rss_bytes <
+        plan.find("weight_file_bytes")->as_int() + plan.find("cache_bytes")->as_int() + 150'000'000);
+}
+
 TEST_CASE("--help teaches, --version tells the levels, --man and --completion come from the same table") {
   const ProgramResult help = run_program("ds-run", {"--help"});
   CHECK(help.rc == 0);

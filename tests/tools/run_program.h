@@ -1,6 +1,6 @@
 // Runs a built program as a shell would: arguments, stdin, and what came out of it.
 #pragma once
-#include <chrono>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
@@ -8,6 +8,7 @@
 struct ProgramResult {
   int rc = 0;  // exit code, or 128 + signal as a shell reports it
   std::string out, err;
+  int64_t peak_rss_bytes = 0;
 };
 
 struct ProgramOptions {

@@ -102,6 +102,7 @@ AnswerPrinterOptions printing(const Options& o, bool show_answer, AtomicFile* th
   }
   if (think_out) {
     p.reasoning = [think_out](std::string_view text) { think_out->write(text); };
+    p.reasoning_end = "\n";
   } else if (!o.quiet) {
     p.reasoning = [](std::string_view text) { std::cerr << text << std::flush; };
     p.reasoning_begin = cli::stderr_has_colour() ? "\x1b[2m" : "";

@@ -83,8 +83,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
   data_ = static_cast<const std::byte*>(address);
-  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a streaming read:
-  // about twice the bandwidth. Advice: a refusal changes nothing.
+  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a
+  // streaming read: about twice the bandwidth. Advice: a refusal changes nothing.
   ::madvise(address, size_, MADV_HUGEPAGE);
 }
 

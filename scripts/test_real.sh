@@ -15,6 +15,6 @@ if ! "$python" -c 'import torch, transformers' 2> /dev/null; then
   # The CPU build has an index of its own; without access to it PyPI's build does as well.
   .cache/transformers/bin/pip install -q torch --index-url https://download.pytorch.org/whl/cpu 2> /dev/null ||
     .cache/transformers/bin/pip install -q torch
-  .cache/transformers/bin/pip install -q 'transformers>=4.50' numpy
+  .cache/transformers/bin/pip install -q 'transformers>=4.56' numpy
 fi
 "$python" tests/real/compare_transformers.py "$build" "$folder"

@@ -80,7 +80,7 @@ def main():
     from transformers import AutoModelForCausalLM, AutoTokenizer
     torch.set_grad_enabled(False)
     tokenizer = AutoTokenizer.from_pretrained(args.folder)
-    model = AutoModelForCausalLM.from_pretrained(args.folder, torch_dtype=torch.float32, attn_implementation="eager")
+    model = AutoModelForCausalLM.from_pretrained(args.folder, dtype=torch.float32, attn_implementation="eager")
     model.eval()
     stop = model.generation_config.eos_token_id
     stop = set(stop if isinstance(stop, list) else [stop])

@@ -18,7 +18,7 @@ namespace {
 using namespace ds;
 
 struct Options {
-  std::string model, file, logits, think_out, timings, jsonl, activations;
+  std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations;
   std::optional<std::string> prompt;
   bool json = false, quiet = false, think = false, no_think = false, has_jsonl = false;
   bool score = false, tokenize = false, detokenize = false, render = false, plan = false;
@@ -57,6 +57,7 @@ RecordJob record_job(const Options& o) {
   job.input = o.jsonl.empty() ? "-" : o.jsonl;
   job.output = &cli::standard_output();
   job.stop_requested = cli::stop_requested;
+  job.bad_lines = o.bad_lines;
   job.on_bad = [&o](const Error& e) { note(o, e.message()); };
   cli::stop_on_signals();
   return job;
@@ -226,6 +227,7 @@ int main(int argc, char** argv) {
   group = "Output";
   flag("--json", o.json, "A record as with --jsonl instead of text; with --plan: an object");
   flag("--ids", o.defaults.return_ids, "Put output_ids into records");
+  option("--bad-lines", o.bad_lines, "FILE", "Lines of records that failed, as they came");
   option("--think-out", o.think_out, "FILE", "Reasoning to a file instead of stderr")->excludes(jsonl);
   option("--timings", o.timings, "FILE", "A line of token times per answer; - is stdout, without answers");
   flag("--quiet", o.quiet, "No reasoning and no notes on stderr, errors alone");

@@ -54,7 +54,7 @@ std::string read_prompt(const Options& o, bool exact) {
 
 RecordJob record_job(const Options& o) {
   RecordJob job;
-  job.input = o.jsonl.empty() ? "-" : o.jsonl;
+  job.input = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
   job.output = &cli::standard_output();
   job.stop_requested = cli::stop_requested;
   job.bad_lines = o.bad_lines;
@@ -163,6 +163,8 @@ int run(Options o) {
   o.engine.n_threads = o.machine.threads;
   if (o.machine.isa != "auto") o.engine.isa = parse_isa(o.machine.isa);
   if (o.activations == "bf16") o.engine.activations = Activations::kBF16;
+  if (o.prompt && (o.score || o.render || o.has_jsonl))
+    throw Error(ErrorKind::kUsage, "a prompt beside records", "", "put it into the records");
   if (o.tokenize || o.detokenize || o.render) return run_text_job(o);
   const bool one_off = !o.score && !o.has_jsonl && !o.plan;
   const bool chat =
@@ -205,11 +207,11 @@ int main(int argc, char** argv) {
   };
   group = "Input";
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
-  option("-f,--file", o.file, "FILE", "Text from a file; - is stdin");
+  auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");
   option("-s,--system", o.defaults.system, "TEXT", "System prompt");
   flag("--raw", o.defaults.raw, "Continue the text as it is, without chat template");
   auto* jsonl = option("--jsonl", o.jsonl, "[FILE]", "Records, a JSON object a line, from FILE or stdin");
-  jsonl->expected(0, 1);
+  jsonl->expected(0, 1)->excludes(file);
   option("--chat-template", o.engine.text.chat_template, "FILE", "Jinja template instead of the folder's");
   auto* think = flag("--think", o.think, "Ask for reasoning, where the template has a switch");
   flag("--no-think", o.no_think, "Ask for none, where the template has a switch")->excludes(think);

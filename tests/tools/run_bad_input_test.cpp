@@ -220,6 +220,9 @@ TEST_CASE("usage errors are exit 2 with a pointer to --help") {
            {kTinyModel, "hi", "--isa", "mmx"},
            {kTinyModel, "hi", "--threads", "-1"},
            {kTinyModel, "--score", "--tokenize"},
+           {kTinyModel, "hi", "--jsonl"},
+           {kTinyModel, "hi", "--score"},
+           {kTinyModel, "-f", "a", "--jsonl", "b"},
            {kTinyModel, "hi", "--seed", "-1"},
        }) {
     const ProgramResult r = run_program("ds-run", arguments);

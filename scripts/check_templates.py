@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_templates.py DS_RUN MODEL_FOLDER [--show]: chat templates against the Python jinja2 package.
+"""check_templates.py DS_RUN MODEL_FOLDER: chat templates against the Python jinja2 package.
 
 Renders templates of the common families and many small ones, with many conversations, through `DS_RUN MODEL_FOLDER
 --render --jsonl --chat-template FILE` and through jinja2's sandbox set up as transformers does it, and compares texts.
@@ -140,7 +140,7 @@ def cases():
     templates["whitespace"] = "\n".join(lines[end:])
     for name, template in templates.items():
         for conversation in CONVERSATIONS if name in FAMILIES else CONVERSATIONS[3:5]:
-            yield name, template, {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": False, **conversation}
+            yield name, template, {"bos_token": "<s>", "eos_token": "</s>", "add_generation_prompt": False, "tools": None, **conversation}  # transformers always passes tools
 
 
 def reference(env, template, variables):
@@ -173,7 +173,9 @@ def main():
             path = pathlib.Path(scratch, name + ".jinja")
             path.write_bytes(template.encode())
             for variables in records:  # one by one, since a refused conversation may end the run
-                line = json.dumps(variables, ensure_ascii=False) + "\n"
+                known = {k: v for k, v in variables.items() if k in ("messages", "add_generation_prompt") or (k == "tools" and v)}
+                extra = {k: v for k, v in variables.items() if k not in known and k != "tools"}  # further variables; these win over the model's own
+                line = json.dumps({**known, "extra": extra}, ensure_ascii=False) + "\n"
                 run = subprocess.run([args.ds_run, args.folder, "--render", "--jsonl", "--chat-template", path], input=line.encode(), capture_output=True)
                 want = reference(env, template, variables)
                 try:

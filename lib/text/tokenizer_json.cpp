@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "core/utf8.h"
 #include "text/tokenizer_parts.h"
 
 namespace ds {
@@ -51,8 +50,7 @@ class Reader {
   }
 
   void read_document() {
-    if (find_invalid_utf8(text_) != std::string_view::npos) fail("not UTF-8");
-    const simdjson::padded_string padded(text_);
+    const simdjson::padded_string padded(text_);  // the parser checks that it is UTF-8
     sj::parser parser;
     sj::document document = parser.iterate(padded);
     sj::object root = document.get_object();

@@ -114,7 +114,7 @@ TEST_CASE("shapes, names and dtypes against the config name the tensor") {
 }
 
 TEST_CASE("configs that make no sense") {
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& change : std::vector<std::pair<std::string, std::string>>{
            {"\"hidden_size\": 256", "\"hidden_size\": -256"},
            {"\"hidden_size\": 256", "\"hidden_size\": \"big\""},
            {"\"hidden_size\": 256", "\"hidden_size\": 9223372036854775807"},
@@ -124,9 +124,9 @@ TEST_CASE("configs that make no sense") {
            {"\"num_experts_per_tok\": 4", "\"num_experts_per_tok\": 400"},
            {"\"hidden_size\": 256,", ""},
        }) {
-    CAPTURE(to);
+    CAPTURE(change.second);
     BrokenModel model;
-    model.replace("config.json", from, to);
+    model.replace("config.json", change.first, change.second);
     check_refused(model.path(), 78, "");
   }
   BrokenModel garbage;

@@ -18,7 +18,7 @@ namespace {
 using namespace ds;
 
 struct Options {
-  std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations;
+  std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations, weights;
   std::optional<std::string> prompt;
   bool json = false, quiet = false, think = false, no_think = false, has_jsonl = false;
   bool score = false, tokenize = false, detokenize = false, render = false, plan = false;
@@ -163,6 +163,9 @@ int run(Options o) {
   o.engine.n_threads = o.machine.threads;
   if (o.machine.isa != "auto") o.engine.isa = parse_isa(o.machine.isa);
   if (o.activations == "bf16") o.engine.activations = Activations::kBF16;
+  if (o.weights == "map") o.engine.weights = WeightPlacement::kMapped;
+  if (o.weights == "copy") o.engine.weights = WeightPlacement::kCopied;
+  o.engine.plan_only = o.plan;
   if (o.prompt && (o.score || o.render || o.has_jsonl))
     throw Error(ErrorKind::kUsage, "a prompt beside records", "", "put it into the records");
   if (o.tokenize || o.detokenize || o.render) return run_text_job(o);
@@ -248,6 +251,8 @@ int main(int argc, char** argv) {
   group = "Machine";
   option("--activations", o.activations, "TYPE", "f32; bf16 rounds in prompts, faster on some CPUs [f32]")
       ->check(CLI::IsMember({"f32", "bf16"}));
+  option("--weights", o.weights, "HOW", "map from the page cache, copy into large pages, or auto [auto]")
+      ->check(CLI::IsMember({"auto", "map", "copy"}));
   return cli::run(app, argc, argv, [&] {
     o.has_jsonl = jsonl->count() > 0;
     return run(o);

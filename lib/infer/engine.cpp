@@ -24,9 +24,12 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
   plan.isa = options.isa ? *options.isa : best_isa();
   plan.rounds_activations = options.activations == Activations::kBF16;
+  plan.weights = options.weights;
   engine->plan_ = make_plan(folder, *engine->model_, plan);
   engine->activations_ = options.activations;
   engine->pool_ = std::make_unique<ThreadPool>(plan.threads.n_threads);
+  if (engine->plan_.copies_weights && !options.plan_only)
+    engine->model_->copy_into_large_pages(*engine->pool_);
 
   if (text.valid()) {
     engine->text_ = text.get();

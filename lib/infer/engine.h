@@ -21,6 +21,8 @@ struct EngineOptions {
   std::optional<Isa> isa;                       // unset: the best this machine has
   Activations activations = Activations::kF32;  // in prompts; see kernels/exec.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
+  WeightPlacement weights = WeightPlacement::kAuto;
+  bool plan_only = false;  // leave the weights unread: only plan() is wanted
   ModelTextOptions text;
 };
 

@@ -13,6 +13,10 @@ namespace {
 // Kept free for everything else in the process: tokenizer, buffers, the program itself.
 constexpr int64_t kReserveBytes = 64 << 20;
 constexpr int64_t kMinUsefulContext = 16;
+// Smaller weights stay in the caches, or nearly; larger ones would leave the page cache too little of the
+// memory.
+constexpr int64_t kMinCopiedBytes = 64 << 20;
+constexpr double kMaxCopiedShare = 0.4;
 
 void check_fits(const Plan& plan, const SessionSize& size) {
   if (size.bytes() + kReserveBytes <= plan.available_bytes) return;
@@ -60,6 +64,12 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
   plan.isa = options.isa;
   plan.rounds_activations = options.rounds_activations;
   plan.available_bytes = options.available_bytes;
+  const bool pays = plan.weight_file_bytes >= kMinCopiedBytes &&
+                    static_cast<double>(plan.weight_file_bytes) <=
+                        kMaxCopiedShare * static_cast<double>(plan.available_bytes);
+  plan.copies_weights =
+      options.weights == WeightPlacement::kCopied || (options.weights == WeightPlacement::kAuto && pays);
+  if (plan.copies_weights) plan.available_bytes -= plan.weight_file_bytes;
 
   const int64_t whole = config.max_position_embeddings > 0 ? config.max_position_embeddings : 4096;
   if (options.ctx > whole)
@@ -107,9 +117,9 @@ std::string Plan::text() const {
   };
   line("model", path + " (" + model_type + ", " + std::to_string(n_layers) + " layers, vocabulary " +
                     std::to_string(vocab_size) + ")");
-  line("weights", bytes_text(weight_bytes) + " mapped from " + std::to_string(n_weight_files) +
-                      (n_weight_files == 1 ? " file" : " files") + ", " + bytes_text(weight_bytes_per_token) +
-                      " read per token");
+  line("weights", bytes_text(weight_bytes) + (copies_weights ? " copied from " : " mapped from ") +
+                      std::to_string(n_weight_files) + (n_weight_files == 1 ? " file" : " files") + ", " +
+                      bytes_text(weight_bytes_per_token) + " read per token");
   line("context", std::to_string(session.ctx) + " tokens" +
                       (ctx_reduced ? " (memory allows no more; the model knows " +
                                          std::to_string(max_position_embeddings) + ")"
@@ -146,6 +156,7 @@ Json Plan::json() const {
   out.set("chunk_tokens", session.chunk_tokens);
   out.set("available_bytes", available_bytes);
   out.set("weights_fit", weights_fit());
+  out.set("weights", copies_weights ? "copy" : "map");
   out.set("n_threads", threads.n_threads);
   out.set("threads_reason", threads.reason);
   out.set("isa", isa_name(isa));

@@ -10,6 +10,13 @@
 
 namespace ds {
 
+// Where the weights lie while they are used.
+enum class WeightPlacement {
+  kAuto,    // kCopied when that pays and fits: see make_plan
+  kMapped,  // in the page cache, read on demand, shared between processes
+  kCopied,  // in memory of this process, in large pages: read once at the start, then streamed faster
+};
+
 struct Plan {
   std::string path, model_type;
   int64_t n_layers = 0, vocab_size = 0;
@@ -19,15 +26,18 @@ struct Plan {
   int64_t cache_bytes_per_token = 0;
   int64_t max_position_embeddings = 0;
   SessionSize session;
-  bool ctx_reduced = false;  // memory allows less than the model's whole context
-  int64_t available_bytes = 0;
+  bool copies_weights = false;
+  bool ctx_reduced = false;     // memory allows less than the model's whole context
+  int64_t available_bytes = 0;  // beside copied weights
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
 
   // Whether the mapped weights and the session fit memory together. When they do not, the weights are read
   // from disk again and again: slow, not wrong.
-  bool weights_fit() const { return weight_bytes + session.bytes() <= available_bytes; }
+  bool weights_fit() const {
+    return (copies_weights ? 0 : weight_bytes) + session.bytes() <= available_bytes;
+  }
   std::string text() const;           // lines for people
   std::string machine_text() const;   // "2 threads (affinity mask), avx2"
   std::string shortage_text() const;  // what it means that the weights do not fit
@@ -39,6 +49,7 @@ struct PlanOptions {
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
+  WeightPlacement weights = WeightPlacement::kAuto;
   int64_t available_bytes = available_memory_bytes();
 };
 // Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache and scratch memory

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/parallel.h"
 
 namespace ds {
 
@@ -28,12 +29,19 @@ class MappedFile {
   MappedFile& operator=(MappedFile&&) = delete;
 
   std::span<const std::byte> bytes() const { return {data_, size_}; }
+  // Replaces the mapping by a private copy of the same bytes at the same addresses, in 2 MiB pages where the
+  // system has them: a streaming read then loses no time on address translation, which is worth a factor of
+  // two on some machines. Costs one read of the file and memory that no other process shares. Nobody may read
+  // meanwhile. Throws Error{kIo} when the file cannot be read whole, {kOs} when there is no memory; it then
+  // stays mapped or is gone.
+  void copy_into_large_pages(ThreadPool& pool) const;
   const std::string& path() const { return path_; }
 
  private:
   std::string path_;
   const std::byte* data_ = nullptr;
   size_t size_ = 0;
+  void* space_ = nullptr;  // the reserved addresses, size_ and one large page
 };
 
 // A file descriptor that closes itself.

@@ -43,6 +43,8 @@ class SafetensorsFile {
   const TensorInfo* find(std::string_view name) const;  // nullptr when absent
   std::span<const std::byte> data(const TensorInfo& tensor) const;
   const std::string& path() const { return file_.path(); }
+  // See MappedFile: same bytes, same addresses.
+  void copy_into_large_pages(ThreadPool& pool) const { file_.copy_into_large_pages(pool); }
 
  private:
   MappedFile file_;

@@ -35,6 +35,7 @@ class Decoder : public Model {
   void forward(const Exec& exec, Workspace& workspace, std::span<const int32_t> tokens,
                std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                float* logits) const override;
+  void copy_into_large_pages(ThreadPool& pool) const override { weights_.copy_into_large_pages(pool); }
   int64_t weight_bytes_per_token() const override;
   int64_t weight_bytes() const override { return weights_.bound_bytes(); }
 

@@ -39,6 +39,10 @@ class Model {
                        std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                        float* logits) const = 0;
 
+  // Moves the mapped weights into private memory in large pages (io/files.h): faster to stream, slower to
+  // start.
+  virtual void copy_into_large_pages(ThreadPool& pool) const = 0;
+
   // Bytes of weights that one decoded token reads (experts: those chosen), and bytes of all weights bound.
   virtual int64_t weight_bytes_per_token() const = 0;
   virtual int64_t weight_bytes() const = 0;

@@ -28,6 +28,10 @@ class Weights {
   // The tensor `name` (full name) of n floats as F32.
   const float* vector(const std::string& name, int64_t n);
 
+  void copy_into_large_pages(ThreadPool& pool) const {
+    for (const auto& file : files_) file->copy_into_large_pages(pool);
+  }
+
   // Bytes of every matrix bound so far, scales included.
   int64_t bound_bytes() const { return bound_bytes_; }
 

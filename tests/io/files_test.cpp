@@ -7,6 +7,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
+
 #include "io/temp_folder.h"
 
 using namespace ds;
@@ -191,4 +193,24 @@ TEST_CASE("a handle closes once, moves, and survives moving onto itself") {
   CHECK(::fcntl(fd, F_GETFD) != -1);
   b.reset();
   CHECK(::fcntl(fd, F_GETFD) == -1);
+}
+
+TEST_CASE("copy_into_large_pages keeps bytes and addresses, whatever happens to the file") {
+  const test::TempFolder folder;
+  std::string bytes(5'000'001, '\0');
+  for (size_t i = 0; i < bytes.size(); ++i) bytes[i] = static_cast<char>(i * 31 + (i >> 12));
+  const std::string path = folder.write("weights", bytes);
+  ThreadPool pool(3);
+  const MappedFile file(path);
+  const std::byte* before = file.bytes().data();
+  file.copy_into_large_pages(pool);
+  CHECK(file.bytes().data() == before);
+  CHECK(reinterpret_cast<uintptr_t>(before) % (2 << 20) == 0);
+  REQUIRE(::truncate(path.c_str(), 0) == 0);  // a mapping would now fault
+  CHECK(std::memcmp(file.bytes().data(), bytes.data(), bytes.size()) == 0);
+
+  folder.write("weights", bytes);
+  const MappedFile shrinking(path);
+  REQUIRE(::truncate(path.c_str(), 100) == 0);
+  CHECK_THROWS_AS(shrinking.copy_into_large_pages(pool), Error);
 }

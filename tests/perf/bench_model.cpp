@@ -1,4 +1,4 @@
-// bench_model FOLDER [--threads N] [--isa LEVEL] [--rounds R] [--prefill T] [--decode N]
+// bench_model FOLDER [--threads N] [--isa LEVEL] [--rounds R] [--prefill T] [--decode N] [--mapped]
 //
 // Decode and prefill of a model folder beside what the machine can do at best, measured in the same process
 // and interleaved: read bandwidth before and after each decode run, peak multiply-add rate beside each
@@ -28,6 +28,7 @@ struct Options {
   std::string folder, isa = "auto";
   int n_threads = default_threads().n_threads, rounds = 5;
   int64_t n_prefill = 512, n_decode = 16;
+  bool mapped = false;  // leave the weights mapped, as for models that fill the memory
 };
 
 // Multiply-adds of a prefill of T tokens: every matrix for each token, the head for the last one alone.
@@ -44,6 +45,7 @@ void bench(const Options& o) {
   ThreadPool pool(o.n_threads);
   const Isa isa = parse_isa(o.isa);
   const auto model = load_model(open_model_folder(o.folder));
+  if (!o.mapped) model->copy_into_large_pages(pool);
   const int64_t V = model->config().vocab_size, context = o.n_prefill + o.n_decode + 1;
   Workspace workspace(model->workspace_floats(o.n_prefill, context, o.n_threads));
   std::vector<float> logits(V);
@@ -123,6 +125,8 @@ int main(int argc, char** argv) {
       o.n_prefill = std::stoll(value());
     else if (arg == "--decode")
       o.n_decode = std::stoll(value());
+    else if (arg == "--mapped")
+      o.mapped = true;
     else
       o.folder = arg;
   }

@@ -114,7 +114,7 @@ TEST_CASE("shapes, names and dtypes against the config name the tensor") {
 }
 
 TEST_CASE("configs that make no sense") {
-  for (const auto& [from, to] : std::vector<std::pair<std::string, std::string>>{
+  for (const auto& change : std::vector<std::pair<std::string, std::string>>{
            {"\"hidden_size\": 256", "\"hidden_size\": -256"},
            {"\"hidden_size\": 256", "\"hidden_size\": \"big\""},
            {"\"hidden_size\": 256", "\"hidden_size\": 9223372036854775807"},
@@ -124,9 +124,9 @@ TEST_CASE("configs that make no sense") {
            {"\"num_experts_per_tok\": 4", "\"num_experts_per_tok\": 400"},
            {"\"hidden_size\": 256,", ""},
        }) {
-    CAPTURE(to);
+    CAPTURE(change.second);
     BrokenModel model;
-    model.replace("config.json", from, to);
+    model.replace("config.json", change.first, change.second);
     check_refused(model.path(), 78, "");
   }
   BrokenModel garbage;
@@ -220,6 +220,9 @@ TEST_CASE("usage errors are exit 2 with a pointer to --help") {
            {kTinyModel, "hi", "--isa", "mmx"},
            {kTinyModel, "hi", "--threads", "-1"},
            {kTinyModel, "--score", "--tokenize"},
+           {kTinyModel, "hi", "--jsonl"},
+           {kTinyModel, "hi", "--score"},
+           {kTinyModel, "-f", "a", "--jsonl", "b"},
            {kTinyModel, "hi", "--seed", "-1"},
        }) {
     const ProgramResult r = run_program("ds-run", arguments);

@@ -114,14 +114,17 @@ TEST_CASE("a bad record yields an error record in its place, the rest go on, exi
   }
 }
 
-TEST_CASE("bad records are told on stderr with file and line") {
+TEST_CASE("bad records are told on stderr with file and line, and kept in --bad-lines") {
   const TemporaryFolder folder;
-  const std::string path = folder.write("in.jsonl", "{\"prompt\":\"hi\",\"max_tokens\":1}\noops\n");
-  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", path});
+  const std::string path =
+      folder.write("in.jsonl", "{\"prompt\":\"hi\",\"max_tokens\":1}\noops\n{\"input_ids\":[-1]}\n");
+  const std::string bad = folder.path() + "/bad.jsonl";
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", path, "--bad-lines", bad});
+  CHECK(file_bytes(bad) == "oops\n{\"input_ids\":[-1]}\n");
   CHECK(r.rc == 65);
   CHECK(r.err.find("in.jsonl:2") != std::string::npos);
-  CHECK(r.err.find("2 records read, 1 answered, 1 failed") != std::string::npos);
-  CHECK(lines_of(r.out).size() == 2);
+  CHECK(r.err.find("3 records read, 1 answered, 2 failed") != std::string::npos);
+  CHECK(lines_of(r.out).size() == 3);
 }
 
 TEST_CASE("an empty batch is done at once; a missing file is exit 66") {

@@ -55,6 +55,10 @@ class FileHandle {
 // Writes all bytes. EPIPE throws BrokenPipe; anything else Error{kIo} naming `where`.
 void write_all(int fd, std::string_view bytes, const std::string& where);
 
+// Reads or writes exactly so many bytes at an offset, from any thread. A short file is Error{kBadData}.
+void read_at(int fd, void* to, size_t n, uint64_t offset, const std::string& where);
+void write_at(int fd, const void* from, size_t n, uint64_t offset, const std::string& where);
+
 // Buffered output to a descriptor it does not own. Errors are thrown by the call that meets them; call
 // flush() at the end, a destructor cannot report.
 class OutputStream {
@@ -70,7 +74,8 @@ class OutputStream {
 };
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-// commit(). Without commit() the partial file is removed.
+// commit(). Without commit() the partial file is removed. A link that lies where either name goes is
+// replaced, never followed.
 class AtomicFile {
  public:
   // Throws Error{kCannotCreate}.
@@ -80,7 +85,8 @@ class AtomicFile {
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(std::string_view bytes);
   int fd() const { return fd_.get(); }
-  void commit();
+  // Without `sync` the rename does not wait for the disk: whole for every reader, but not for a power cut.
+  void commit(bool sync = true);
 
  private:
   std::string path_, partial_;

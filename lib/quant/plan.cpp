@@ -261,21 +261,29 @@ std::string index_text(const Plan& plan) {
   return out + "\n  }\n}\n";
 }
 
-// vLLM splits q, k, v and gate, up out of one fused matrix: each part must end at a block border.
-void note_fused_parts(const Plan& plan, const QuantizeOptions& o, std::vector<std::string>& notes) {
-  int64_t n_odd = 0;
+// Ragged blocks: allowed by the format and present in V3 itself (576 rows), yet not every loader takes them.
+void note_ragged_blocks(const Plan& plan, const QuantizeOptions& o, std::vector<std::string>& notes) {
+  int64_t n_fused = 0, n_ragged = 0;
   std::string example;
   const std::regex fused("\\.(q_proj|k_proj|v_proj|gate_proj|up_proj)\\.weight$");
   for (const PlannedShard& shard : plan.shards)
-    for (const Step& step : shard.steps)
-      if (step.action == Action::kEncode && step.coding.rows % o.block_rows != 0 &&
-          std::regex_search(step.source->info.name, fused) && n_odd++ == 0)
-        example = step.source->info.name + " has " + std::to_string(step.coding.rows) + " rows";
-  if (n_odd)
+    for (const Step& step : shard.steps) {
+      if (step.action != Action::kEncode) continue;
+      const WeightCoding& c = step.coding;
+      const bool odd_rows = c.rows % o.block_rows != 0, odd_cols = c.cols % o.block_cols != 0;
+      if (odd_rows && std::regex_search(step.source->info.name, fused)) ++n_fused;
+      if ((odd_rows && c.rows > o.block_rows) || (odd_cols && c.cols > o.block_cols))
+        if (n_ragged++ == 0) example = step.source->info.name + " " + shape_text(step.source->info.shape);
+    }
+  const std::string block = std::to_string(o.block_rows) + "x" + std::to_string(o.block_cols);
+  if (n_fused)
+    notes.push_back(std::to_string(n_fused) +
+                    " matrices that vLLM and SGLang fuse (q, k, v; gate, up) end inside a " + block +
+                    " block: these two refuse such a folder; --block can name a shape that divides them");
+  if (n_ragged)
     notes.push_back(
-        std::to_string(n_odd) + " matrices that vLLM and SGLang fuse do not end at a block of " +
-        std::to_string(o.block_rows) + " rows (" + example +
-        "): they may refuse the folder, transformers and ds-run take it; --block chooses another shape");
+        std::to_string(n_ragged) + " matrices end inside a " + block + " block (" + example +
+        "), as DeepSeek-V3's own 576-row ones do: transformers 5 without a GPU refuses or misreads them");
 }
 
 void check_options(const Checkpoint& model, const QuantizeOptions& o) {
@@ -352,7 +360,7 @@ Plan make_plan(const Checkpoint& model, const QuantizeOptions& o) {
   if (o.target == QuantTarget::kExpertsFp8 && plan.n_decoded == 0)
     throw Error(ErrorKind::kBadModel, "has no FP4 weights (I8 with F8_E8M0 scales)", model.path(),
                 "--experts fp8 is for DeepSeek-V4 folders");
-  note_fused_parts(plan, o, plan.notes);
+  note_ragged_blocks(plan, o, plan.notes);
   if (!model.skipped_files().empty())
     plan.notes.push_back("not carried over: " + model.skipped_files().front() +
                          (model.skipped_files().size() > 1

@@ -1,0 +1,27 @@
+// Reports and pictures of what a conversion did, as text: a JSON object, bars for a terminal, a page of HTML.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+#include "quant/quantize.h"
+#include "quant/verify.h"
+
+namespace ds {
+
+// "3.090 GB", "14.80 MB".
+std::string size_text(int64_t bytes);
+
+// Sizes and ratios of a plan, for people. Says which ratio is which.
+std::string plan_text(const Plan& plan);
+Json plan_json(const Plan& plan);
+
+Json quantize_json(const Plan& plan, const QuantizeReport& report);
+Json verify_json(const VerifyReport& report, double min_sqnr_db);
+
+// How often each power of two occurs among the codes; `columns` wide.
+std::string code_histogram_text(const TensorStats& total, int columns);
+// One self-contained page: code histogram, SQNR of all tensors, the worst tensors.
+std::string report_html(const std::string& title, const std::vector<TensorStats>& tensors);
+
+}  // namespace ds

@@ -158,7 +158,7 @@ void show_picture(const Options& o, const TensorStats& total) {
 
 std::string quality_text(const TensorStats& t) {
   char text[256];
-  const double n = static_cast<double>(std::max<int64_t>(t.n, 1));
+  const double n = static_cast<double>(std::max<int64_t>(t.n_codes(), 1));
   std::snprintf(text, sizeof text, "SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
                 t.relative_error(), t.max_error);
   std::string all = text;

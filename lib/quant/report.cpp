@@ -77,8 +77,8 @@ void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   j.set("max_error", total.max_error);
   j.set("n_values", total.n);
   if (!total.codes.empty()) {
-    j.set("saturated_frac", ratio(total.n_saturated(), total.n));
-    j.set("zero_frac", ratio(total.n_zero(), total.n));
+    j.set("saturated_frac", ratio(total.n_saturated(), total.n_codes()));
+    j.set("zero_frac", ratio(total.n_zero(), total.n_codes()));
   }
   Json::Array list;
   for (const TensorStats& t : tensors) list.push_back(t.to_json());
@@ -194,18 +194,18 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
           "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
           "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
           static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
-          total.max_error, 100 * ratio(total.n_saturated(), total.n), 100 * ratio(total.n_zero(), total.n));
+          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()), 100 * ratio(total.n_zero(), total.n_codes()));
   if (!total.codes.empty()) {
     std::vector<Bar> bars;
     const auto bins = bins_of(total.codes);
     for (int bin = 0; bin < kBins; ++bin)
       bars.push_back({bin_label(bin), static_cast<double>(bins[bin]),
-                      format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n))});
+                      format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
     html += svg_bars("E4M3 codes by power of two", bars);
     bars.clear();
     for (int code = 0; code < 127; ++code)
       bars.push_back({std::to_string(code), static_cast<double>(total.codes[code]),
-                      format("code 0x%02X: %.5f %%", code, 100 * ratio(total.codes[code], total.n))});
+                      format("code 0x%02X: %.5f %%", code, 100 * ratio(total.codes[code], total.n_codes()))});
     html += svg_bars("Every magnitude code", bars);
   }
   std::vector<const TensorStats*> changed;
@@ -232,8 +232,8 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
     const TensorStats& t = *changed[i];
     html += "<tr><td>" + escape_html(t.name) +
             format("<td>%lld<td>%.2f<td>%.4f<td>%.4g<td>%.4f<td>%.4f</tr>\n", static_cast<long long>(t.n),
-                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated(), t.n),
-                   100 * ratio(t.n_zero(), t.n));
+                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated(), t.n_codes()),
+                   100 * ratio(t.n_zero(), t.n_codes()));
   }
   return html + "</table></html>\n";
 }

@@ -15,6 +15,12 @@ double TensorStats::relative_error() const {
   return signal > 0 ? std::sqrt(error / signal) : error > 0 ? 1 : 0;
 }
 
+int64_t TensorStats::n_codes() const {
+  int64_t sum = 0;
+  for (const int64_t c : codes) sum += c;
+  return sum;
+}
+
 void TensorStats::add(const TensorStats& part) {
   n += part.n;
   signal += part.signal;
@@ -37,8 +43,9 @@ Json TensorStats::to_json() const {
   j.set("max_error", max_error);
   j.set("max_value", max_value);
   if (!codes.empty()) {
-    j.set("saturated_frac", n ? static_cast<double>(n_saturated()) / static_cast<double>(n) : 0.0);
-    j.set("zero_frac", n ? static_cast<double>(n_zero()) / static_cast<double>(n) : 0.0);
+    const double all = static_cast<double>(std::max<int64_t>(n_codes(), 1));
+    j.set("saturated_frac", static_cast<double>(n_saturated()) / all);
+    j.set("zero_frac", static_cast<double>(n_zero()) / all);
   }
   j.set("n_non_finite", n_non_finite);
   j.set("signal", signal);

@@ -22,6 +22,7 @@ struct TensorStats {
 
   double sqnr_db() const;         // infinite when nothing changed
   double relative_error() const;  // root of error / signal
+  int64_t n_codes() const;
   int64_t n_zero() const { return codes.empty() ? 0 : codes[0]; }
   int64_t n_saturated() const { return codes.empty() ? 0 : codes[126]; }
 

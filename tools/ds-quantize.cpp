@@ -190,13 +190,13 @@ int run_verify(const Options& o, const Checkpoint& model) {
 }
 
 int run_quantize(const Options& o, const Checkpoint& model) {
-  const Plan plan = make_plan(model, o.quantize);
+  const QuantizePlan plan = plan_quantize(model, o.quantize);
   if (!o.quiet) {
-    cli::note(plan_text(plan));
+    cli::note(quantize_plan_text(plan));
     for (const std::string& n : plan.notes) cli::note("note: " + n);
   }
   if (o.dry_run) {
-    write_file(o.report, plan_json(plan).dump() + "\n");
+    write_file(o.report, quantize_plan_json(plan).dump() + "\n");
     return 0;
   }
   const QuantizeReport report = quantize(model, plan, o.quantize);

@@ -74,8 +74,13 @@ class OutputStream {
 };
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
+<<<<<<< HEAD
 // commit(). Without commit() the partial file is removed. A link that lies where either name goes is
 // replaced, never followed.
+=======
+// commit(). Without commit() the partial file is removed. A symbolic link is followed, and what is no regular
+// file (a device, a pipe) is written in place: renaming over /dev/null would replace it.
+>>>>>>> main
 class AtomicFile {
  public:
   // Throws Error{kCannotCreate}.
@@ -90,6 +95,7 @@ class AtomicFile {
 
  private:
   std::string path_, partial_;
+  bool in_place_;
   FileHandle fd_;
   std::string buffer_;
   bool committed_ = false;

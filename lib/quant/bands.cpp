@@ -134,8 +134,8 @@ std::vector<Special> take_non_finite(float* values, int64_t n) {
   return found;
 }
 
-void encode_band(const Checkpoint& model, const QuantizeOptions& o, const Job& job, Scratch& s) {
-  const Step& step = *job.step;
+void encode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
+  const QuantStep& step = *job.step;
   const BlockQuantKernel& kernel = block_quant_kernel(o.isa);
   const int64_t n_values = job.rows * job.cols;
   Band band{nullptr, step.source->info.dtype, 0, job.cols, job.cols, step.block_cols};
@@ -213,8 +213,8 @@ void encode_band(const Checkpoint& model, const QuantizeOptions& o, const Job& j
   count_codes(s.stats, codes, n_values);
 }
 
-void decode_band(const Checkpoint& model, const QuantizeOptions& o, const Job& job, Scratch& s) {
-  const Step& step = *job.step;
+void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
+  const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
   read_rectangle(model, *step.source, c, job.row, job.rows, job.col, job.cols, s.in);
   read_scales(model, c, job.row, job.rows, job.col, job.cols, s.in_scales);
@@ -238,8 +238,8 @@ void decode_band(const Checkpoint& model, const QuantizeOptions& o, const Job& j
   }
 }
 
-void fp4_to_fp8_band(const Checkpoint& model, const Job& job, Scratch& s) {
-  const Step& step = *job.step;
+void fp4_to_fp8_band(const Checkpoint& model, const BandJob& job, BandScratch& s) {
+  const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
   read_rectangle(model, *step.source, c, job.row, job.rows, job.col, job.cols, s.in);
   const int64_t n_groups = ceil_div(job.cols, c.block_cols), n_blocks = ceil_div(job.cols, step.block_cols);
@@ -264,7 +264,7 @@ void fp4_to_fp8_band(const Checkpoint& model, const Job& job, Scratch& s) {
 }  // namespace
 
 void read_values(const Checkpoint& model, const StoredTensor& t, const WeightCoding& c, Isa isa, int64_t row,
-                 int64_t rows, int64_t col, int64_t cols, Scratch& s, float* to) {
+                 int64_t rows, int64_t col, int64_t cols, BandScratch& s, float* to) {
   read_rectangle(model, t, c, row, rows, col, cols, s.in);
   if (c.coding == Coding::kPlain) return widen(s.in.data(), t.info.dtype, rows * cols, to);
   const uint8_t* codes = reinterpret_cast<const uint8_t*>(s.in.data());
@@ -289,7 +289,7 @@ void read_values(const Checkpoint& model, const StoredTensor& t, const WeightCod
   }
 }
 
-void add_jobs(const Step& step, std::vector<Job>& jobs) {
+void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
   if (step.action == Action::kCopy) {
     const int64_t n = static_cast<int64_t>(step.source->bytes());
     for (int64_t at = 0; at < n; at += kJobBytes)
@@ -311,13 +311,13 @@ void add_jobs(const Step& step, std::vector<Job>& jobs) {
       jobs.push_back({&step, row, std::min(rows, c.rows - row), col, std::min(cols, c.cols - col)});
 }
 
-int64_t job_bytes(const Job& job) {
+int64_t job_bytes(const BandJob& job) {
   if (job.step->action == Action::kCopy) return job.rows;
   if (job.step->coding.coding == Coding::kE2M1) return job.rows * job.cols / 2;
   return job.rows * job.cols * dtype_bytes(job.step->source->info.dtype);
 }
 
-void convert_band(const Checkpoint& model, const QuantizeOptions& o, const Job& job, Scratch& s) {
+void convert_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   s.out_scales.clear();
   switch (job.step->action) {
     case Action::kCopy:

@@ -47,7 +47,7 @@ std::string module_of(const std::string& tensor_name) {
   return tensor_name.substr(0, tensor_name.size() - 7);
 }
 
-std::string scale_name(const Step& step) {
+std::string scale_name(const QuantStep& step) {
   if (step.coding.scale) return step.coding.scale->info.name;
   return module_of(step.source->info.name) + ".weight_scale_inv";
 }
@@ -63,7 +63,7 @@ TensorInfo tensor(std::string name, DType dtype, std::vector<int64_t> shape) {
 }
 
 // What a step writes: the weight and, where it has them, its scales.
-std::vector<TensorInfo> outputs_of(const Step& step) {
+std::vector<TensorInfo> outputs_of(const QuantStep& step) {
   const WeightCoding& c = step.coding;
   const auto grid = [&] {
     return std::vector<int64_t>{(c.rows + step.block_rows - 1) / step.block_rows,
@@ -97,12 +97,12 @@ uint64_t bytes_of(const std::vector<TensorInfo>& tensors) {
 }
 
 // The steps, in input order; companions of what is decoded or encoded anew disappear into it.
-std::vector<Step> choose_steps(const Checkpoint& model, const QuantizeOptions& o) {
+std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptions& o) {
   const Selection selection(o);
-  std::vector<Step> steps;
+  std::vector<QuantStep> steps;
   for (const StoredTensor& t : model.tensors()) {
     if (model.is_companion(t)) continue;
-    Step step;
+    QuantStep step;
     step.source = &t;
     step.coding = model.coding(t);
     const bool coded = step.coding.coding != Coding::kPlain;
@@ -133,7 +133,7 @@ std::vector<Step> choose_steps(const Checkpoint& model, const QuantizeOptions& o
         is_matrix_weight(t) ? model.find(module_of(t.info.name) + ".input_scale") : nullptr;
     for (const StoredTensor* s : {step.coding.scale, input_scale}) {
       if (!s) continue;
-      Step companion;
+      QuantStep companion;
       companion.source = s;
       companion.coding.rows = 1, companion.coding.cols = s->info.n_elements();
       companion.follows = true;
@@ -145,7 +145,7 @@ std::vector<Step> choose_steps(const Checkpoint& model, const QuantizeOptions& o
 
 // Groups steps into files. A weight and its scales stay together.
 std::vector<PlannedShard> make_shards(const Checkpoint& model, const QuantizeOptions& o,
-                                      const std::vector<Step>& steps) {
+                                      const std::vector<QuantStep>& steps) {
   std::vector<PlannedShard> shards;
   uint64_t filled = 0;
   int last_file = -1;
@@ -194,18 +194,18 @@ void lay_out(PlannedShard& shard) {
     return dtype_bytes(a.info.dtype) > dtype_bytes(b.info.dtype);
   });
   for (const Slot& slot : slots) {
-    Step& step = shard.steps[slot.step];
+    QuantStep& step = shard.steps[slot.step];
     (slot.is_scale ? step.out_scale : step.out) = static_cast<int>(shard.tensors.size());
     shard.tensors.push_back(slot.info);
   }
   shard.header = make_safetensors_header(shard.tensors, {{"format", "pt"}});
 }
 
-std::string quantization_config(const Plan& plan, const QuantizeOptions& o) {
+std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions& o) {
   Json::Array kept;
   bool has_head = false;
   for (const PlannedShard& shard : plan.shards)
-    for (const Step& step : shard.steps) {
+    for (const QuantStep& step : shard.steps) {
       if (step.action != Action::kCopy || !is_matrix_weight(*step.source) ||
           !is_float(step.source->info.dtype))
         continue;
@@ -226,7 +226,7 @@ std::string quantization_config(const Plan& plan, const QuantizeOptions& o) {
   return pretty_json(q, 1);
 }
 
-std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, const Plan& plan) {
+std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, const QuantizePlan& plan) {
   using Edits = std::vector<std::pair<std::string, std::optional<std::string>>>;
   Edits edits;
   if (o.target == QuantTarget::kBF16) {
@@ -243,7 +243,7 @@ std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, con
   return edit_json_members(model.config_text(), edits);
 }
 
-std::string index_text(const Plan& plan) {
+std::string index_text(const QuantizePlan& plan) {
   std::string out = "{\n  \"metadata\": {\n    \"total_size\": " + std::to_string(plan.bytes_after) +
                     "\n  },\n  \"weight_map\": {";
   std::vector<std::pair<std::string, const std::string*>> entries;
@@ -262,12 +262,12 @@ std::string index_text(const Plan& plan) {
 }
 
 // Ragged blocks: allowed by the format and present in V3 itself (576 rows), yet not every loader takes them.
-void note_ragged_blocks(const Plan& plan, const QuantizeOptions& o, std::vector<std::string>& notes) {
+void note_ragged_blocks(const QuantizePlan& plan, const QuantizeOptions& o, std::vector<std::string>& notes) {
   int64_t n_fused = 0, n_ragged = 0;
   std::string example;
   const std::regex fused("\\.(q_proj|k_proj|v_proj|gate_proj|up_proj)\\.weight$");
   for (const PlannedShard& shard : plan.shards)
-    for (const Step& step : shard.steps) {
+    for (const QuantStep& step : shard.steps) {
       if (step.action != Action::kEncode) continue;
       const WeightCoding& c = step.coding;
       const bool odd_rows = c.rows % o.block_rows != 0, odd_cols = c.cols % o.block_cols != 0;
@@ -320,14 +320,14 @@ const char* action_name(Action action) {
   }
 }
 
-Plan make_plan(const Checkpoint& model, const QuantizeOptions& o) {
+QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
   check_options(model, o);
-  Plan plan;
+  QuantizePlan plan;
   plan.shards = make_shards(model, o, choose_steps(model, o));
   for (PlannedShard& shard : plan.shards) {
     lay_out(shard);
     plan.bytes_after += static_cast<int64_t>(shard.tensors.empty() ? 0 : shard.tensors.back().end);
-    for (const Step& step : shard.steps) {
+    for (const QuantStep& step : shard.steps) {
       (step.action == Action::kCopy     ? plan.n_copied
        : step.action == Action::kEncode ? plan.n_encoded
                                         : plan.n_decoded)++;

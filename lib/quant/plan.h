@@ -19,7 +19,7 @@ enum class Action {
 const char* action_name(Action action);
 
 // One input tensor's way into a shard.
-struct Step {
+struct QuantStep {
   const StoredTensor* source = nullptr;
   WeightCoding coding;
   Action action = Action::kCopy;
@@ -31,7 +31,7 @@ struct Step {
 struct PlannedShard {
   std::string name;
   std::vector<TensorInfo> tensors;  // in file order; begin/end assigned
-  std::vector<Step> steps;          // in input order
+  std::vector<QuantStep> steps;     // in input order
   std::string header;
   int64_t file_bytes() const {
     return static_cast<int64_t>(header.size()) +
@@ -39,7 +39,7 @@ struct PlannedShard {
   }
 };
 
-struct Plan {
+struct QuantizePlan {
   std::vector<PlannedShard> shards;
   std::string config_text, index_text;  // index_text empty: a single file needs none
   int64_t n_parameters = 0;
@@ -51,6 +51,6 @@ struct Plan {
 };
 
 // Throws Error{kUsage} for options that contradict each other or the model, {kBadModel} for the model.
-Plan make_plan(const Checkpoint& model, const QuantizeOptions& options);
+QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& options);
 
 }  // namespace ds

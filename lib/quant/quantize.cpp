@@ -23,7 +23,7 @@ constexpr size_t kPrefetchJobs =
     8;  // read ahead of each thread: a cold disk stays busy while bands are encoded
 
 // Everything the bytes of the output depend on.
-std::string fingerprint(const Checkpoint& model, const Plan& plan, const QuantizeOptions& o) {
+std::string fingerprint(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o) {
   std::string text = "ds-quantize 1";
   for (const int64_t v : {static_cast<int64_t>(o.target), static_cast<int64_t>(o.scales),
                           static_cast<int64_t>(o.recipe), static_cast<int64_t>(o.nan_policy)})
@@ -46,9 +46,9 @@ std::string fingerprint(const Checkpoint& model, const Plan& plan, const Quantiz
 }
 
 // Writes what a job made to its places in the shard.
-void store_band(int fd, const PlannedShard& shard, const Job& job, const Scratch& s,
+void store_band(int fd, const PlannedShard& shard, const BandJob& job, const BandScratch& s,
                 const std::string& where) {
-  const Step& step = *job.step;
+  const QuantStep& step = *job.step;
   const TensorInfo& out = shard.tensors[step.out];
   const uint64_t base = shard.header.size() + out.begin;
   if (step.action == Action::kCopy) {
@@ -78,7 +78,7 @@ void store_band(int fd, const PlannedShard& shard, const Job& job, const Scratch
 
 class Conversion {
  public:
-  Conversion(const Checkpoint& model, const Plan& plan, const QuantizeOptions& o)
+  Conversion(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o)
       : model_(model), plan_(plan), o_(o), pool_(o.n_threads), scratch_(o.n_threads) {}
 
   QuantizeReport run() {
@@ -125,7 +125,7 @@ class Conversion {
  private:
   static int64_t input_bytes(const PlannedShard& shard) {
     int64_t n = 0;
-    for (const Step& step : shard.steps) n += static_cast<int64_t>(step.source->bytes());
+    for (const QuantStep& step : shard.steps) n += static_cast<int64_t>(step.source->bytes());
     return n;
   }
 
@@ -154,8 +154,8 @@ class Conversion {
       throw Error(ErrorKind::kIo, "no room for " + std::to_string(shard.file_bytes()) + " bytes", path,
                   "free some space and run again with --resume");
     write_at(file.fd(), shard.header.data(), shard.header.size(), 0, path);
-    std::vector<Job> jobs;
-    for (const Step& step : shard.steps) add_jobs(step, jobs);
+    std::vector<BandJob> jobs;
+    for (const QuantStep& step : shard.steps) add_jobs(step, jobs);
     std::vector<TensorStats> job_stats(jobs.size());
     const size_t ahead = kPrefetchJobs * o_.n_threads;
     std::atomic<bool> stopped{false};
@@ -167,7 +167,7 @@ class Conversion {
           return;
         }
         if (i + ahead < jobs.size()) prefetch(jobs[i + ahead]);
-        Scratch& scratch = scratch_[thread];
+        BandScratch& scratch = scratch_[thread];
         convert_band(model_, o_, jobs[i], scratch);
         store_band(file.fd(), shard, jobs[i], scratch, path);
         if (jobs[i].step->action == Action::kEncode) job_stats[i] = std::move(scratch.stats);
@@ -180,7 +180,7 @@ class Conversion {
 
     // Sums in order of place, whoever did the work: the same report for any number of threads.
     std::vector<TensorStats> stats;
-    const Step* last = nullptr;
+    const QuantStep* last = nullptr;
     for (size_t i = 0; i < jobs.size(); ++i) {
       if (jobs[i].step->action != Action::kEncode) continue;
       if (jobs[i].step != last) {
@@ -193,7 +193,7 @@ class Conversion {
     return stats;
   }
 
-  void prefetch(const Job& job) const {
+  void prefetch(const BandJob& job) const {
     const StoredTensor& t = *job.step->source;
     const int64_t row_bytes = job.step->action == Action::kCopy || job.rows == 0
                                   ? 1
@@ -228,17 +228,17 @@ class Conversion {
   }
 
   const Checkpoint& model_;
-  const Plan& plan_;
+  const QuantizePlan& plan_;
   const QuantizeOptions& o_;
   ThreadPool pool_;
-  std::vector<Scratch> scratch_;
+  std::vector<BandScratch> scratch_;
   std::atomic<int64_t> done_{0};
   int64_t total_ = 0;
 };
 
 }  // namespace
 
-QuantizeReport quantize(const Checkpoint& model, const Plan& plan, const QuantizeOptions& options) {
+QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& options) {
   return Conversion(model, plan, options).run();
 }
 

@@ -94,7 +94,7 @@ std::string size_text(int64_t bytes) {
                     : format("%.1f kB", b * 1e-3);
 }
 
-std::string plan_text(const Plan& p) {
+std::string quantize_plan_text(const QuantizePlan& p) {
   std::string text = size_text(p.bytes_before) + " -> " + size_text(p.bytes_after) + " of tensors in " +
                      std::to_string(p.shards.size()) + (p.shards.size() == 1 ? " file" : " files") + ", " +
                      format("%.3f G", static_cast<double>(p.n_parameters) * 1e-9) + " parameters\n";
@@ -111,7 +111,7 @@ std::string plan_text(const Plan& p) {
   return text;
 }
 
-Json plan_json(const Plan& p) {
+Json quantize_plan_json(const QuantizePlan& p) {
   Json j = Json::Object{};
   j.set("n_parameters", p.n_parameters);
   j.set("bytes_before", p.bytes_before);
@@ -137,8 +137,8 @@ Json plan_json(const Plan& p) {
   return j;
 }
 
-Json quantize_json(const Plan& plan, const QuantizeReport& r) {
-  Json j = plan_json(plan);
+Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
+  Json j = quantize_plan_json(plan);
   j.set("out", r.out);
   j.set("seconds", r.seconds);
   j.set("bytes_read", r.bytes_read);
@@ -194,13 +194,15 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
           "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
           "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
           static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
-          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()), 100 * ratio(total.n_zero(), total.n_codes()));
+          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()),
+          100 * ratio(total.n_zero(), total.n_codes()));
   if (!total.codes.empty()) {
     std::vector<Bar> bars;
     const auto bins = bins_of(total.codes);
     for (int bin = 0; bin < kBins; ++bin)
-      bars.push_back({bin_label(bin), static_cast<double>(bins[bin]),
-                      format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
+      bars.push_back(
+          {bin_label(bin), static_cast<double>(bins[bin]),
+           format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
     html += svg_bars("E4M3 codes by power of two", bars);
     bars.clear();
     for (int code = 0; code < 127; ++code)

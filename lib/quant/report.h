@@ -13,10 +13,10 @@ namespace ds {
 std::string size_text(int64_t bytes);
 
 // Sizes and ratios of a plan, for people. Says which ratio is which.
-std::string plan_text(const Plan& plan);
-Json plan_json(const Plan& plan);
+std::string quantize_plan_text(const QuantizePlan& plan);
+Json quantize_plan_json(const QuantizePlan& plan);
 
-Json quantize_json(const Plan& plan, const QuantizeReport& report);
+Json quantize_json(const QuantizePlan& plan, const QuantizeReport& report);
 Json verify_json(const VerifyReport& report, double min_sqnr_db);
 
 // How often each power of two occurs among the codes; `columns` wide.

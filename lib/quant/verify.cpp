@@ -160,7 +160,7 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
       report.problems.push_back(out.where(b) + " is not in MODEL");
 
   struct Buffers {
-    Scratch a, b;
+    BandScratch a, b;
     std::vector<float> x, y;
   };
   ThreadPool pool(o.n_threads);

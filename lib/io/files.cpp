@@ -83,8 +83,8 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
   data_ = static_cast<const std::byte*>(address);
-  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a streaming read:
-  // about twice the bandwidth. Advice: a refusal changes nothing.
+  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a
+  // streaming read: about twice the bandwidth. Advice: a refusal changes nothing.
   ::madvise(address, size_, MADV_HUGEPAGE);
 }
 
@@ -162,23 +162,21 @@ void OutputStream::flush() {
   write_all(fd_, bytes, where_);
 }
 
-<<<<<<< HEAD
-AtomicFile::AtomicFile(const std::string& path) : path_(path), partial_(path + ".partial") {
-  ::unlink(partial_.c_str());  // left by a killed run, or a link to somewhere else
-  fd_ = FileHandle(::open(partial_.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666));
-=======
-AtomicFile::AtomicFile(const std::string& path)
-    : path_(followed(path)),
-      partial_(is_special(path_) ? path_ : path_ + ".partial"),
-      in_place_(partial_ == path_),
-      fd_(::open(partial_.c_str(), in_place_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-                 0666)) {
+AtomicFile::AtomicFile(const std::string& path, Existing existing)
+    : path_(existing == Existing::kFollow ? followed(path) : path),
+      partial_(existing == Existing::kFollow && is_special(path_) ? path_ : path_ + ".partial"),
+      in_place_(partial_ == path_) {
+  if (existing == Existing::kReplace)
+    ::unlink(partial_.c_str());  // left by a killed run, or a link elsewhere
+  const int how = in_place_                       ? O_WRONLY
+                  : existing == Existing::kFollow ? O_RDWR | O_CREAT | O_TRUNC
+                                                  : O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+  fd_ = FileHandle(::open(partial_.c_str(), how | O_CLOEXEC, 0666));
   struct stat st {};
   if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     ::unlink(partial_.c_str());
     throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
   }
->>>>>>> main
   if (fd_.get() < 0)
     throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
                 "check the folder and its permissions");
@@ -203,13 +201,9 @@ void AtomicFile::write(std::string_view bytes) {
 void AtomicFile::commit(bool sync) {
   write_all(fd_.get(), buffer_, partial_);
   buffer_.clear();
-<<<<<<< HEAD
-  if (sync && ::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
-=======
   committed_ = in_place_;
   if (in_place_) return;
-  if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
->>>>>>> main
+  if (sync && ::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);
   committed_ = true;

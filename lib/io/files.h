@@ -74,17 +74,14 @@ class OutputStream {
 };
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-<<<<<<< HEAD
-// commit(). Without commit() the partial file is removed. A link that lies where either name goes is
-// replaced, never followed.
-=======
 // commit(). Without commit() the partial file is removed. A symbolic link is followed, and what is no regular
-// file (a device, a pipe) is written in place: renaming over /dev/null would replace it.
->>>>>>> main
+// file (a device, a pipe) is written in place: renaming over /dev/null would replace it. With kReplace
+// whatever lies under either name is replaced and never written through: for files inside a folder of ours.
 class AtomicFile {
  public:
+  enum class Existing { kFollow, kReplace };
   // Throws Error{kCannotCreate}.
-  explicit AtomicFile(const std::string& path);
+  explicit AtomicFile(const std::string& path, Existing existing = Existing::kFollow);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;

@@ -167,7 +167,7 @@ void OutputFolder::start_manifest(const std::string& fingerprint) {
   const std::string path = path_ + "/" + kManifest;
   Json head = Json::Object{};
   head.set("fingerprint", fingerprint);
-  AtomicFile file(path);
+  AtomicFile file(path, AtomicFile::Existing::kReplace);
   file.write(head.dump() + "\n");
   file.commit();
   manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));

@@ -148,7 +148,7 @@ class Conversion {
 
   std::vector<TensorStats> write_shard(const std::string& folder, const PlannedShard& shard) {
     const std::string path = folder + "/" + shard.name;
-    AtomicFile file(path);
+    AtomicFile file(path, AtomicFile::Existing::kReplace);
     // All the room at once: a full disk shows here, and blocks lie together.
     if (::fallocate(file.fd(), 0, 0, shard.file_bytes()) != 0 && errno == ENOSPC)
       throw Error(ErrorKind::kIo, "no room for " + std::to_string(shard.file_bytes()) + " bytes", path,
@@ -210,7 +210,7 @@ class Conversion {
     struct stat st {};
     if (fd.get() < 0 || ::fstat(fd.get(), &st) != 0)
       throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), from);
-    AtomicFile file(to);
+    AtomicFile file(to, AtomicFile::Existing::kReplace);
     std::string buffer;
     for (int64_t at = 0; at < st.st_size; at += kCopyBytes) {
       buffer.resize(std::min<int64_t>(kCopyBytes, st.st_size - at));
@@ -222,7 +222,7 @@ class Conversion {
 
   void write_text(const std::string& path, const std::string& text) {
     if (o_.stop && o_.stop()) interrupted(path);
-    AtomicFile file(path);
+    AtomicFile file(path, AtomicFile::Existing::kReplace);
     file.write(text);
     file.commit(o_.sync);
   }

@@ -8,6 +8,8 @@
 #include "cli.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "infer/model_change.h"
+#include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/report.h"
 #include "quant/verify.h"
@@ -30,7 +32,7 @@ struct Options {
   QuantizeOptions quantize;
   cli::Machine machine;
   std::string to = "fp8", scales = "f32", recipe = "deepseek", nan_policy = "fail", block = "128x128";
-  std::string experts, verify, report, html, max_shard_size = "5GB";
+  std::string experts, verify, eval, report, html;
   double min_sqnr = 28;
   bool dry_run = false, quiet = false, histogram = false, no_sync = false;
 };
@@ -64,6 +66,8 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--min-sqnr", o.min_sqnr, "--verify exits 1 when a tensor lies below, in dB")
       ->capture_default_str()
       ->type_name("DB");
+  app.add_option("--eval", o.eval, "With --verify: perplexity and top-1 agreement of both on this text file")
+      ->type_name("FILE");
   add_choice(app, "--scales", o.scales, kScales,
              "Block scales, stored as F32; pow2: powers of two as in V3.1");
   app.add_option("--block", o.block, "Block shape, rows x columns")->capture_default_str()->type_name("RxC");
@@ -74,7 +78,9 @@ void add_options(CLI::App& app, Options& o) {
       ->type_name("REGEX");
   app.add_flag("--requantize", q.requantize, "Encode weights that are FP8 already anew (costs about 3 dB)");
   add_choice(app, "--nan-policy", o.nan_policy, kNanPolicies, "What a NaN or infinity in MODEL does");
-  app.add_option("--max-shard-size", o.max_shard_size, "Largest file, with kB, MB, GB, KiB, MiB or GiB")
+  app.add_option("--max-shard-size", q.max_shard_bytes, "Largest file, with kB, MB, GB, KiB, MiB or GiB")
+      ->transform(CLI::AsSizeValue(true))
+      ->check(CLI::PositiveNumber)
       ->capture_default_str()
       ->type_name("SIZE");
   app.add_flag("--keep-shards", q.keep_shards, "Same files as MODEL");
@@ -94,23 +100,6 @@ void add_options(CLI::App& app, Options& o) {
   throw Error(ErrorKind::kUsage, what, where, "see ds-quantize --help");
 }
 
-int64_t parse_size(const std::string& text) {
-  static const std::map<std::string, double> kUnits = {{"", 1},          {"B", 1},         {"kB", 1e3},
-                                                       {"KB", 1e3},      {"MB", 1e6},      {"GB", 1e9},
-                                                       {"KiB", 1 << 10}, {"MiB", 1 << 20}, {"GiB", 1 << 30}};
-  size_t used = 0;
-  double value = 0;
-  try {
-    value = std::stod(text, &used);
-  } catch (const std::exception&) {
-    usage("is no size: " + text, "--max-shard-size");
-  }
-  const auto unit = kUnits.find(text.substr(used));
-  const double bytes = unit == kUnits.end() ? -1 : value * unit->second;
-  if (!(bytes >= 1 && bytes < 1e18)) usage("is no size: " + text, "--max-shard-size");
-  return static_cast<int64_t>(bytes);
-}
-
 void resolve(Options& o) {
   QuantizeOptions& q = o.quantize;
   q.target = kTargets.at(o.to);
@@ -126,7 +115,6 @@ void resolve(Options& o) {
   if (std::sscanf(o.block.c_str(), "%lldx%lld%c", &rows, &cols, &end) != 2)
     usage("is no RxC: " + o.block, "--block");
   q.block_rows = rows, q.block_cols = cols;
-  q.max_shard_bytes = parse_size(o.max_shard_size);
   q.sync = !o.no_sync;
   q.isa = parse_isa(o.machine.isa);
   const ThreadBudget budget = default_threads();
@@ -156,16 +144,24 @@ void show_picture(const Options& o, const TensorStats& total) {
   std::fputs(code_histogram_text(total, 72).c_str(), stderr);
 }
 
-std::string quality_text(const TensorStats& t) {
-  char text[256];
-  const double n = static_cast<double>(std::max<int64_t>(t.n_codes(), 1));
-  std::snprintf(text, sizeof text, "SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
-                t.relative_error(), t.max_error);
-  std::string all = text;
-  if (t.codes.empty()) return all;
-  std::snprintf(text, sizeof text, "; codes at 448: %.4f %%, zero: %.4f %%",
-                100 * static_cast<double>(t.n_saturated()) / n, 100 * static_cast<double>(t.n_zero()) / n);
-  return all + text;
+// Returns an empty object without --eval.
+Json run_eval(const Options& o) {
+  Json j = Json::Object{};
+  if (o.eval.empty()) return j;
+  EngineOptions engine;
+  engine.n_threads = o.quantize.n_threads;
+  engine.isa = o.quantize.isa;
+  engine.ctx = 512;
+  const auto before = Engine::load(o.quantize.model, engine), after = Engine::load(o.verify, engine);
+  const ModelChange c = compare_models(*before, *after, read_file(o.eval, 64 << 20), 512, o.eval);
+  j.set("n_tokens", c.n_tokens);
+  j.set("perplexity_before", c.perplexity_before);
+  j.set("perplexity_after", c.perplexity_after);
+  j.set("top1_agreement", c.top1_agreement);
+  cli::note("perplexity " + std::to_string(c.perplexity_before) + " -> " +
+            std::to_string(c.perplexity_after) + ", top-1 agreement " +
+            std::to_string(100 * c.top1_agreement) + " % over " + std::to_string(c.n_tokens) + " tokens");
+  return j;
 }
 
 int run_verify(const Options& o, const Checkpoint& model) {
@@ -179,7 +175,9 @@ int run_verify(const Options& o, const Checkpoint& model) {
   show_picture(o, total);
   if (!o.quiet)
     cli::note(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
-  write_file(o.report, verify_json(report, o.min_sqnr).dump() + "\n");
+  Json json = verify_json(report, o.min_sqnr);
+  if (!o.eval.empty()) json.set("eval", run_eval(o));
+  write_file(o.report, json.dump() + "\n");
   write_file(o.html, report_html(o.verify + " against " + o.quantize.model, report.tensors));
   const bool passed = below.empty() && report.problems.empty();
   if (!o.quiet)
@@ -187,6 +185,16 @@ int run_verify(const Options& o, const Checkpoint& model) {
                      : "NOT passed: " + std::to_string(below.size()) + " tensors below the bound, " +
                            std::to_string(report.problems.size()) + " problems");
   return passed ? 0 : 1;
+}
+
+int run_gguf(const Options& o, const Checkpoint& model) {
+  if (o.dry_run) usage("--dry-run is for folders", "");
+  const GgufReport r = export_gguf(model, o.quantize);
+  if (o.quiet) return 0;
+  for (const std::string& n : r.notes) cli::note("note: " + n);
+  cli::note(std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_written) + " in " +
+            std::to_string(r.seconds).substr(0, 5) + " s");
+  return 0;
 }
 
 int run_quantize(const Options& o, const Checkpoint& model) {
@@ -221,11 +229,17 @@ int body(Options& o) {
   if (o.quantize.out.empty() && o.verify.empty() && !o.dry_run)
     usage("one of -o OUT, --verify OUT, --dry-run is needed", "");
   if (!o.quantize.out.empty() && !o.verify.empty()) usage("-o and --verify exclude each other", "");
+  if (!o.eval.empty() && o.verify.empty()) usage("--eval goes with --verify", "");
   resolve(o);
+  if (o.quantize.out == "-" && o.to.rfind("gguf", 0) != 0)
+    usage("- is for GGUF: a folder needs a name", "-o");
   cli::stop_on_signals();
   try {
     const Checkpoint model(o.quantize.model);
-    return o.verify.empty() ? run_quantize(o, model) : run_verify(o, model);
+    if (!o.verify.empty()) return run_verify(o, model);
+    const QuantTarget to = o.quantize.target;
+    const bool gguf = to == QuantTarget::kGgufQ8_0 || to == QuantTarget::kGgufBF16;
+    return gguf ? run_gguf(o, model) : run_quantize(o, model);
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kInterrupted) throw;
     cli::note(e.message());

@@ -162,6 +162,15 @@ Json verify_json(const VerifyReport& r, double min_sqnr_db) {
   return j;
 }
 
+std::string quality_text(const TensorStats& t) {
+  std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
+                            t.relative_error(), t.max_error);
+  if (!t.codes.empty())
+    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated(), t.n_codes()),
+                   100 * ratio(t.n_zero(), t.n_codes()));
+  return text;
+}
+
 std::string code_histogram_text(const TensorStats& total, int columns) {
   if (total.codes.empty()) return "";
   const auto bins = bins_of(total.codes);

@@ -19,6 +19,9 @@ Json quantize_plan_json(const QuantizePlan& plan);
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& report);
 Json verify_json(const VerifyReport& report, double min_sqnr_db);
 
+// "SQNR 31.55 dB, relative error ...", one line.
+std::string quality_text(const TensorStats& stats);
+
 // How often each power of two occurs among the codes; `columns` wide.
 std::string code_histogram_text(const TensorStats& total, int columns);
 // One self-contained page: code histogram, SQNR of all tensors, the worst tensors.

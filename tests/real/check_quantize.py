@@ -213,6 +213,53 @@ def check_logits(a, b):
     return difference
 
 
+def check_gguf(model, path):
+    """gguf-py reads the file; every tensor is what its own quantiser makes of the renamed, permuted weights."""
+    import gguf
+
+    src, reader = Folder(model), gguf.GGUFReader(path)
+    c, arch = src.config, bytes(reader.fields["general.architecture"].parts[-1]).decode()
+    model_arch = {v: k for k, v in gguf.MODEL_ARCH_NAMES.items()}[arch]
+    heads = c["num_attention_heads"]
+    names, n = gguf.get_tensor_name_map(model_arch, c["num_hidden_layers"]), 0
+    got = {t.name: t for t in reader.tensors}
+    want = {}
+    for tensor in src.where:
+        if re.search(r"\.(weight_scale_inv|weight_scale|scale)$", tensor):
+            continue
+        layer = re.match(r"model\.layers\.(\d+)\.", tensor)
+        if layer and int(layer[1]) >= c["num_hidden_layers"] or tensor == "lm_head.weight" and c.get("tie_word_embeddings"):
+            continue
+        x = values(src, tensor)
+        if arch in ("llama", "deepseek") and re.search(r"\.[qk]_proj\.(weight|bias)$", tensor):
+            h = heads if ".q_proj" in tensor else c.get("num_key_value_heads", heads)
+            x = x.reshape(h, 2, x.shape[0] // h // 2, *x.shape[1:]).swapaxes(1, 2).reshape(x.shape)
+        expert = re.match(r"(model\.layers\.\d+\.mlp\.experts)\.(\d+)\.(\w+)\.weight$", tensor)
+        if expert:
+            want.setdefault(names.get_name(f"{expert[1]}.{expert[3]}") + ".weight", {})[int(expert[2])] = x
+        elif ".kv_b_proj." in tensor:
+            dn, dv = c["qk_nope_head_dim"], c["v_head_dim"]
+            kv = x.reshape(heads, dn + dv, -1)
+            base = tensor.replace("kv_b_proj.weight", "")
+            want[names.get_name(base + "k_b_proj") + ".weight"] = kv[:, :dn].transpose(0, 2, 1)
+            want[names.get_name(base + "v_b_proj") + ".weight"] = kv[:, dn:]
+        elif tensor.endswith("e_score_correction_bias"):
+            want[names.get_name(tensor.replace("e_score_correction_bias", "e_score_correction")) + ".bias"] = x
+        else:
+            stem, kind = tensor.rsplit(".", 1)
+            want[names.get_name(stem) + "." + kind] = x
+    for name, x in want.items():
+        if isinstance(x, dict):
+            x = np.stack([x[i] for i in range(len(x))])
+        t = got.pop(name)
+        assert [int(d) for d in t.shape] == list(x.shape)[::-1], (name, t.shape, x.shape)
+        expected = x.astype(np.float32) if t.tensor_type == gguf.GGMLQuantizationType.F32 else gguf.quants.quantize(np.ascontiguousarray(x, np.float32), t.tensor_type)
+        assert np.ascontiguousarray(expected).tobytes() == np.ascontiguousarray(t.data).tobytes(), f"{name} differs ({t.tensor_type.name})"
+        n += 1
+    assert not got, list(got)
+    print(f"{path}: gguf-py reads {n} tensors of {arch}, each as its own quantiser makes them")
+
+
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     recipe = next((a.split("=")[1] for a in sys.argv if a.startswith("--recipe=")), "deepseek")
@@ -228,6 +275,8 @@ def main():
         d = check_logits(args[1], args[2])
         if "--exact" in sys.argv:
             assert d == 0, d
+    elif args[0] == "gguf":
+        check_gguf(args[1], args[2])
     else:
         sys.exit(__doc__)
 

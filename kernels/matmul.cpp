@@ -10,6 +10,7 @@ extern const MatmulKernels kMatmul_scalar;
 extern const GemmKernels kGemm_scalar, kGemm_amx_emulated;
 #if DS_X86
 extern const MatmulKernels kMatmul_avx2, kMatmul_avx512;
+extern const GemvE4M3Kernels kGemvE4M3_avx512vbmi;
 extern const GemmKernels kGemm_avx2, kGemm_avx512, kGemm_avx512bf16, kGemm_amx;
 #endif
 
@@ -20,6 +21,17 @@ const MatmulKernels& matmul_kernels(Isa isa) {
 #endif
   (void)isa;
   return kMatmul_scalar;
+}
+
+const GemvE4M3Kernels* gemv_e4m3_kernels(Isa isa, const WeightView& w) {
+#if DS_X86
+  const bool blocks_fit = !w.scales || w.block_cols % 64 == 0 || w.block_cols >= w.cols;
+  if (isa >= Isa::kAvx512 && cpu_features().avx512_vbmi && cpu_features().avx512_bf16 &&
+      w.dtype == DType::kF8E4M3 && blocks_fit)
+    return &kGemvE4M3_avx512vbmi;
+#endif
+  (void)isa, (void)w;
+  return nullptr;
 }
 
 const GemmKernels& gemm_kernels(Isa isa, const WeightView& w) {
@@ -49,7 +61,8 @@ constexpr int64_t kMaxGemvTokens = 6;
 constexpr int64_t kGemvUnitBytes = 32 << 10;
 
 int64_t gemv_unit_rows(const MatmulJob& job) {
-  return std::max<int64_t>(1, kGemvUnitBytes / std::max<int64_t>(1, job.w.row_bytes()));
+  constexpr int64_t kTile = 8;  // rows that the kernels take at a time
+  return kTile * (1 + kGemvUnitBytes / kTile / std::max<int64_t>(1, job.w.row_bytes()));
 }
 
 void check(const MatmulJob& job) {
@@ -68,20 +81,53 @@ MatmulJob& job_of(std::span<MatmulJob> jobs, int64_t u) {
   return *(after - 1);
 }
 
-void run_gemv(const Exec& exec, std::span<MatmulJob> jobs) {
-  const MatmulKernels& kernels = matmul_kernels(exec.isa);
-  int64_t n_units = 0;
-  for (MatmulJob& job : jobs) {
-    job.unit_begin = n_units;
-    if (job.T > 0) n_units += (job.w.rows + gemv_unit_rows(job) - 1) / gemv_unit_rows(job);
-  }
-  exec.pool.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t u = begin; u < end; ++u) {
-      const MatmulJob& job = job_of(jobs, u);
-      const int64_t row = (u - job.unit_begin) * gemv_unit_rows(job);
-      kernels.gemv(job, row, std::min(row + gemv_unit_rows(job), job.w.rows));
+// Brings the inputs of E4M3 jobs into their kernel's order, as far as scratch reaches. Returns how many jobs,
+// from the first, can run now.
+size_t prepare_inputs(const Exec& exec, std::span<MatmulJob> jobs, std::span<float> scratch) {
+  const MatmulJob* last = nullptr;  // neighbours often share their input
+  int64_t used = 0;
+  for (size_t i = 0; i < jobs.size(); ++i) {
+    MatmulJob& job = jobs[i];
+    job.prefetch_bytes = cpu_features().prefetch_bytes;
+    job.prepared = nullptr;
+    const GemvE4M3Kernels* kernels = gemv_e4m3_kernels(exec.isa, job.w);
+    if (!kernels || job.T == 0) continue;
+    if (last && last->x == job.x && last->ldx == job.ldx && last->T == job.T && last->w.cols == job.w.cols) {
+      job.prepared = last->prepared;
+    } else {
+      const int64_t n = kernels->prepared_floats(job.T, job.w.cols);
+      if (used + n > static_cast<int64_t>(scratch.size())) {
+        DS_CHECK(i > 0);
+        return i;
+      }
+      kernels->prepare(job.x, job.ldx, job.T, job.w.cols, scratch.data() + used);
+      job.prepared = scratch.data() + used;
+      used += n;
     }
-  });
+    last = &job;
+  }
+  return jobs.size();
+}
+
+void run_gemv(const Exec& exec, std::span<MatmulJob> all_jobs, std::span<float> scratch) {
+  const MatmulKernels& kernels = matmul_kernels(exec.isa);
+  while (!all_jobs.empty()) {
+    const std::span<MatmulJob> jobs = all_jobs.first(prepare_inputs(exec, all_jobs, scratch));
+    int64_t n_units = 0;
+    for (MatmulJob& job : jobs) {
+      job.unit_begin = n_units;
+      if (job.T > 0) n_units += (job.w.rows + gemv_unit_rows(job) - 1) / gemv_unit_rows(job);
+    }
+    exec.pool.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t u = begin; u < end; ++u) {
+        const MatmulJob& job = job_of(jobs, u);
+        const int64_t row = (u - job.unit_begin) * gemv_unit_rows(job);
+        const auto gemv = job.prepared ? gemv_e4m3_kernels(exec.isa, job.w)->gemv : kernels.gemv;
+        gemv(job, row, std::min(row + gemv_unit_rows(job), job.w.rows));
+      }
+    });
+    all_jobs = all_jobs.subspan(jobs.size());
+  }
 }
 
 int64_t packed_floats(const GemmKernels& kernels, const MatmulJob& job) {
@@ -133,7 +179,7 @@ void matmul(const Exec& exec, std::span<MatmulJob> jobs, std::span<float> scratc
     size_t end = i + 1;
     if (jobs[i].T <= kMaxGemvTokens) {
       while (end < jobs.size() && jobs[end].T <= kMaxGemvTokens) ++end;
-      run_gemv(exec, jobs.subspan(i, end - i));
+      run_gemv(exec, jobs.subspan(i, end - i), scratch);
     } else {
       while (end < jobs.size() && same_input(exec, jobs[i], jobs[end])) ++end;
       run_gemm_group(exec, jobs.subspan(i, end - i), scratch);
@@ -143,8 +189,9 @@ void matmul(const Exec& exec, std::span<MatmulJob> jobs, std::span<float> scratc
 }
 
 int64_t matmul_scratch_floats(int n_threads, int64_t max_tokens, int64_t max_in) {
-  if (max_tokens <= kMaxGemvTokens) return 0;
-  int64_t most = 0;
+  // Decode: some inputs side by side; more are prepared in several rounds.
+  constexpr int64_t kPreparedInputs = 8;
+  int64_t most = kPreparedInputs * std::min(max_tokens, kMaxGemvTokens) * ((max_in + 63) / 64 * 64);
   for (const Isa isa : available_isas()) {
     for (const DType dtype : {DType::kF32, DType::kBF16}) {
       WeightView w;

@@ -23,7 +23,12 @@ struct MatmulJob {
   int64_t T = 0;
   float* y = nullptr;  // [T, out], rows ldy floats apart
   int64_t ldy = 0;
-  int64_t unit_begin = 0;  // the op's own bookkeeping
+
+  // The op's own bookkeeping.
+  int64_t unit_begin = 0;
+  int64_t prefetch_bytes =
+      0;  // how far ahead of the read a row's next bytes are asked for; 0: the hardware knows
+  const float* prepared = nullptr;  // x as MatmulKernels::prepare left it
 };
 
 // All jobs in as few parallel loops as possible: q, k and v, or gate and up of every chosen expert, are one
@@ -46,6 +51,16 @@ struct MatmulKernels {
   void (*gemv_transposed)(const MatmulJob& job, int64_t t_begin, int64_t t_end);
   void (*dequantize_row)(const WeightView& w, int64_t row, float* out);
 };
+// Decode of E4M3 weights with look-up tables and bfloat16 products (AVX-512 VBMI and BF16): activations are
+// first brought into the order in which the tables deliver weights, as two bfloat16 terms each.
+struct GemvE4M3Kernels {
+  const char* name;
+  int64_t (*prepared_floats)(int64_t T, int64_t in);
+  void (*prepare)(const float* x, int64_t ldx, int64_t T, int64_t in, float* prepared);
+  void (*gemv)(const MatmulJob& job, int64_t row_begin, int64_t row_end);  // job.prepared is set
+};
+// nullptr where the level has none or the weights do not suit it.
+const GemvE4M3Kernels* gemv_e4m3_kernels(Isa isa, const WeightView& w);
 struct GemmKernels {
   const char* name;
   int64_t panel_tokens;  // tokens are packed in panels of this many

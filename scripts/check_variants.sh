@@ -8,7 +8,8 @@ build=${1:?usage: scripts/check_variants.sh BUILD}
 bad=0 n=0
 while IFS= read -r object; do
   n=$((n + 1))
-  # W and V: weak; u: unique. DW.ref.* is a pointer, the same in every copy. Lower-case w and v are undefined references, which are harmless.
+  # W and V: weak; u: unique. DW.ref.* is a pointer, the same in every copy.
+  # Lower-case w and v are undefined references, which are harmless.
   weak=$(nm --defined-only --demangle "$object" | awk '$2 ~ /^[WVu]$/ && $3 !~ /^DW\.ref\./ { $1 = ""; print }')
   if [ -n "$weak" ]; then
     echo "weak symbols in ${object##*/}:"

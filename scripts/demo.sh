@@ -19,13 +19,14 @@ title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 command_line() { printf '%s  $ %s%s\n' "$dim" "$1" "$plain"; }
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
+# The question marked, the answer below it.
 ask() {
-  printf '  %s%s%s\n' "$bold" "${1//$'\n'/$'\n  '}" "$plain"
-  "$build/ds-run" "$model" "$1" --quiet --think-out "$work/think" < /dev/null | sed 's/^/    /'
+  printf '  %s> %s%s\n' "$bold" "${1//$'\n'/$'\n    '}" "$plain"
+  "$build/ds-run" "$model" "$1" --quiet < /dev/null | sed 's/^/    /'
 }
 
 step_run_answers() {
-  title "A model of the DeepSeek-V3 architecture, 7.4 million parameters, answers:"
+  title "A model of the DeepSeek-V3 architecture with 7.4 million parameters answers in two languages:"
   command_line "ds-run $model 'Why is the sky blue?'"
   ask '你好,我叫小明。'
   ask 'Why is the sky blue?'
@@ -36,33 +37,34 @@ step_run_answers() {
 }
 
 step_run_think() {
-  title "It thinks before it calculates; the thoughts go to stderr, the answer to stdout:"
-  command_line "ds-run $model 'What is 62*7?' --think-out thoughts.txt"
-  "$build/ds-run" "$model" 'What is 62*7?' --quiet --think-out "$work/think" < /dev/null | sed 's/^/    answer:   /'
-  sed 's/^/    thoughts: /' "$work/think"
-  echo
+  title "It thinks before it calculates: thoughts and speed on stderr, the answer alone on stdout."
+  command_line "ds-run $model 'What is 62*7?' 2> thoughts"
+  "$build/ds-run" "$model" 'What is 62*7?' < /dev/null 2> "$work/thoughts" | sed 's/^/    stdout: /'
+  sed 's/^/    stderr: /' "$work/thoughts"
 }
 
 step_run_pipe() {
-  title "In a pipe (instruction, then what was piped in):"
-  command_line "printf 'Facts: Anna lives in Rome. Ben has a cat.' | ds-run $model --raw ... | tr a-z A-Z"
+  title "In a pipe:"
+  command_line "printf 'Facts: Anna lives in Rome. Ben has a cat.\\nQuestion: Where does Anna live?' | ds-run $model | tr a-z A-Z"
   printf 'Facts: Anna lives in Rome. Ben has a cat.\nQuestion: Where does Anna live?' |
-    "$build/ds-run" "$model" --quiet 2> /dev/null | tr '[:lower:]' '[:upper:]' | sed 's/^/    /'
-  title "As JSON:"
+    "$build/ds-run" "$model" --quiet | tr '[:lower:]' '[:upper:]' | sed 's/^/    /'
+  title "An answer in JSON, and the whole record:"
   command_line "ds-run $model '用JSON回答:法国的首都是哪里?'"
-  "$build/ds-run" "$model" '用JSON回答:法国的首都是哪里?' --quiet < /dev/null 2> /dev/null | sed 's/^/    /'
+  "$build/ds-run" "$model" '用JSON回答:法国的首都是哪里?' --quiet < /dev/null | sed 's/^/    /'
+  command_line "ds-run $model 'Write 47 in words.' --json"
+  "$build/ds-run" "$model" 'Write 47 in words.' --json --quiet < /dev/null | sed 's/^/    /'
 }
 
 step_run_score() {
-  title "How likely is a text? (log-probability of every token)"
+  title "How likely is a text? The log-probability of every token, here in sum:"
   command_line "ds-run $model --score < records.jsonl"
-  printf '%s\n' '{"id":"likely","text":"Question: 12+30=?\nAnswer: 42"}' \
-    '{"id":"unlikely","text":"Question: 12+30=?\nAnswer: 77"}' |
+  printf '%s\n' '{"id":"12+30=42","text":"Question: 12+30=?\nAnswer: 42"}' \
+    '{"id":"12+30=77","text":"Question: 12+30=?\nAnswer: 77"}' |
     "$build/ds-run" "$model" --score --quiet | sed -E 's/"logprobs":\[[^]]*\]/"logprobs":[...]/; s/^/    /'
 }
 
 step_run_accuracy() {
-  title "Does it get things right? Held-out questions, through --jsonl:"
+  title "Is it right? Questions it has not seen in training, through --jsonl:"
   local name n label result begin
   while read -r name n label; do
     begin=$(now_ms)
@@ -70,7 +72,7 @@ step_run_accuracy() {
     result=$(scripts/check_answers.sh "$build" "$model" "$work/questions.jsonl")
     printf '    %-34s %-14s %6d ms\n' "$label" "$result" $(($(now_ms) - begin))
   done << 'SETS'
-eval_math 100 arithmetic and word problems
+eval_math 60 arithmetic and word problems
 eval_multiturn 20 recalling earlier turns
 eval_reading 40 reading a list of facts
 SETS
@@ -89,6 +91,6 @@ if [ $n_steps = 0 ]; then
   echo "demo: no tool is built yet in $build"
   exit 0
 fi
-title "Done in $((SECONDS - started)) s. Next:"
-printf '    %s\n' "$build/ds-run $model            a conversation" "$build/ds-run --help                 the whole tool" \
-  "make test                           everything that must hold"
+title "Done in $((SECONDS - started)) s. What next:"
+printf '    %-34s %s\n' "$build/ds-run $model" "a conversation" "$build/ds-run --help" "the whole tool" \
+  "make test" "everything that must hold"

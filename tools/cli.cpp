@@ -10,6 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <iostream>
+#include <sstream>
 
 #include "core/cpu.h"
 #include "core/error.h"
@@ -72,12 +73,26 @@ std::string option_heading(const CLI::Option& option) {
   return heading;
 }
 
-void print_man_page(const CLI::App& app) {
+// Paragraphs are filled; indented lines (examples) stay as they are.
+std::string roff_text(const std::string& text) {
+  std::istringstream lines(text);
+  std::string line, out;
+  bool literal = false;
+  while (std::getline(lines, line)) {
+    const bool indented = line.rfind("  ", 0) == 0;
+    if (indented != literal) out += indented ? ".nf\n" : ".fi\n";
+    literal = indented;
+    out += line.empty() ? ".PP\n" : "\\&" + roff(line) + "\n";  // \& : a leading dot is no request
+  }
+  return out + (literal ? ".fi\n" : "");
+}
+
+void print_man_page(const CLI::App& app, const std::string& notes) {
   std::cout << ".TH " << roff(app.get_name()) << " 1 \"\" \"dstools " DS_VERSION "\"\n.SH NAME\n"
             << roff(app.get_name()) << " \\- "
             << roff(app.get_description().substr(0, app.get_description().find('\n')))
             << "\n.SH DESCRIPTION\n"
-            << roff(app.get_description()) << "\n.SH OPTIONS\n";
+            << roff_text(app.get_description()) << ".SH OPTIONS\n";
   const auto print_options = [](const CLI::App& a) {
     for (const CLI::Option* option : a.get_options()) {
       std::cout << ".TP\n.B " << roff(option_heading(*option)) << "\n" << roff(option->get_description());
@@ -90,6 +105,7 @@ void print_man_page(const CLI::App& app) {
     std::cout << ".SH COMMAND " << roff(sub->get_name()) << "\n" << roff(sub->get_description()) << "\n";
     print_options(*sub);
   }
+  if (!notes.empty()) std::cout << ".SH NOTES\n" << roff_text(notes);
   std::cout << ".SH EXIT STATUS\n" << roff(kExitCodes) << "\n";
 }
 
@@ -184,7 +200,8 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
       ->check(CLI::IsMember({"bash"}))
       ->type_name("bash")
       ->group("About");
-  app.footer((app.get_footer().empty() ? std::string() : app.get_footer() + "\n\n") +
+  const std::string notes = app.get_footer();
+  app.footer((notes.empty() ? std::string() : notes + "\n\n") +
              "Every option is also an environment variable: --max-tokens is DS_MAX_TOKENS.\n" + kExitCodes);
   add_environment_names(app);
   // --version and its like must work without the arguments a run needs.
@@ -192,7 +209,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     const std::string arg = argv[i];
     if (arg == "--") break;
     if (arg == "--version") return print_version(app), std::cout.flush() ? 0 : 74;
-    if (arg == "--man") return print_man_page(app), std::cout.flush() ? 0 : 74;
+    if (arg == "--man") return print_man_page(app, notes), std::cout.flush() ? 0 : 74;
     if (arg == "--completion") return print_bash_completion(app), std::cout.flush() ? 0 : 74;
   }
   try {

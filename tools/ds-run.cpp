@@ -18,7 +18,7 @@ namespace {
 using namespace ds;
 
 struct Options {
-  std::string model, file, logits, think_out, timings, jsonl, activations;
+  std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations;
   std::optional<std::string> prompt;
   bool json = false, quiet = false, think = false, no_think = false, has_jsonl = false;
   bool score = false, tokenize = false, detokenize = false, render = false, plan = false;
@@ -54,9 +54,10 @@ std::string read_prompt(const Options& o, bool exact) {
 
 RecordJob record_job(const Options& o) {
   RecordJob job;
-  job.input = o.jsonl.empty() ? "-" : o.jsonl;
+  job.input = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
   job.output = &cli::standard_output();
   job.stop_requested = cli::stop_requested;
+  job.bad_lines = o.bad_lines;
   job.on_bad = [&o](const Error& e) { note(o, e.message()); };
   cli::stop_on_signals();
   return job;
@@ -102,6 +103,7 @@ AnswerPrinterOptions printing(const Options& o, bool show_answer, AtomicFile* th
   }
   if (think_out) {
     p.reasoning = [think_out](std::string_view text) { think_out->write(text); };
+    p.reasoning_end = "\n";
   } else if (!o.quiet) {
     p.reasoning = [](std::string_view text) { std::cerr << text << std::flush; };
     p.reasoning_begin = cli::stderr_has_colour() ? "\x1b[2m" : "";
@@ -161,6 +163,8 @@ int run(Options o) {
   o.engine.n_threads = o.machine.threads;
   if (o.machine.isa != "auto") o.engine.isa = parse_isa(o.machine.isa);
   if (o.activations == "bf16") o.engine.activations = Activations::kBF16;
+  if (o.prompt && (o.score || o.render || o.has_jsonl))
+    throw Error(ErrorKind::kUsage, "a prompt beside records", "", "put it into the records");
   if (o.tokenize || o.detokenize || o.render) return run_text_job(o);
   const bool one_off = !o.score && !o.has_jsonl && !o.plan;
   const bool chat =
@@ -203,11 +207,11 @@ int main(int argc, char** argv) {
   };
   group = "Input";
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
-  option("-f,--file", o.file, "FILE", "Text from a file; - is stdin");
+  auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");
   option("-s,--system", o.defaults.system, "TEXT", "System prompt");
   flag("--raw", o.defaults.raw, "Continue the text as it is, without chat template");
   auto* jsonl = option("--jsonl", o.jsonl, "[FILE]", "Records, a JSON object a line, from FILE or stdin");
-  jsonl->expected(0, 1);
+  jsonl->expected(0, 1)->excludes(file);
   option("--chat-template", o.engine.text.chat_template, "FILE", "Jinja template instead of the folder's");
   auto* think = flag("--think", o.think, "Ask for reasoning, where the template has a switch");
   flag("--no-think", o.no_think, "Ask for none, where the template has a switch")->excludes(think);
@@ -225,6 +229,7 @@ int main(int argc, char** argv) {
   group = "Output";
   flag("--json", o.json, "A record as with --jsonl instead of text; with --plan: an object");
   flag("--ids", o.defaults.return_ids, "Put output_ids into records");
+  option("--bad-lines", o.bad_lines, "FILE", "Lines of records that failed, as they came");
   option("--think-out", o.think_out, "FILE", "Reasoning to a file instead of stderr")->excludes(jsonl);
   option("--timings", o.timings, "FILE", "A line of token times per answer; - is stdout, without answers");
   flag("--quiet", o.quiet, "No reasoning and no notes on stderr, errors alone");

@@ -9,10 +9,6 @@
 namespace ds {
 namespace {
 
-// How far ahead of the row being read its next bytes are asked for. A page ahead crosses the border at which
-// hardware prefetchers stop.
-constexpr int64_t kPrefetchBytes = 4096;
-
 struct F32Weight {
   static constexpr int kBytes = 4;
   static constexpr float kFactor = 1;
@@ -62,57 +58,94 @@ inline int64_t column_block(const WeightView& w) {
   return w.scales ? w.block_cols : (w.cols > 0 ? w.cols : 1);
 }
 
-// sum_i w[i] * x[t][i] for NT tokens over columns [begin, end) of one row.
-template <class W, int NT>
-inline void dot_block(const char* row, const float* x, int64_t ldx, int64_t begin, int64_t end,
-                      Vec (&sum)[NT]) {
-  constexpr int kChains = NT >= 4 ? 1 : 4 / NT;  // enough independent sums to hide the latency of FMA
+// sum[r][t] = sum_i row_r[i] * x_t[i] over columns [begin, end), NR rows and NT tokens at a time: each vector
+// of activations is loaded once for all rows, each vector of weights is decoded once for all tokens.
+template <class W, int NR, int NT>
+inline void dot_block(const char* rows, int64_t row_bytes, int64_t prefetch_bytes, const float* x,
+                      int64_t ldx, int64_t begin, int64_t end, Vec (&sum)[NR][NT]) {
+  constexpr int kChains =
+      NR * NT >= 4 ? 1 : 4 / (NR * NT);  // enough independent sums to hide the latency of FMA
   constexpr int kLanes = Vec::kLanes;
-  Vec acc[NT][kChains];
-  for (int t = 0; t < NT; ++t)
-    for (int c = 0; c < kChains; ++c) acc[t][c] = Vec::zero();
+  constexpr int kVecsPerLine = 64 / (kLanes * W::kBytes) > 1 ? 64 / (kLanes * W::kBytes) : 1;
+  constexpr int kVecs =
+      kVecsPerLine > kChains ? kVecsPerLine : kChains;  // of one iteration: whole cache lines
+  Vec acc[NR][NT][kChains];
+  for (int r = 0; r < NR; ++r)
+    for (int t = 0; t < NT; ++t)
+      for (int c = 0; c < kChains; ++c) acc[r][t][c] = Vec::zero();
   int64_t i = begin;
-  for (; i + kLanes * kChains <= end; i += kLanes * kChains) {
-    const char* p = row + i * W::kBytes;
-    for (int line = 0; line < kLanes * kChains * W::kBytes; line += 64) prefetch(p + kPrefetchBytes + line);
-    for (int c = 0; c < kChains; ++c) {
-      const Vec w = W::load(p + c * kLanes * W::kBytes);
-      for (int t = 0; t < NT; ++t) acc[t][c] = fma(w, Vec::load(x + t * ldx + i + c * kLanes), acc[t][c]);
+  for (; i + kLanes * kVecs <= end; i += kLanes * kVecs) {
+    const char* p = rows + i * W::kBytes;
+    if (prefetch_bytes) {
+      for (int r = 0; r < NR; ++r)
+        for (int line = 0; line < kLanes * kVecs * W::kBytes; line += 64)
+          prefetch(p + r * row_bytes + prefetch_bytes + line);
+    }
+    for (int v = 0; v < kVecs; ++v) {
+      Vec xv[NT];
+      for (int t = 0; t < NT; ++t) xv[t] = Vec::load(x + t * ldx + i + v * kLanes);
+      for (int r = 0; r < NR; ++r) {
+        const Vec w = W::load(p + r * row_bytes + v * kLanes * W::kBytes);
+        for (int t = 0; t < NT; ++t) acc[r][t][v % kChains] = fma(w, xv[t], acc[r][t][v % kChains]);
+      }
     }
   }
-  for (; i + kLanes <= end; i += kLanes) {
-    const Vec w = W::load(row + i * W::kBytes);
-    for (int t = 0; t < NT; ++t) acc[t][0] = fma(w, Vec::load(x + t * ldx + i), acc[t][0]);
+  for (; i < end; i += kLanes) {
+    const int64_t n = smaller(kLanes, end - i);
+    for (int t = 0; t < NT; ++t) {
+      const Vec xv = n == kLanes ? Vec::load(x + t * ldx + i) : load_tail_floats(x + t * ldx + i, n);
+      for (int r = 0; r < NR; ++r) {
+        const char* p = rows + r * row_bytes + i * W::kBytes;
+        acc[r][t][0] = fma(n == kLanes ? W::load(p) : load_tail<W>(p, n), xv, acc[r][t][0]);
+      }
+    }
   }
-  if (i < end) {
-    const Vec w = load_tail<W>(row + i * W::kBytes, end - i);
-    for (int t = 0; t < NT; ++t) acc[t][0] = fma(w, load_tail_floats(x + t * ldx + i, end - i), acc[t][0]);
-  }
-  for (int t = 0; t < NT; ++t) {
-    sum[t] = acc[t][0];
-    for (int c = 1; c < kChains; ++c) sum[t] = sum[t] + acc[t][c];
+  for (int r = 0; r < NR; ++r) {
+    for (int t = 0; t < NT; ++t) {
+      sum[r][t] = acc[r][t][0];
+      for (int c = 1; c < kChains; ++c) sum[r][t] = sum[r][t] + acc[r][t][c];
+    }
   }
 }
 
-template <class W, int NT>
-void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
+template <class W, int NR, int NT>
+void gemv_tile(const MatmulJob& job, int64_t row_bytes, int64_t t0, int64_t row) {
   const WeightView& w = job.w;
   const float* x = job.x + t0 * job.ldx;
   const int64_t block = column_block(w);
-  for (int64_t r = row_begin; r < row_end; ++r) {
-    const char* row = static_cast<const char*>(w.row(r));
-    const float* scales = row_scales(w, r);
-    Vec total[NT];
-    for (int t = 0; t < NT; ++t) total[t] = Vec::zero();
-    for (int64_t begin = 0, b = 0; begin < w.cols; begin += block, ++b) {
-      Vec sum[NT];
-      dot_block<W, NT>(row, x, job.ldx, begin, smaller(begin + block, w.cols), sum);
-      const Vec scale = Vec::set1((scales ? scales[b] : 1.0f) * W::kFactor);
-      for (int t = 0; t < NT; ++t) total[t] = fma(sum[t], scale, total[t]);
-    }
-    const float bias = w.bias ? w.bias[r] : 0.0f;
-    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + r] = total[t].sum() + bias;
+  const float* scales[NR];
+  Vec total[NR][NT];
+  for (int r = 0; r < NR; ++r) {
+    scales[r] = row_scales(w, row + r);
+    for (int t = 0; t < NT; ++t) total[r][t] = Vec::zero();
   }
+  for (int64_t begin = 0, b = 0; begin < w.cols; begin += block, ++b) {
+    Vec sum[NR][NT];
+    dot_block<W, NR, NT>(static_cast<const char*>(w.data) + row * row_bytes, row_bytes, job.prefetch_bytes, x,
+                         job.ldx, begin, smaller(begin + block, w.cols), sum);
+    for (int r = 0; r < NR; ++r) {
+      const Vec scale = Vec::set1((scales[r] ? scales[r][b] : 1.0f) * W::kFactor);
+      for (int t = 0; t < NT; ++t) total[r][t] = fma(sum[r][t], scale, total[r][t]);
+    }
+  }
+  for (int r = 0; r < NR; ++r) {
+    const float bias = w.bias ? w.bias[row + r] : 0.0f;
+    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + row + r] = total[r][t].sum() + bias;
+  }
+}
+
+// One row at a time streams best from memory as long as the activations stay in the first-level cache; longer
+// ones are shared by several rows. Which rows share a tile follows from the unit they are in, and units from
+// the job's shape: never from threads.
+template <class W, int NT>
+void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
+  constexpr int kLongRows = Vec::kLanes <= 8 ? 4 / (NT > 2 ? 2 : 1) : 8 / NT;  // what the registers hold
+  constexpr int64_t kLongCols = 4096;
+  const int64_t row_bytes = job.w.row_bytes();
+  int64_t row = row_begin;
+  if (job.w.cols * NT > kLongCols)
+    for (; row + kLongRows <= row_end; row += kLongRows) gemv_tile<W, kLongRows, NT>(job, row_bytes, t0, row);
+  for (; row < row_end; ++row) gemv_tile<W, 1, NT>(job, row_bytes, t0, row);
 }
 
 template <class W>

@@ -39,6 +39,7 @@ bool request_amx_permission() {
 CpuFeatures detect() {
   CpuFeatures f;
   uint32_t a, b, c, d;
+  if (__get_cpuid(0, &a, &b, &c, &d) && b == signature_AMD_ebx) f.prefetch_bytes = 0;
   if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return f;  // OSXSAVE
   const bool fma = c >> 12 & 1, f16c = c >> 29 & 1;
   const uint64_t xcr0 = enabled_state();

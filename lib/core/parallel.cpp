@@ -56,21 +56,34 @@ void ThreadPool::work(int thread_idx) {
   }
 }
 
+bool ThreadPool::enter() {
+  int door = door_.load(std::memory_order_relaxed);
+  while (!(door & kClosed))
+    if (door_.compare_exchange_weak(door, door + 1, std::memory_order_acquire, std::memory_order_relaxed))
+      return true;
+  return false;
+}
+
+void ThreadPool::leave() {
+  if (door_.fetch_sub(1, std::memory_order_release) == kClosed + 1) door_.notify_one();
+}
+
 void ThreadPool::run(const Job& job) {
   job_ = job;
   next_.store(0, std::memory_order_relaxed);
   failed_.store(false, std::memory_order_relaxed);
-  n_running_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
+  door_.store(0, std::memory_order_release);
   generation_.fetch_add(1, std::memory_order_release);
   generation_.notify_all();
   work(0);
+  door_.fetch_or(kClosed, std::memory_order_relaxed);
   for (int spin = 0;; ++spin) {
-    const int running = n_running_.load(std::memory_order_acquire);
-    if (running == 0) break;
+    const int door = door_.load(std::memory_order_acquire);
+    if (door == kClosed) break;
     if (spin < spin_rounds_) {
       pause_cpu();
     } else {
-      n_running_.wait(running, std::memory_order_acquire);
+      door_.wait(door, std::memory_order_acquire);
     }
   }
   if (failed_.load(std::memory_order_relaxed)) {
@@ -84,7 +97,8 @@ void ThreadPool::worker_main(int thread_idx) {
   uint32_t seen = 0;
   for (;;) {
     int spin = 0;
-    while (generation_.load(std::memory_order_acquire) == seen) {
+    uint32_t generation;
+    while ((generation = generation_.load(std::memory_order_acquire)) == seen) {
       if (spin < spin_rounds_) {
         ++spin;
         pause_cpu();
@@ -92,10 +106,11 @@ void ThreadPool::worker_main(int thread_idx) {
         generation_.wait(seen, std::memory_order_acquire);
       }
     }
-    ++seen;
+    seen = generation;  // loops that were over before this thread got to run are skipped
     if (stop_) return;
+    if (!enter()) continue;
     work(thread_idx);
-    if (n_running_.fetch_sub(1, std::memory_order_acq_rel) == 1) n_running_.notify_one();
+    leave();
   }
 }
 

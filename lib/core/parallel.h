@@ -2,7 +2,8 @@
 //
 // Own threads rather than OpenMP: the pool belongs to its engine (no process-wide state), waiting is a
 // bounded spin and then sleep (an oversubscribed machine does not collapse), and ThreadSanitizer understands
-// it.
+// it. A loop waits only for threads that have entered it: where other programs hold the processors, the
+// caller does the work of threads that do not get to run, and does not wait for them to wake up.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -50,12 +51,17 @@ class ThreadPool {
   };
   void run(const Job& job);
   void work(int thread_idx);
+  bool enter();
+  void leave();
   void worker_main(int thread_idx);
 
   Job job_;
   alignas(64) std::atomic<int64_t> next_{0};         // first item not yet taken
   alignas(64) std::atomic<uint32_t> generation_{0};  // bumped to start a loop
-  alignas(64) std::atomic<int> n_running_{0};        // workers still inside the loop
+  // The door of the running loop: the number of workers inside, plus kClosed when no more may enter. job_ is
+  // written only while it is closed and nobody is inside.
+  static constexpr int kClosed = 1 << 30;
+  alignas(64) std::atomic<int> door_{kClosed};
   std::atomic<bool> stop_{false};
   std::atomic<bool> failed_{false};
   std::exception_ptr error_;

@@ -7,75 +7,62 @@
 namespace ds {
 
 RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
-  const RecordJob& job = options.job;
+  RecordJob job = options.job;
+  job.flush_each = true;
   RecordReader reader(job.input, job.stop_requested);
+  RecordWriter writer(job);
   Scheduler scheduler(engine, job.stop_requested);
-  RecordCounts counts;
 
-  // Error records of lines that never became requests, each with the number of requests submitted before it,
-  // so that output keeps the order of input.
+  // Lines that never became requests, each with the number of requests submitted before it: their error
+  // records wait until those are answered, so that output keeps the order of input.
   struct Bad {
     int64_t n_before;
-    Json json;
+    Json id;
+    Error error;
+    std::string line;
   };
   std::deque<Bad> bad;
   int64_t n_submitted = 0, n_taken = 0;
-  const auto write = [&](const Json& json) {
-    if (job.output) {
-      job.output->write(json.dump() + "\n");
-      job.output->flush();
-    }
-    ++counts.n_written;
-  };
   const auto write_due_errors = [&] {
-    for (; !bad.empty() && bad.front().n_before <= n_taken; bad.pop_front()) write(bad.front().json);
+    for (; !bad.empty() && bad.front().n_before <= n_taken; bad.pop_front())
+      writer.write_error(bad.front().id, bad.front().error, bad.front().line);
   };
-  const auto on_bad = [&](const Json& id, const Error& e) {
-    ++counts.n_failed;
-    if (job.on_bad) job.on_bad(e);
-    bad.push_back({n_submitted, error_record(id, e)});
+  const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {
+    bad.push_back({n_submitted, id, e, std::string(line)});
     write_due_errors();
   };
 
-  bool at_end = false;
-  while (!counts.interrupted) {
+  bool at_end = false, interrupted = false;
+  for (;;) {
     while (!at_end && scheduler.has_room()) {
       const std::optional<Record> record = reader.next(on_bad);
-      if (!record) {
-        at_end = true;
-        break;
-      }
+      at_end = !record;
+      if (at_end) break;
       try {
         scheduler.submit(make_request(engine, *record, options.defaults));
         ++n_submitted;
       } catch (const Error& e) {
         if (!spoils_one_record(e)) throw;
-        on_bad(record->id, e);
+        on_bad(record->id, e, record->line);
       }
     }
     if (scheduler.empty()) break;
     const Outcome outcome = scheduler.take();
-    if (outcome.answer.finish_reason == FinishReason::kInterrupted) {
-      counts.interrupted = true;
-      break;
-    }
+    interrupted = outcome.answer.finish_reason == FinishReason::kInterrupted;
+    if (interrupted) break;
     ++n_taken;
     if (outcome.error) {
-      ++counts.n_failed;
-      if (job.on_bad) job.on_bad(*outcome.error);
-      write(error_record(outcome.request.id, *outcome.error));
+      writer.write_error(outcome.request.id, *outcome.error, outcome.request.line);
     } else {
-      write(answer_record(engine, outcome.request, outcome.answer));
+      writer.write(answer_record(engine, outcome.request, outcome.answer));
       if (options.on_timing) options.on_timing(timing_record(outcome.request, outcome.answer));
     }
     write_due_errors();
   }
   // What was read but not answered when asked to stop was dropped.
   const int64_t n_dropped = (n_submitted - n_taken) + static_cast<int64_t>(bad.size());
-  counts.n_read = reader.n_read() - n_dropped;
-  counts.interrupted |= reader.interrupted();
-  DS_CHECK(counts.n_read == counts.n_written && (n_dropped == 0 || counts.interrupted));
-  return counts;
+  DS_CHECK(n_dropped == 0 || interrupted);
+  return writer.finish(reader.n_read() - n_dropped, interrupted || reader.interrupted());
 }
 
 }  // namespace ds

@@ -48,7 +48,7 @@ std::optional<Record> RecordReader::next(const OnBad& on_bad) {
       record.index = index;
       return record;
     } catch (const Error& e) {
-      on_bad(id, e);
+      on_bad(id, e, *line);
     }
   }
 }
@@ -56,6 +56,7 @@ std::optional<Record> RecordReader::next(const OnBad& on_bad) {
 Record parse_record(std::string_view line, const std::string& where, int64_t line_number, Json& id) {
   Record record;
   record.where = where;
+  record.line = line;
   id = line_number;
   record.json = parse_json(line, where);
   if (!record.json.is_object())
@@ -84,43 +85,57 @@ bool spoils_one_record(const Error& error) {
          error.kind() == ErrorKind::kNoInput;  // text given to a folder that has no tokenizer
 }
 
+RecordWriter::RecordWriter(const RecordJob& job)
+    : job_(job), bad_lines_(job.bad_lines.empty() ? nullptr : std::make_unique<AtomicFile>(job.bad_lines)) {}
+
+void RecordWriter::write(const Json& result) {
+  ++counts_.n_written;
+  if (!job_.output) return;
+  job_.output->write(result.dump() + "\n");
+  if (job_.flush_each) job_.output->flush();
+}
+
+void RecordWriter::write_error(const Json& id, const Error& error, std::string_view line) {
+  ++counts_.n_failed;
+  if (job_.on_bad) job_.on_bad(error);
+  if (bad_lines_) bad_lines_->write(std::string(line) + "\n");
+  write(error_record(id, error));
+}
+
+RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
+  counts_.n_read = n_read;
+  counts_.interrupted = interrupted;
+  DS_CHECK(counts_.n_read == counts_.n_written);
+  if (job_.output) job_.output->flush();
+  if (bad_lines_) bad_lines_->commit();
+  return counts_;
+}
+
 RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle) {
   RecordReader reader(job.input, job.stop_requested);
-  RecordCounts counts;
-  const auto write = [&](const Json& json) {
-    job.output->write(json.dump() + "\n");
-    if (job.flush_each) job.output->flush();
-    ++counts.n_written;
-  };
-  const auto on_bad = [&](const Json& id, const Error& e) {
-    ++counts.n_failed;
-    if (job.on_bad) job.on_bad(e);
-    write(error_record(id, e));
+  RecordWriter writer(job);
+  bool dropped = false;  // the record under way, when asked to stop
+  const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {
+    writer.write_error(id, e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
     Json result;
     try {
       result = handle(*record);
     } catch (const Error& e) {
-      if (e.kind() == ErrorKind::kInterrupted) {  // dropped unfinished: not counted as read either
-        counts.interrupted = true;
-        break;
-      }
+      dropped = e.kind() == ErrorKind::kInterrupted;
+      if (dropped) break;
       if (!spoils_one_record(e)) throw;
-      on_bad(record->id, e);
+      writer.write_error(record->id, e, record->line);
       continue;
     }
     Json out;
     out.set("id", record->id);
     for (auto& [key, value] : result.as_object())
       out.as_object().emplace_back(std::move(key), std::move(value));
-    write(out);
+    writer.write(out);
   }
-  job.output->flush();
-  counts.n_read = reader.n_read() - (counts.interrupted ? 1 : 0);
-  counts.interrupted |= reader.interrupted();
-  DS_CHECK(counts.n_read == counts.n_written);
-  return counts;
+  return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
 }
 
 const std::string* string_member(const Record& record, std::string_view key) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -27,6 +28,7 @@ struct Record {
   Json id;            // as given; the line number when the record has none
   Json json;          // the object
   std::string where;  // file:line
+  std::string line;   // as read
   int64_t index = 0;  // 0 for the first record
 };
 
@@ -37,7 +39,7 @@ class RecordReader {
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
   // is neither string nor number, is handed to on_bad with what is known of its id.
-  using OnBad = std::function<void(const Json& id, const Error&)>;
+  using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return n_read_; }
   bool interrupted() const { return interrupted_; }
@@ -59,12 +61,29 @@ bool spoils_one_record(const Error& error);
 
 struct RecordJob {
   std::string input = "-";
-  OutputStream* output = nullptr;
+  OutputStream* output = nullptr;  // none: results are counted only
   std::function<bool()> stop_requested;
   bool flush_each = false;  // for slow jobs: results are seen as they come
+  std::string bad_lines;    // lines of records that failed go to this file as they were; empty: nowhere
   // Tells people about a bad record ("file:line: what"); may be empty.
   std::function<void(const Error&)> on_bad;
 };
+
+// Where results go, and the counting of them.
+class RecordWriter {
+ public:
+  explicit RecordWriter(const RecordJob& job);
+  void write(const Json& result);
+  void write_error(const Json& id, const Error& error, std::string_view line);
+  // Everything out and closed. n_read is checked against what was written.
+  RecordCounts finish(int64_t n_read, bool interrupted);
+
+ private:
+  const RecordJob& job_;
+  std::unique_ptr<AtomicFile> bad_lines_;
+  RecordCounts counts_;
+};
+
 // Runs `handle` over all records; what it returns is written with the record's id in front.
 using RecordHandler = std::function<Json(const Record&)>;
 RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle);

@@ -67,6 +67,7 @@ Request make_request(const Engine& engine, const Record& record, const RequestDe
   Request request;
   request.id = record.id;
   request.where = record.where;
+  request.line = record.line;
   request.stream = static_cast<uint64_t>(record.index);
   request.settings =
       with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);

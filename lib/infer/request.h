@@ -13,6 +13,7 @@ namespace ds {
 struct Request {
   Json id;
   std::string where;  // file:line, for messages
+  std::string line;   // the record as read
   std::vector<int32_t> prompt;
   GenerationSettings settings;
   uint64_t stream = 0;      // own random numbers under the seed: the record's index

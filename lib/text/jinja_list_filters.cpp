@@ -6,8 +6,10 @@ namespace ds::jinja {
 namespace {
 
 // `attribute` of the filters: "a.b.0", or an index.
-Value by_path(Interpreter& in, const Value& object, const Value& path) {
-  if (!path.is_string()) return in.get_item(object, path);
+// With `otherwise`, whatever is undefined on the way becomes that.
+Value by_path(Interpreter& in, const Value& object, const Value& path, const Value* otherwise = nullptr) {
+  const auto or_default = [&](Value v) { return otherwise && v.is_undefined() ? *otherwise : v; };
+  if (!path.is_string()) return or_default(in.get_item(object, path));
   Value v = object;
   size_t begin = 0;
   for (;;) {
@@ -16,7 +18,7 @@ Value by_path(Interpreter& in, const Value& object, const Value& path) {
     const bool number =
         !part.empty() && part.size() < 10 && part.find_first_not_of("0123456789") == std::string::npos;
     // jinja2 looks for items first here, unlike for foo.bar.
-    v = in.get_item(v, number ? Value::integer(std::stoll(part)) : Value::string(part));
+    v = or_default(in.get_item(v, number ? Value::integer(std::stoll(part)) : Value::string(part)));
     if (dot == std::string::npos) return v;
     begin = dot + 1;
   }
@@ -77,10 +79,7 @@ Value map(Interpreter& in, const Value& v, const Arguments& args, const Keywords
   std::vector<Value> out;
   if (args.empty()) {
     if (!attribute) fail("map requires a filter argument");
-    for (const Value& item : in.iterate(v)) {
-      Value got = by_path(in, item, *attribute);
-      out.push_back(got.is_undefined() && otherwise ? *otherwise : got);
-    }
+    for (const Value& item : in.iterate(v)) out.push_back(by_path(in, item, *attribute, otherwise));
     return in.list(std::move(out));
   }
   if (!args[0].is_string()) fail("map: the filter's name must be a string");

@@ -1,5 +1,7 @@
 #include "text/tokenizer.h"
 
+#include <simdjson.h>
+
 #include <bit>
 #include <cstring>
 
@@ -77,7 +79,7 @@ Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
   std::vector<int32_t> out;
   std::string repaired;
-  if (find_invalid_utf8(text) != std::string_view::npos) {
+  if (!simdjson::validate_utf8(text.data(), text.size())) {
     repaired = replace_invalid_utf8(text);
     text = repaired;
   }

@@ -6,7 +6,6 @@
 #include <cstring>
 
 #include "core/error.h"
-#include "core/utf8.h"
 #include "text/tokenizer_parts.h"
 
 namespace ds {
@@ -51,8 +50,7 @@ class Reader {
   }
 
   void read_document() {
-    if (find_invalid_utf8(text_) != std::string_view::npos) fail("not UTF-8");
-    const simdjson::padded_string padded(text_);
+    const simdjson::padded_string padded(text_);  // the parser checks that it is UTF-8
     sj::parser parser;
     sj::document document = parser.iterate(padded);
     sj::object root = document.get_object();
@@ -196,6 +194,7 @@ class Reader {
     if (highest >= 65536 + 64 * static_cast<int64_t>(entries.size()))
       fail("highest id " + std::to_string(highest) + " with only " + std::to_string(entries.size()) +
            " tokens");
+    n_vocab_ = entries.size();
     TokenTable& tokens = parts_.bpe.tokens;
     tokens.reserve(entries.size(), arena.size());
     for (const Entry& e : entries) {
@@ -310,21 +309,26 @@ class Reader {
     place_ = "added_tokens";
     if (!added.is_array()) fail("must be a list");
     TokenTable& tokens = parts_.bpe.tokens;
-    const int64_t limit = 65536 + 64 * static_cast<int64_t>(tokens.n_ids() + added.as_array().size());
     std::string buffer;
+    // As in the reference library, the ids in the file do not count: a token that the vocabulary has keeps
+    // that id, the others follow the vocabulary in order. (The two only differ in files that were edited by
+    // hand.)
+    uint32_t next_id = static_cast<uint32_t>(n_vocab_);
     for (size_t i = 0; i < added.as_array().size(); ++i) {
       place_ = "added_tokens[" + std::to_string(i) + "]";
-      AddedToken token = added_token(added.as_array()[i], std::min(limit, TokenTable::kMaxIds));
+      AddedToken token = added_token(added.as_array()[i]);
       if (token.content.empty()) continue;
-      const uint32_t id = static_cast<uint32_t>(token.id), in_vocab = find_token(token.content);
-      if (in_vocab != TokenTable::kNone && in_vocab != id)
-        fail("\"" + token.content + "\" has id " + std::to_string(id) + " here and " +
-             std::to_string(in_vocab) + " in the vocabulary");
+      const uint32_t in_vocab = find_token(token.content);
+      const uint32_t id = in_vocab != TokenTable::kNone ? in_vocab : next_id++;
+      token.id = static_cast<int32_t>(id);
       if (in_vocab == TokenTable::kNone) {
-        // Decoding reads added tokens through the byte-level alphabet too, where all their characters are in
-        // it.
+        if (id >= TokenTable::kMaxIds) fail("too many tokens");
+        // Decoding reads added tokens (as normalised) through the byte-level alphabet too, where it has all
+        // their characters.
+        const std::string content(token.normalized ? parts_.normalizer.apply(token.content, buffer)
+                                                   : std::string_view(token.content));
         std::string bytes;
-        if (!byte_level_to_bytes(token.content, bytes)) bytes = token.content;
+        if (!byte_level_to_bytes(content, bytes)) bytes = content;
         if (!tokens.add(id, bytes)) fail("id " + std::to_string(id) + " belongs to another token");
       }
       if (!parts_.added_ids.emplace(token.content, token.id).second)
@@ -339,15 +343,13 @@ class Reader {
     place_.clear();
   }
 
-  AddedToken added_token(const Json& json, int64_t id_limit) {
+  AddedToken added_token(const Json& json) {
     const Json* id = json.find("id");
     const Json* content = json.find("content");
-    if (!id || !id->is_int() || id->as_int() < 0 || id->as_int() >= id_limit)
-      fail("\"id\" must be an integer in 0.." + std::to_string(id_limit - 1));
+    if (!id || !id->is_int() || id->as_int() < 0) fail("\"id\" must be an integer from 0");
     if (!content || !content->is_string()) fail("\"content\" must be a string");
     if (content->as_string().size() > kMaxAddedBytes) fail("\"content\" is longer than 4 KiB");
     AddedToken token;
-    token.id = static_cast<int32_t>(id->as_int());
     token.content = content->as_string();
     const auto flag = [&](const char* key, bool otherwise) {
       const Json* value = json.find(key);
@@ -367,6 +369,7 @@ class Reader {
   const std::string& where_;
   std::string place_;
   TokenizerParts parts_;
+  size_t n_vocab_ = 0;
 };
 
 }  // namespace

@@ -96,3 +96,17 @@ TEST_CASE("pools come and go, also without work, also side by side") {
   b.parallel_for(10, 1, [&](int64_t, int64_t, int) { n += 1; });
   CHECK(n == 20);
 }
+
+TEST_CASE("a thread that comes late finds the next loop, never a finished one") {
+  // Bodies on the stack of a caller that leaves at once: a thread inside a finished loop would use freed
+  // memory.
+  ThreadPool pool(8);
+  int64_t total = 0;
+  for (int round = 0; round < 2000; ++round) {
+    std::vector<int64_t> local(3, round);
+    std::atomic<int64_t> sum{0};
+    pool.parallel_for(3, 1, [&](int64_t begin, int64_t, int) { sum += local[begin]; });
+    total += sum;
+  }
+  CHECK(total == int64_t{3} * 2000 * 1999 / 2);
+}

@@ -51,7 +51,7 @@ PROMPTS = [
 def ours(build, folder, n_tokens, threads):
     records = "".join(
         json.dumps({"id": i, "messages": [{"role": "user", "content": prompt}], "max_tokens": n_tokens,
-                    "output_ids": True}) + "\n" for i, prompt in enumerate(PROMPTS))
+                    "return_ids": True}) + "\n" for i, prompt in enumerate(PROMPTS))
     command = [str(build / "ds-run"), str(folder), "--jsonl", "--temperature", "0"]
     if threads:
         command += ["--threads", str(threads)]

@@ -1,0 +1,135 @@
+#include "text/chat_template.h"
+
+#include "core/error.h"
+#include "doctest/doctest.h"
+#include "text_goldens.h"
+
+namespace ds {
+namespace {
+
+std::string render(const std::string& source, const Json& variables = Json(Json::Object{})) {
+  return ChatTemplate::parse(source, "test").render(variables);
+}
+
+// The error's kind and text; fails the test when there is none.
+std::pair<ErrorKind, std::string> error_of(const std::string& source) {
+  try {
+    const std::string text = render(source);
+    FAIL_CHECK("rendered: " << text.substr(0, 100));
+  } catch (const Error& e) {
+    return {e.kind(), e.what()};
+  }
+  return {ErrorKind::kInternal, ""};
+}
+
+}  // namespace
+
+TEST_CASE("chat templates render as transformers does") {
+  for (const std::string name : {"deepseek_v3", "deepseek_r1_style", "llama3", "qwen3"}) {
+    const ChatTemplate t = ChatTemplate::parse(read_text(kTextGoldens + "chat/" + name + ".jinja"), name);
+    const auto records = read_records(kTextGoldens + "chat/" + name + ".jsonl");
+    CHECK(records.size() > 50);
+    for (const Json& r : records) {
+      INFO(name << ": " << r.find("variables")->dump());
+      CHECK(t.render(*r.find("variables")) == r.find("rendered")->as_string());
+    }
+  }
+}
+
+TEST_CASE("templates render as jinja2 does, and fail where it fails") {
+  for (const Json& r : read_records(kTextGoldens + "templates.jsonl")) {
+    INFO(r.find("name")->as_string() << ": " << r.find("variables")->dump());
+    std::string text;
+    bool failed = false;
+    try {
+      text = render(r.find("template")->as_string(), *r.find("variables"));
+    } catch (const Error& e) {
+      failed = true;
+      INFO(e.what());
+      CHECK(e.kind() != ErrorKind::kInternal);
+    }
+    CHECK(failed == r.find("rendered")->is_null());
+    if (!failed && r.find("rendered")->is_string()) CHECK(text == r.find("rendered")->as_string());
+  }
+}
+
+TEST_CASE("a template tells which variables it reads") {
+  const ChatTemplate t = ChatTemplate::parse(read_text(kTextGoldens + "chat/qwen3.jinja"), "qwen3");
+  CHECK(t.mentions("enable_thinking"));
+  CHECK(t.mentions("messages"));
+  CHECK_FALSE(t.mentions("thinking"));
+  CHECK_FALSE(t.mentions("role"));  // only an attribute
+  CHECK_FALSE(ChatTemplate::parse("{% set thinking = 1 %}{# thinking #}thinking", "t").mentions("thinking"));
+}
+
+TEST_CASE("raise_exception is the data's fault, with its text") {
+  const auto [kind, text] = error_of("{{ raise_exception('roles must alternate') }}");
+  CHECK(kind == ErrorKind::kBadData);
+  CHECK(text == "roles must alternate");
+}
+
+TEST_CASE("errors name the line") {
+  CHECK(error_of("a\n\n{{ 1 + }}").second.find("line 3") != std::string::npos);
+  CHECK(error_of("a\n{{ missing.x }}").second.find("line 2") != std::string::npos);
+  for (const char* source : {"{{",
+                             "{%",
+                             "{#",
+                             "{{ 'a }}",
+                             "{% if %}",
+                             "{% if 1 %}",
+                             "{% endif %}",
+                             "{% for x %}{% endfor %}",
+                             "{{ (1 }}",
+                             "{{ [1 }}",
+                             "{{ {1 }}",
+                             "{{ 1 2 }}",
+                             "{% nope %}",
+                             "{% set %}",
+                             "{% macro %}",
+                             "{% break %}",
+                             "{{ f(a=1, 2) }}",
+                             "{% extends 'x' %}",
+                             "{% raw %}",
+                             "{{ '\\u12' }}",
+                             "{{ 99999999999999999999 }}",
+                             "{{ a b }}",
+                             "{{ ) }}",
+                             "{{ x | }}",
+                             "{{ f(*x) }}",
+                             "{% for a in b recursive %}{% endfor %}",
+                             "{% set true = 1 %}",
+                             "\xFF"}) {
+    INFO(source);
+    CHECK(error_of(source).first == ErrorKind::kBadModel);
+  }
+}
+
+TEST_CASE("a hostile template is stopped") {
+  const std::string deep = "{{ " + std::string(100000, '(') + "1" + std::string(100000, ')') + " }}";
+  std::string chain = "{{ 1", nots = "{{ ", blocks;
+  for (int i = 0; i < 100000; ++i) chain += "+1", nots += "not ";
+  for (int i = 0; i < 10000; ++i) blocks += "{% if 1 %}";
+  for (const std::string& source :
+       {deep, chain + " }}", nots + "1 }}", blocks, std::string("{{ range(10000000) }}"),
+        std::string("{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"),
+        std::string("{{ 'a' * 1000000000000 }}"), std::string("{{ [0] * 1000000000000 }}"),
+        std::string("{% set ns = namespace(s='aaaaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s + "
+                    "ns.s %}{% endfor %}"),
+        std::string("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"),
+        std::string("{% for i in range(99999) %}{{ 'x' * 100000 }}{% endfor %}"),
+        std::string("{{ 9223372036854775807 + 1 }}"),
+        std::string("{% set ns = namespace(l=[1]) %}{% for i in range(60) %}{% set ns.l = [ns.l, ns.l] %}{% "
+                    "endfor %}{{ ns.l }}")}) {
+    INFO(source.substr(0, 80));
+    CHECK(error_of(source).first == ErrorKind::kBadModel);
+  }
+  // A value that contains itself prints as an error, and is freed.
+  CHECK(error_of("{% set l = [] %}{% set x = l.append(l) %}{{ l }}").first == ErrorKind::kBadData);
+  const std::string compare =
+      "{% set ns = namespace(a=[1], b=[1]) %}{% for i in range(60) %}{% set ns.a = [ns.a, ns.a] %}{% set "
+      "ns.b = [ns.b, "
+      "ns.b] %}{% endfor %}{{ ns.a == ns.b }}";
+  CHECK(error_of(compare).first == ErrorKind::kBadData);
+}
+
+}  // namespace ds

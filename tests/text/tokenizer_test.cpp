@@ -1,0 +1,240 @@
+#include "text/tokenizer.h"
+
+#include <chrono>
+#include <cstdlib>
+#include <thread>
+
+#include "core/error.h"
+#include "core/utf8.h"
+#include "doctest/doctest.h"
+#include "text_goldens.h"
+
+namespace ds {
+namespace {
+
+const Tokenizer& embedded() {
+  static const Tokenizer kTokenizer =
+      Tokenizer::from_json(read_text(DS_SOURCE_DIR "/data/dsv3-tiny/tokenizer.json"), "dsv3-tiny");
+  return kTokenizer;
+}
+
+std::vector<int32_t> to_ids(const Json& list) {
+  std::vector<int32_t> out;
+  for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
+  return out;
+}
+
+double seconds_to_encode(const std::string& text) {
+  const auto begin = std::chrono::steady_clock::now();
+  const auto ids = embedded().encode(text);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  CHECK(embedded().decode(ids) == text);
+  return took.count();
+}
+
+}  // namespace
+
+TEST_CASE("small tokenizers of every style give the reference library's ids") {
+  const Json entries = parse_json(read_text(kTextGoldens + "tokenizers.json"), "tokenizers.json");
+  for (const Json& entry : entries.as_array()) {
+    const std::string& name = entry.find("name")->as_string();
+    INFO(name);
+    const Tokenizer tokenizer = Tokenizer::from_json(entry.find("tokenizer")->dump(), name);
+    for (const Json& c : entry.find("cases")->as_array()) {
+      const auto& fields = c.as_array();
+      INFO(fields[0].as_string());
+      const auto ids = tokenizer.encode(fields[0].as_string(), fields[1].as_bool());
+      CHECK(ids == to_ids(fields[2]));
+      CHECK(replace_invalid_utf8(tokenizer.decode(ids)) == fields[3].as_string());
+    }
+  }
+}
+
+TEST_CASE("published tokenizers give the reference library's ids (with DS_SHARED)") {
+  const char* shared = std::getenv("DS_SHARED");
+  if (!shared) return;
+  for (const std::string name : {"deepseek_v3", "llama3", "qwen3"}) {
+    const std::string folder = std::string(shared) + "/tokenizers/" + name;
+    const Tokenizer tokenizer = Tokenizer::from_json(read_text(folder + "/tokenizer.json"), folder);
+    for (const Json& r : read_records(std::string(shared) + "/golden/tokenizer/" + name + ".jsonl")) {
+      const std::string& text = r.find("text")->as_string();
+      INFO(name << ": " << text);
+      const auto ids = tokenizer.encode(text, r.find("parse_special")->as_bool());
+      CHECK(ids == to_ids(*r.find("ids")));
+      CHECK(tokenizer.decode(ids) == r.find("decoded")->as_string());
+      const Json* skipped = r.find("decoded_skip_special");
+      CHECK(tokenizer.decode(ids, true) == (skipped ? *skipped : *r.find("decoded")).as_string());
+    }
+  }
+}
+
+TEST_CASE("special tokens, lookups and sizes") {
+  const Tokenizer& t = embedded();
+  CHECK(t.vocab_size() == 2048);
+  CHECK(t.token_id("<｜begin▁of▁sentence｜>") == 0);
+  CHECK(t.token_id("<｜end▁of▁sentence｜>") == 1);
+  CHECK(t.token_id("Ġi").has_value());
+  CHECK(t.token_bytes(*t.token_id("Ġi")) == " i");
+  CHECK_FALSE(t.token_id("no such token").has_value());
+  CHECK(t.is_special(0));
+  CHECK_FALSE(t.is_special(*t.token_id("<think>")));
+  CHECK_FALSE(t.is_special(-1));
+  CHECK_FALSE(t.is_special(1 << 30));
+  CHECK(t.token_bytes(-1).empty());
+  CHECK(t.token_bytes(1 << 30).empty());
+
+  CHECK(t.encode("").empty());
+  CHECK(t.encode("<｜begin▁of▁sentence｜>") == std::vector<int32_t>{0});
+  const auto plain = t.encode("<｜begin▁of▁sentence｜>", false);
+  CHECK(plain.size() > 1);
+  CHECK(t.decode(plain) == "<｜begin▁of▁sentence｜>");
+  // Not marked special: matched either way, and kept when special tokens are skipped.
+  CHECK(t.encode("<think>", false).size() == 1);
+  CHECK(t.decode(t.encode("<｜end▁of▁sentence｜>a<think>"), true) == "a<think>");
+  for (const int32_t id : {-1, 2048}) {
+    try {
+      t.decode(std::vector<int32_t>{0, id});
+      FAIL("an id out of range was decoded");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadData);
+    }
+  }
+}
+
+TEST_CASE("invalid UTF-8 counts as U+FFFD per maximal subpart, NUL is a character") {
+  const Tokenizer& t = embedded();
+  for (const std::string text : {"a\xFFz", "\xE4\xBD", "\xE4\xBD\xC3", "\xED\xA0\x80", "\xF5x", "ok\xC0\xAF"})
+    CHECK(t.decode(t.encode(text)) == replace_invalid_utf8(text));
+  const std::string with_nul("a\0b\0\0", 5);
+  CHECK(t.decode(t.encode(with_nul)) == with_nul);
+}
+
+TEST_CASE("enormous pieces take linear time") {
+  constexpr size_t kBytes = 1'000'000;
+  const auto repeat = [](const std::string& s) {
+    std::string out;
+    while (out.size() < kBytes) out += s;
+    return out;
+  };
+  for (const std::string unit :
+       {"a", " ", "\n", "中", "\xCC\x81", "7", "ab", "!", " \t", "アイ", "😀", "\r\n"}) {
+    INFO(unit);
+    // A second is 10 to 100 times what it takes, and far below what quadratic time would; sanitizers are
+    // slower.
+    CHECK(seconds_to_encode(repeat(unit)) < 20);
+  }
+  CHECK(seconds_to_encode(std::string(kBytes, ' ') + "1") < 20);
+  CHECK(seconds_to_encode(std::string(kBytes, ' ') + "\n") < 20);
+}
+
+TEST_CASE("one tokenizer serves many threads") {
+  const std::string text = "Threads share it: 共享 123 <think>\n\n";
+  const auto want = embedded().encode(text);
+  std::vector<std::thread> threads;
+  std::vector<int> n_bad(4, 0);
+  for (size_t i = 0; i < n_bad.size(); ++i) {
+    threads.emplace_back([&, i] {
+      for (int k = 0; k < 200; ++k) n_bad[i] += embedded().encode(text) != want;
+    });
+  }
+  for (auto& thread : threads) thread.join();
+  for (const int n : n_bad) CHECK(n == 0);
+}
+
+TEST_CASE("a tokenizer.json that cannot be used is refused") {
+  const std::string head =
+      R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"model":{"type":"BPE",)";
+  const auto model = [&](const std::string& rest) { return head + rest + "}}"; };
+  const auto pre = [](const std::string& step) {
+    return R"({"pre_tokenizer":)" + step + R"(,"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})";
+  };
+  const auto split = [&](const std::string& regex) {
+    return pre(R"({"type":"Sequence","pretokenizers":[{"type":"Split","pattern":{"Regex":")" + regex +
+               R"("},"behavior":"Isolated","invert":false},{"type":"ByteLevel"}]})");
+  };
+  const std::string deep = std::string(2000, '[') + std::string(2000, ']');
+  std::vector<std::string> bad = {
+      "",
+      "{}",
+      "[]",
+      "null",
+      "\xFF",
+      "{\"model\":1}",
+      "{\"model\":{}}",
+      "{\"model\":",
+      head,
+      model(R"("vocab":{},"merges":[])"),
+      model(R"("vocab":{"a":0})"),
+      model(R"("merges":[])"),
+      model(R"("vocab":[],"merges":[])"),
+      model(R"("vocab":{"a":0},"merges":{})"),
+      model(R"("vocab":{"a":-1},"merges":[])"),
+      model(R"("vocab":{"a":3000000000},"merges":[])"),
+      model(R"("vocab":{"a":99999999999999999999},"merges":[])"),
+      model(R"("vocab":{"a":1.5},"merges":[])"),
+      model(R"("vocab":{"a":16000000},"merges":[])"),
+      model(R"("vocab":{"a":"0"},"merges":[])"),
+      model(R"("vocab":{"a":0,"b":0},"merges":[])"),
+      model(R"("vocab":{"a":0,"a":1},"merges":[])"),
+      model(R"("vocab":{"a":0,"b":1},"merges":["a b"])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":["a c"])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":["aa"])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":["a a a"])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":[["a"]])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":[["a","a","a"]])"),
+      model(R"("vocab":{"a":0,"aa":1},"merges":[1])"),
+      model(R"("vocab":{"a":0,"":1},"merges":[["","a"]])"),
+      model(R"("vocab":{"a":0,"":1},"merges":[["a",""]])"),
+      model(R"("unk_token":"?","vocab":{"a":0},"merges":[])"),
+      model(R"("byte_fallback":true,"vocab":{"a":0},"merges":[])"),
+      model(R"("dropout":0.1,"vocab":{"a":0},"merges":[])"),
+      R"({"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"Unigram","vocab":{"a":0},"merges":[]}})",
+      R"({"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})",
+      pre("null"),
+      pre("3"),
+      pre(deep),
+      pre(R"({"type":"Metaspace"})"),
+      pre(R"({"type":"Whitespace"})"),
+      pre(R"({"type":"Sequence","pretokenizers":[{"type":"ByteLevel"},{"type":"Digits"}]})"),
+      split("("),
+      split("[a"),
+      split("a{2}+"),
+      split("(?R)"),
+      split("\\\\p{Nope}"),
+      split("[[a]]"),
+      split("a**"),
+      split("(*LIMIT_MATCH=1)"),
+      split("\\\\K"),
+      split(""),
+      R"({"normalizer":{"type":"Nmt"},"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})",
+      R"({"decoder":{"type":"WordPiece"},"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})",
+      R"({"added_tokens":[{"content":"x"}],"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})",
+      R"({"added_tokens":[{"id":1,"content":"x","special":1}],"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":0},"merges":[]}})",
+      R"({"added_tokens":[{"id":1,"content":"x"}],"pre_tokenizer":{"type":"ByteLevel"},"model":{"type":"BPE","vocab":{"a":1},"merges":[]}})",
+  };
+  for (const std::string& json : bad) {
+    INFO(json.substr(0, 200));
+    try {
+      Tokenizer::from_json(json, "bad.json");
+      FAIL_CHECK("accepted");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadModel);
+      CHECK(e.where().find("bad.json") == 0);
+    }
+  }
+}
+
+TEST_CASE("merges in a cycle end") {
+  // a+b gives ab whose own merges lead back to longer tokens only: ranks out of order must still terminate.
+  const Tokenizer t = Tokenizer::from_json(
+      R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},"model":{"type":"BPE",
+      "vocab":{"a":0,"b":1,"ab":2,"ba":3,"abab":4,"aba":5},"merges":["ab ab","ab a","a b","b a","a b"]}})",
+      "cycle");
+  for (const size_t n : {1, 7, 300, 5000}) {
+    std::string text;
+    for (size_t i = 0; i < n; ++i) text += "ab";
+    CHECK(t.decode(t.encode(text)) == text);
+  }
+}
+
+}  // namespace ds

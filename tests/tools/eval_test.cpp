@@ -1,0 +1,50 @@
+// The embedded model reaches the accuracy its README states, through ds-run --jsonl on its evaluation files.
+#include <doctest/doctest.h>
+
+#include <cstdio>
+
+#include "io/json.h"
+#include "run_program.h"
+
+namespace {
+
+struct Score {
+  int n = 0, n_correct = 0;
+};
+
+// Math and reading: the answer must be equal; dialogue: it must contain the expected one ("match" says
+// which).
+Score evaluate(const std::string& set) {
+  const std::string path = std::string(DS_SOURCE_DIR "/data/dsv3-tiny-data/eval_") + set + ".jsonl";
+  ProgramOptions options;
+  options.timeout_s = 500;  // seconds when the machine is idle, minutes when it is not
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", path, "--quiet"}, options);
+  REQUIRE(r.rc == 0);
+  const auto questions = lines_of(file_bytes(path)), answers = lines_of(r.out);
+  REQUIRE(questions.size() == answers.size());
+  Score score;
+  for (size_t i = 0; i < questions.size(); ++i) {
+    const ds::Json question = ds::parse_json(questions[i], path),
+                   answer = ds::parse_json(answers[i], "answers");
+    REQUIRE(question.find("id")->as_string() == answer.find("id")->as_string());
+    const std::string &expected = question.find("answer")->as_string(),
+                      &text = answer.find("text")->as_string();
+    const bool contains = question.find("match")->as_string() == "contains";
+    ++score.n;
+    score.n_correct += contains ? text.find(expected) != std::string::npos : text == expected;
+  }
+  std::printf("%-10s %d/%d\n", set.c_str(), score.n_correct, score.n);
+  return score;
+}
+
+}  // namespace
+
+TEST_CASE("accuracy of the embedded model") {
+  const Score math = evaluate("math"), multiturn = evaluate("multiturn"), reading = evaluate("reading");
+  CHECK(math.n == 300);
+  CHECK(math.n_correct == 300);
+  CHECK(multiturn.n == 60);
+  CHECK(multiturn.n_correct == 60);
+  CHECK(reading.n == 100);
+  CHECK(reading.n_correct >= 98);
+}

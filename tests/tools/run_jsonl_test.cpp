@@ -1,0 +1,174 @@
+// ds-run --jsonl: records in, answers out.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include "io/json.h"
+#include "run_program.h"
+
+namespace {
+
+ProgramResult batch(const std::string& in, std::vector<std::string> arguments = {},
+                    ProgramOptions options = {}) {
+  arguments.insert(arguments.begin(), {kTinyModel, "--jsonl", "--quiet"});
+  options.in = in;
+  return run_program("ds-run", arguments, options);
+}
+std::vector<ds::Json> records_of(const ProgramResult& r) {
+  std::vector<ds::Json> out;
+  for (const std::string& line : lines_of(r.out)) out.push_back(ds::parse_json(line, "stdout"));
+  return out;
+}
+std::string text_of(const ds::Json& record) { return record.find("text")->as_string(); }
+
+}  // namespace
+
+TEST_CASE("answers come in order, with text, reasoning, finish_reason and usage") {
+  const ProgramResult r = batch(
+      "{\"id\":\"a\",\"prompt\":\"What is 62*7?\"}\n"
+      "{\"id\":2,\"messages\":[{\"role\":\"user\",\"content\":\"345+278\"}]}\n"
+      "\n"
+      "{\"prompt\":\"What is 62*7?\"}");
+  CHECK(r.rc == 0);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].find("id")->as_string() == "a");
+  CHECK(text_of(records[0]) == "434");
+  CHECK(records[0].find("reasoning")->as_string() == "7*2=14, 7*6=42, 42+1=43");
+  CHECK(records[0].find("finish_reason")->as_string() == "stop");
+  CHECK(records[0].find("output_ids") == nullptr);
+  const ds::Json& usage = *records[0].find("usage");
+  CHECK(usage.find("prompt_tokens")->as_int() + usage.find("completion_tokens")->as_int() ==
+        usage.find("total_tokens")->as_int());
+  CHECK(records[1].find("id")->as_int() == 2);
+  CHECK(text_of(records[1]) == "623");
+  CHECK(records[2].find("id")->as_int() == 4);  // the line's number
+  CHECK(text_of(records[2]) == "434");
+}
+
+TEST_CASE("input_ids give output_ids; records override the command line") {
+  const ProgramResult r = batch(
+      "{\"id\":1,\"input_ids\":[0,3,100,4],\"max_tokens\":3}\n"
+      "{\"id\":2,\"prompt\":\"Why is the sky blue?\",\"max_tokens\":4,\"return_ids\":true}\n"
+      "{\"id\":3,\"prompt\":\"Why is the sky blue?\",\"stop\":[\"light\",\"xyz\"]}\n"
+      "{\"id\":4,\"prompt\":\"Question: 3+4?\\nAnswer:\",\"raw\":true}\n",
+      {"-n", "6"});
+  CHECK(r.rc == 0);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 4);
+  CHECK(records[0].find("output_ids")->as_array().size() == 3);
+  CHECK(records[1].find("output_ids")->as_array().size() == 4);
+  CHECK(text_of(records[2]) == "Sun");
+  CHECK(records[2].find("output_ids") == nullptr);
+}
+
+TEST_CASE("an answer does not depend on the records around it") {
+  const std::string one = "{\"id\":\"x\",\"prompt\":\"Tell me about the penguin.\",\"temperature\":0}\n";
+  const auto alone = lines_of(batch(one).out);
+  const auto among = lines_of(batch("{\"id\":1,\"prompt\":\"Tell me about the panda.\"}\n" + one + one).out);
+  REQUIRE(alone.size() == 1);
+  REQUIRE(among.size() == 3);
+  CHECK(among[1] == alone[0]);
+  CHECK(among[2] == alone[0]);
+}
+
+TEST_CASE("a bad record yields an error record in its place, the rest go on, exit 65") {
+  const std::vector<std::string> bad = {
+      "{\"id\":\"b\",\"prompt\":",
+      "[1,2]",
+      "{\"id\":\"b\"}",
+      "{\"id\":[1],\"prompt\":\"x\"}",
+      "{\"id\":\"b\",\"prompt\":7}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"input_ids\":[1]}",
+      "{\"id\":\"b\",\"input_ids\":[]}",
+      "{\"id\":\"b\",\"input_ids\":[1,99999]}",
+      "{\"id\":\"b\",\"input_ids\":[1.5]}",
+      "{\"id\":\"b\",\"input_ids\":[-1]}",
+      "{\"id\":\"b\",\"messages\":[]}",
+      "{\"id\":\"b\",\"messages\":[{\"content\":\"x\"}]}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"temperature\":-1}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"temperature\":\"hot\"}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"top_p\":0}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"stop\":[\"\"]}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"max_tokens\":-3}",
+      "{\"id\":\"b\",\"prompt\":\"x\",\"tools\":\"none\"}",
+      "{\"id\":\"b\",\"prompt\":\"\xff\xfe\"}",
+      std::string("{\"id\":\"b\",\"prompt\":\"\0\"}", 23),
+      std::string(100000, '['),
+  };
+  std::string in = "{\"id\":\"first\",\"prompt\":\"What is 62*7?\"}\n";
+  for (const std::string& line : bad) in += line + "\n";
+  in += "{\"id\":\"last\",\"prompt\":\"What is 62*7?\"}\n";
+  const ProgramResult r = batch(in);
+  CHECK(r.rc == 65);
+  CHECK(r.err.empty());  // --quiet: the records tell
+  const auto records = records_of(r);
+  REQUIRE(records.size() == bad.size() + 2);
+  CHECK(text_of(records.front()) == "434");
+  CHECK(text_of(records.back()) == "434");
+  for (size_t i = 0; i < bad.size(); ++i) {
+    CAPTURE(bad[i].substr(0, 100));
+    const ds::Json* error = records[i + 1].find("error");
+    REQUIRE(error != nullptr);
+    CHECK_FALSE(error->find("message")->as_string().empty());
+    CHECK(error->find("where")->as_string() == "<stdin>:" + std::to_string(i + 2));
+  }
+}
+
+TEST_CASE("bad records are told on stderr with file and line, and kept in --bad-lines") {
+  const TemporaryFolder folder;
+  const std::string path =
+      folder.write("in.jsonl", "{\"prompt\":\"hi\",\"max_tokens\":1}\noops\n{\"input_ids\":[-1]}\n");
+  const std::string bad = folder.path() + "/bad.jsonl";
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", path, "--bad-lines", bad});
+  CHECK(file_bytes(bad) == "oops\n{\"input_ids\":[-1]}\n");
+  CHECK(r.rc == 65);
+  CHECK(r.err.find("in.jsonl:2") != std::string::npos);
+  CHECK(r.err.find("3 records read, 1 answered, 2 failed") != std::string::npos);
+  CHECK(lines_of(r.out).size() == 3);
+}
+
+TEST_CASE("an empty batch is done at once; a missing file is exit 66") {
+  const ProgramResult r = batch("");
+  CHECK(r.rc == 0);
+  CHECK(r.out.empty());
+  CHECK(run_program("ds-run", {kTinyModel, "--jsonl", "/no/such/file.jsonl"}).rc == 66);
+}
+
+TEST_CASE("SIGTERM and SIGUSR1 in the middle: whole records only, exit 75") {
+  std::string in;
+  for (int i = 0; i < 2000; ++i)
+    in += "{\"id\":" + std::to_string(i) + ",\"prompt\":\"Tell me about the penguin.\"}\n";
+  for (const int signal : {SIGTERM, SIGUSR1}) {
+    ProgramOptions options;
+    options.on_first_line = [signal](int pid) { ::kill(pid, signal); };
+    const ProgramResult r = batch(in, {}, options);
+    CHECK(r.rc == 75);
+    CHECK(r.out.back() == '\n');
+    const auto records = records_of(r);
+    CHECK(records.size() < 2000);
+    for (size_t i = 0; i < records.size(); ++i)
+      CHECK(records[i].find("id")->as_int() == static_cast<int64_t>(i));
+  }
+}
+
+TEST_CASE("SIGTERM while waiting for more records ends the run too") {
+  ProgramOptions options;
+  options.keep_stdin_open = true;
+  options.on_first_line = [](int pid) { ::kill(pid, SIGTERM); };
+  const ProgramResult r = batch("{\"prompt\":\"hi\",\"max_tokens\":2}\n", {}, options);
+  CHECK(r.rc == 75);
+  CHECK(lines_of(r.out).size() == 1);
+}
+
+TEST_CASE("folders without a tokenizer answer input_ids; text is refused per record") {
+  const std::string model = DS_SOURCE_DIR "/tests/golden/arch/llama";
+  ProgramOptions options;
+  options.in = "{\"id\":1,\"input_ids\":[5,6,7],\"max_tokens\":4}\n{\"id\":2,\"prompt\":\"hi\"}\n";
+  const ProgramResult r = run_program("ds-run", {model, "--jsonl", "--quiet", "--temperature", "0"}, options);
+  CHECK(r.rc == 65);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].find("output_ids")->as_array().size() == 4);
+  CHECK(records[0].find("text")->is_null());
+  CHECK(records[1].find("error")->find("message") != nullptr);
+}

@@ -1,0 +1,152 @@
+// ds-run --score, --tokenize, --detokenize, --render.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "io/json.h"
+#include "io/safetensors.h"
+#include "run_program.h"
+
+namespace {
+
+ProgramResult run_job(std::vector<std::string> arguments, const std::string& in) {
+  ProgramOptions options;
+  options.in = in;
+  return run_program("ds-run", arguments, options);
+}
+std::vector<ds::Json> records_of(const ProgramResult& r) {
+  std::vector<ds::Json> out;
+  for (const std::string& line : lines_of(r.out)) out.push_back(ds::parse_json(line, "stdout"));
+  return out;
+}
+// A folder with the embedded model's tokenizer and nothing else.
+void copy_tokenizer(const TemporaryFolder& folder) {
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+    folder.write(name, file_bytes(kTinyModel + "/" + name));
+}
+
+}  // namespace
+
+TEST_CASE("--score: log-probabilities of text, messages and input_ids") {
+  const ProgramResult r = run_job({kTinyModel, "--score"},
+                                  "{\"id\":\"t\",\"text\":\"The sky is blue\"}\n"
+                                  "{\"id\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}\n"
+                                  "{\"id\":\"i\",\"input_ids\":[0,3,5]}\n"
+                                  "{\"id\":\"one\",\"text\":\"a\"}\n{\"id\":\"none\",\"text\":\"\"}\n");
+  CHECK(r.rc == 0);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 5);
+  for (const ds::Json& record : records) {
+    const auto& logprobs = record.find("logprobs")->as_array();
+    REQUIRE(static_cast<int64_t>(logprobs.size()) == record.find("n_tokens")->as_int());
+    double sum = 0;
+    for (size_t t = 1; t < logprobs.size(); ++t) {
+      CHECK(logprobs[t].as_double() < 0);
+      sum += logprobs[t].as_double();
+    }
+    CHECK(record.find("sum_logprob")->as_double() == doctest::Approx(sum));
+    if (logprobs.size() > 1) {
+      CHECK(record.find("perplexity")->as_double() ==
+            doctest::Approx(std::exp(-sum / (logprobs.size() - 1.0))));
+    } else {
+      CHECK(record.find("perplexity")->is_null());
+    }
+    if (!logprobs.empty()) CHECK(logprobs[0].is_null());
+  }
+}
+
+TEST_CASE("--score --logits: a tensor [T, V] under each id, in a file that appears whole") {
+  const TemporaryFolder folder;
+  const std::string path = folder.path() + "/logits.safetensors";
+  const ProgramResult r = run_job({kTinyModel, "--score", "--logits", path, "--quiet"},
+                                  "{\"id\":\"a\",\"input_ids\":[0,3,5]}\n"
+                                  "{\"id\":\"a\",\"input_ids\":[0,3,5]}\n"  // the same id again
+                                  "{\"id\":\"b\",\"input_ids\":[0,99999]}\n"
+                                  "{\"id\":7,\"input_ids\":[1,2]}\n"
+                                  "{\"id\":\"__metadata__\",\"input_ids\":[1,2]}\n");
+  CHECK(r.rc == 65);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 5);
+  for (const size_t bad : {1, 2, 4}) CHECK(records[bad].find("error") != nullptr);
+  const ds::SafetensorsFile file(path);
+  CHECK(file.tensors().size() == 2);
+  const ds::TensorInfo* a = file.find("a");
+  REQUIRE(a != nullptr);
+  CHECK(a->shape == std::vector<int64_t>{3, 2048});
+  REQUIRE(file.find("7") != nullptr);
+  // The logits are those that the log-probabilities came from.
+  const float* logits = reinterpret_cast<const float*>(file.data(*a).data());
+  double sum = 0;
+  for (int v = 0; v < 2048; ++v) sum += std::exp(static_cast<double>(logits[v]));
+  const double expected = logits[3] - std::log(sum);
+  CHECK(records[0].find("logprobs")->as_array()[1].as_double() == doctest::Approx(expected).epsilon(1e-6));
+  CHECK(run_job({kTinyModel, "--logits", path, "x"}, "").rc == 2);  // without --score
+}
+
+TEST_CASE("long text is scored in chunks with the same result as its beginning alone") {
+  std::string ids = "0";
+  for (int i = 1; i < 700; ++i) ids += "," + std::to_string(i % 2000);
+  std::string start = "0";
+  for (int i = 1; i < 40; ++i) start += "," + std::to_string(i % 2000);
+  const auto records = records_of(
+      run_job({kTinyModel, "--score"}, "{\"input_ids\":[" + ids + "]}\n{\"input_ids\":[" + start + "]}\n"));
+  REQUIRE(records.size() == 2);
+  for (int t = 1; t < 40; ++t)
+    CHECK(records[0].find("logprobs")->as_array()[t].as_double() ==
+          doctest::Approx(records[1].find("logprobs")->as_array()[t].as_double()).epsilon(1e-3));
+}
+
+TEST_CASE("--tokenize and --detokenize give the bytes back, on a folder of tokenizer files alone") {
+  const TemporaryFolder folder;
+  copy_tokenizer(folder);
+  const std::string text = "Hello, 世界! 12345\n\ttabs \xF0\x9F\x98\x80 <think>";
+  const ProgramResult ids = run_job({folder.path(), "--tokenize"}, text);
+  CHECK(ids.rc == 0);
+  CHECK(lines_of(ids.out).size() == 1);
+  CHECK(run_job({folder.path(), "--detokenize"}, ids.out).out == text);
+  CHECK(run_job({folder.path(), "--detokenize"}, "[1, 2,3]\n").rc == 0);
+  CHECK(run_job({folder.path(), "--detokenize"}, "1 x").rc == 65);
+  CHECK(run_job({folder.path(), "--detokenize"}, "1 9999999").rc == 65);
+  CHECK(run_job({folder.path(), "--tokenize"}, "").out == "\n");
+}
+
+TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl reverses it") {
+  const ProgramResult r = run_job({kTinyModel, "--tokenize", "--jsonl", "--quiet"},
+                                  "{\"id\":1,\"text\":\"<｜begin▁of▁sentence｜>\"}\n"
+                                  "{\"id\":2,\"text\":\"<｜begin▁of▁sentence｜>\",\"parse_special\":false}\n"
+                                  "{\"id\":3}\n");
+  CHECK(r.rc == 65);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].find("ids")->dump() == "[0]");
+  CHECK(records[1].find("ids")->as_array().size() > 1);
+  CHECK(records[2].find("error") != nullptr);
+  const auto back =
+      records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
+  REQUIRE(back.size() == 2);
+  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜begin▁of▁sentence｜>");
+}
+
+TEST_CASE("--render shows the prompt; --chat-template and extra variables reach it") {
+  const TemporaryFolder folder;
+  copy_tokenizer(folder);
+  const std::string chat = "\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]";
+  const ProgramResult r =
+      run_job({folder.path(), "--render", "--quiet"},
+              "{" + chat + "}\n{\"id\":\"x\"," + chat + ",\"add_generation_prompt\":false}\n{" + chat +
+                  ",\"extra\":{\"thinking\":true}}\n{\"messages\":1}\n");
+  CHECK(r.rc == 65);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 4);
+  const std::string start = "<｜begin▁of▁sentence｜><｜User｜>hi";
+  CHECK(records[0].find("text")->as_string() == start + "<｜Assistant｜>");
+  CHECK(records[1].find("text")->as_string() == start);
+  CHECK(records[2].find("text")->as_string() == start + "<｜Assistant｜><think>");
+  const std::string jinja = folder.write("t.jinja", "[{{ messages[0]['content'] }}|{{ mood }}]");
+  const auto own = records_of(run_job({folder.path(), "--render", "--chat-template", jinja},
+                                      "{" + chat + ",\"extra\":{\"mood\":\"glad\"}}\n"));
+  REQUIRE(own.size() == 1);
+  CHECK(own[0].find("text")->as_string() == "[hi|glad]");
+  const std::string broken = folder.write("broken.jinja", "{% if %}");
+  CHECK(run_job({folder.path(), "--render", "--chat-template", broken}, "{" + chat + "}\n").rc == 78);
+}

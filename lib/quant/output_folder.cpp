@@ -57,6 +57,14 @@ void swap_folders(const std::string& a, const std::string& b) {
     cannot(b, "cannot put " + a + " in its place: " + os_error());
 }
 
+// Nothing of anyone's: empty, or a run was killed before its manifest had its name.
+bool is_fresh(const std::string& path) {
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+    if (it->path().filename() != std::string(OutputFolder::kManifest) + ".partial") return false;
+  return !error;
+}
+
 std::string text_gb(int64_t bytes) {
   char text[32];
   std::snprintf(text, sizeof text, bytes < 10'000'000 ? "%.3f GB" : "%.2f GB",
@@ -103,7 +111,7 @@ OutputFolder::OutputFolder(const std::string& model, const std::string& out, con
     make_folder(out_);
   } else if (file_exists(out_ + "/" + kManifest) && (resume || !force)) {
     if (!resume) cannot(out_, "holds a run that was stopped", "--resume continues it, --force starts anew");
-  } else if (!fs::is_empty(out_, ignored)) {
+  } else if (!is_fresh(out_)) {
     const bool is_model = file_exists(out_ + "/config.json");
     if (!force && resume && is_model) {  // the caller compares it with its plan
       complete_ = true;
@@ -115,7 +123,7 @@ OutputFolder::OutputFolder(const std::string& model, const std::string& out, con
              "delete it yourself");
     path_ = staging;
     if (::lstat(path_.c_str(), &st) == 0) {
-      if (!S_ISDIR(st.st_mode) || (!fs::is_empty(path_, ignored) && !file_exists(path_ + "/" + kManifest)))
+      if (!S_ISDIR(st.st_mode) || (!is_fresh(path_) && !file_exists(path_ + "/" + kManifest)))
         cannot(path_, "is in the way", "delete it");
       if (!resume) fs::remove_all(path_, ignored);
     }

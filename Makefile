@@ -1,24 +1,65 @@
-# make demo   install what is missing, build, and let the embedded model answer
-# make test   everything that must hold, with a closing count
+# The doors of the house. `make demo` and `make test` need nothing but git, make and a Debian or Ubuntu.
 BUILD ?= build
 JOBS ?= $(shell nproc)
+PREFIX ?= /usr/local
+CMAKE_FLAGS ?=
+MODELS ?= $(or $(DS_MODELS),models)
+export JOBS
 
-.PHONY: all deps demo test asan tsan fuzz format tidy clean
-all: $(BUILD)/build.ninja
+.DEFAULT_GOAL := all
+.PHONY: all help deps demo test test-real asan tsan fuzz format format-check tidy docs install clean
+
+all: $(BUILD)/build.ninja ## build everything into build/
 	@cmake --build $(BUILD) -j $(JOBS)
 
-$(BUILD)/build.ninja: CMakeLists.txt tests/CMakeLists.txt | deps
-	@cmake -S . -B $(BUILD) -G Ninja $(CMAKE_FLAGS) > $(BUILD).log 2>&1 || { cat $(BUILD).log; exit 1; }
-	@rm -f $(BUILD).log
+help: ## this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1|/' | \
+	  while IFS='|' read -r name text; do printf '  make %-13s %s\n' "$$name" "$$text"; done
 
-deps:
+deps: ## install the packages that are missing (Debian 12, Ubuntu 24.04)
 	@scripts/install_deps.sh
 
-demo: all
+$(BUILD)/build.ninja: CMakeLists.txt tests/CMakeLists.txt | deps
+	@scripts/configure.sh $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
+
+demo: all ## install, build, and let the embedded model answer
 	@scripts/demo.sh $(BUILD)
 
-test: all
+test: all ## everything that must hold, with a closing count
 	@scripts/run_tests.sh $(BUILD)
 
-clean:
-	rm -rf build build-*
+test-real: all ## greedy answers of SmolLM2-135M against transformers (needs the network once)
+	@scripts/test_real.sh $(BUILD) $(MODELS)
+
+asan: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
+	@scripts/configure.sh $(BUILD)-asan -DDS_SANITIZE=address,undefined $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)-asan -j $(JOBS) --target unit_tests
+	@scripts/run_tests.sh $(BUILD)-asan -L unit
+
+tsan: deps ## tests of threaded rooms under ThreadSanitizer
+	@scripts/configure.sh $(BUILD)-tsan -DDS_SANITIZE=thread $(CMAKE_FLAGS)
+	@cmake --build $(BUILD)-tsan -j $(JOBS) --target thread_tests
+	@scripts/run_tests.sh $(BUILD)-tsan -L threads
+
+fuzz: ## every reader's fuzz target for FUZZ_SECONDS (20) each; clang
+	@scripts/install_deps.sh --ci
+	@scripts/run_fuzzers.sh $(BUILD)-fuzz
+
+format: ## clang-format every source in place
+	@scripts/check_format.sh --fix
+
+format-check: ## say which sources clang-format would change
+	@scripts/check_format.sh
+
+tidy: $(BUILD)/build.ninja ## clang-tidy over lib/ and tools/
+	@command -v clang-tidy > /dev/null || { echo "tidy: clang-tidy is missing: apt-get install clang-tidy"; exit 1; }
+	@find lib kernels tools -name '*.cpp' -print0 | xargs -0 -n 1 -P $(JOBS) clang-tidy -p $(BUILD) --quiet
+
+docs: all ## man pages and bash completions, from the tools' own option tables
+	@scripts/make_docs.sh $(BUILD)
+
+install: docs ## tools, man pages and completions under PREFIX (/usr/local)
+	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+clean: ## remove what was built
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz

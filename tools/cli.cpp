@@ -1,9 +1,11 @@
 #include "cli.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -121,6 +123,15 @@ void print_version(const CLI::App& app) {
             << "\ncuda:   not built in\n";
 }
 
+// A file opened later must not take the place of a stream that the caller closed: data would go to the wrong
+// file, or a weight file be read as the prompt. Reads then find the end, writes fail.
+void occupy_closed_streams() {
+  for (const int fd : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(fd, F_GETFD) != -1 || errno != EBADF) continue;
+    [[maybe_unused]] const int taken = ::open("/dev/null", fd == STDERR_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 int report(const Error& e) {
   std::string text = program_name + ": ";
   if (!e.where().empty()) text += e.where() + ": ";
@@ -163,6 +174,7 @@ void add_machine_options(CLI::App& app, Machine& o) {
 
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) {
   program_name = app.get_name();
+  occupy_closed_streams();
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is then an error of write(), handled in guarded()
   bool version = false, man = false;
   std::string completion;
@@ -222,6 +234,9 @@ void stop_on_signals() {
   for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) ::sigaction(signal, &action, nullptr);
 }
 bool stop_requested() { return stop_signal != 0; }
+void forget_interrupt() {
+  if (stop_signal == SIGINT) stop_signal = 0;
+}
 int stop_exit_code() {
   return stop_signal == SIGINT ? 128 + SIGINT : static_cast<int>(ErrorKind::kInterrupted);
 }

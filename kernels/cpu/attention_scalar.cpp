@@ -1,0 +1,9 @@
+#include "kernels/cpu/vec_scalar.h"
+// The body needs Vec first.
+#include "kernels/cpu/attention_body.h"
+
+namespace ds {
+
+extern const AttentionKernel kAttention_scalar = {"scalar", attention_rows};
+
+}  // namespace ds

@@ -1,0 +1,288 @@
+// The matrix products of matmul.h over a Vec of any width. Included once by each matmul_<isa>.cpp, after its
+// vec_*.h.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/matmul.h"
+
+namespace ds {
+namespace {
+
+// How far ahead of the row being read its next bytes are asked for. A page ahead crosses the border at which
+// hardware prefetchers stop.
+constexpr int64_t kPrefetchBytes = 4096;
+
+struct F32Weight {
+  static constexpr int kBytes = 4;
+  static constexpr float kFactor = 1;
+  static Vec load(const char* p) { return Vec::load_f32(p); }
+};
+struct BF16Weight {
+  static constexpr int kBytes = 2;
+  static constexpr float kFactor = 1;
+  static Vec load(const char* p) { return Vec::load_bf16(p); }
+};
+struct F16Weight {
+  static constexpr int kBytes = 2;
+  static constexpr float kFactor = 1;
+  static Vec load(const char* p) { return Vec::load_f16(p); }
+};
+struct E4M3Weight {
+  static constexpr int kBytes = 1;
+  static constexpr float kFactor = Vec::kE4M3Factor;
+  static Vec load(const char* p) { return Vec::load_e4m3(p); }
+};
+
+// The last n < kLanes elements of a row, padded with zeros.
+template <class W>
+Vec load_tail(const char* p, int64_t n) {
+  char padded[Vec::kLanes * W::kBytes] = {};
+  std::memcpy(padded, p, n * W::kBytes);
+  return W::load(padded);
+}
+inline Vec load_tail_floats(const float* p, int64_t n) {
+  float padded[Vec::kLanes] = {};
+  std::memcpy(padded, p, n * 4);
+  return Vec::load(padded);
+}
+inline void store_tail(Vec v, float* p, int64_t n) {
+  float all[Vec::kLanes];
+  v.store(all);
+  std::memcpy(p, all, n * 4);
+}
+
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+// The scales of row r, one per column block, or nullptr.
+inline const float* row_scales(const WeightView& w, int64_t r) {
+  return w.scales ? w.scales + (w.first_row + r) / w.block_rows * w.n_col_blocks() : nullptr;
+}
+inline int64_t column_block(const WeightView& w) {
+  return w.scales ? w.block_cols : (w.cols > 0 ? w.cols : 1);
+}
+
+// sum_i w[i] * x[t][i] for NT tokens over columns [begin, end) of one row.
+template <class W, int NT>
+inline void dot_block(const char* row, const float* x, int64_t ldx, int64_t begin, int64_t end,
+                      Vec (&sum)[NT]) {
+  constexpr int kChains = NT >= 4 ? 1 : 4 / NT;  // enough independent sums to hide the latency of FMA
+  constexpr int kLanes = Vec::kLanes;
+  Vec acc[NT][kChains];
+  for (int t = 0; t < NT; ++t)
+    for (int c = 0; c < kChains; ++c) acc[t][c] = Vec::zero();
+  int64_t i = begin;
+  for (; i + kLanes * kChains <= end; i += kLanes * kChains) {
+    const char* p = row + i * W::kBytes;
+    for (int line = 0; line < kLanes * kChains * W::kBytes; line += 64) prefetch(p + kPrefetchBytes + line);
+    for (int c = 0; c < kChains; ++c) {
+      const Vec w = W::load(p + c * kLanes * W::kBytes);
+      for (int t = 0; t < NT; ++t) acc[t][c] = fma(w, Vec::load(x + t * ldx + i + c * kLanes), acc[t][c]);
+    }
+  }
+  for (; i + kLanes <= end; i += kLanes) {
+    const Vec w = W::load(row + i * W::kBytes);
+    for (int t = 0; t < NT; ++t) acc[t][0] = fma(w, Vec::load(x + t * ldx + i), acc[t][0]);
+  }
+  if (i < end) {
+    const Vec w = load_tail<W>(row + i * W::kBytes, end - i);
+    for (int t = 0; t < NT; ++t) acc[t][0] = fma(w, load_tail_floats(x + t * ldx + i, end - i), acc[t][0]);
+  }
+  for (int t = 0; t < NT; ++t) {
+    sum[t] = acc[t][0];
+    for (int c = 1; c < kChains; ++c) sum[t] = sum[t] + acc[t][c];
+  }
+}
+
+template <class W, int NT>
+void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
+  const WeightView& w = job.w;
+  const float* x = job.x + t0 * job.ldx;
+  const int64_t block = column_block(w);
+  for (int64_t r = row_begin; r < row_end; ++r) {
+    const char* row = static_cast<const char*>(w.row(r));
+    const float* scales = row_scales(w, r);
+    Vec total[NT];
+    for (int t = 0; t < NT; ++t) total[t] = Vec::zero();
+    for (int64_t begin = 0, b = 0; begin < w.cols; begin += block, ++b) {
+      Vec sum[NT];
+      dot_block<W, NT>(row, x, job.ldx, begin, smaller(begin + block, w.cols), sum);
+      const Vec scale = Vec::set1((scales ? scales[b] : 1.0f) * W::kFactor);
+      for (int t = 0; t < NT; ++t) total[t] = fma(sum[t], scale, total[t]);
+    }
+    const float bias = w.bias ? w.bias[r] : 0.0f;
+    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + r] = total[t].sum() + bias;
+  }
+}
+
+template <class W>
+void gemv_weight(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
+  int64_t t = 0;
+  for (; t + 4 <= job.T; t += 4) gemv_tokens<W, 4>(job, t, row_begin, row_end);
+  if (t + 2 <= job.T) gemv_tokens<W, 2>(job, t, row_begin, row_end), t += 2;
+  if (t < job.T) gemv_tokens<W, 1>(job, t, row_begin, row_end);
+}
+
+inline void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
+  switch (job.w.dtype) {
+    case DType::kF32:
+      return gemv_weight<F32Weight>(job, row_begin, row_end);
+    case DType::kF16:
+      return gemv_weight<F16Weight>(job, row_begin, row_end);
+    case DType::kBF16:
+      return gemv_weight<BF16Weight>(job, row_begin, row_end);
+    default:
+      return gemv_weight<E4M3Weight>(job, row_begin, row_end);
+  }
+}
+
+// y[c] += x * scale * w[c] row by row, NV vectors of columns at a time within one scale block.
+template <class W, int NV>
+void transposed_columns(const MatmulJob& job, int64_t t, int64_t col, int64_t tail) {
+  const WeightView& w = job.w;
+  const float* x = job.x + t * job.ldx;
+  Vec acc[NV];
+  for (int i = 0; i < NV; ++i) acc[i] = Vec::zero();
+  for (int64_t r = 0; r < w.rows; ++r) {
+    const float* scales = row_scales(w, r);
+    const Vec xr = Vec::set1(x[r] * (scales ? scales[col / w.block_cols] : 1.0f) * W::kFactor);
+    const char* p = static_cast<const char*>(w.row(r)) + col * W::kBytes;
+    if (tail) {
+      acc[0] = fma(xr, load_tail<W>(p, tail), acc[0]);
+    } else {
+      for (int i = 0; i < NV; ++i) acc[i] = fma(xr, W::load(p + i * Vec::kLanes * W::kBytes), acc[i]);
+    }
+  }
+  float* y = job.y + t * job.ldy + col;
+  if (tail) {
+    store_tail(acc[0], y, tail);
+  } else {
+    for (int i = 0; i < NV; ++i) acc[i].store(y + i * Vec::kLanes);
+  }
+}
+
+template <class W>
+void gemv_transposed_weight(const MatmulJob& job, int64_t t_begin, int64_t t_end) {
+  const int64_t block = column_block(job.w);
+  for (int64_t t = t_begin; t < t_end; ++t) {
+    for (int64_t begin = 0; begin < job.w.cols; begin += block) {
+      const int64_t end = smaller(begin + block, job.w.cols);
+      int64_t c = begin;
+      for (; c + 8 * Vec::kLanes <= end; c += 8 * Vec::kLanes) transposed_columns<W, 8>(job, t, c, 0);
+      for (; c + Vec::kLanes <= end; c += Vec::kLanes) transposed_columns<W, 1>(job, t, c, 0);
+      if (c < end) transposed_columns<W, 1>(job, t, c, end - c);
+    }
+  }
+}
+
+inline void gemv_transposed(const MatmulJob& job, int64_t t_begin, int64_t t_end) {
+  switch (job.w.dtype) {
+    case DType::kF32:
+      return gemv_transposed_weight<F32Weight>(job, t_begin, t_end);
+    case DType::kF16:
+      return gemv_transposed_weight<F16Weight>(job, t_begin, t_end);
+    case DType::kBF16:
+      return gemv_transposed_weight<BF16Weight>(job, t_begin, t_end);
+    default:
+      return gemv_transposed_weight<E4M3Weight>(job, t_begin, t_end);
+  }
+}
+
+// out[i] = w[row, begin + i], i < end - begin, scaled.
+template <class W>
+void dequantize_range(const WeightView& w, int64_t row, int64_t begin, int64_t end, float* out) {
+  const char* p = static_cast<const char*>(w.row(row));
+  const float* scales = row_scales(w, row);
+  const int64_t block = column_block(w);
+  for (int64_t c = begin; c < end;) {
+    const int64_t stop = smaller((c / block + 1) * block, end);
+    const Vec scale = Vec::set1((scales ? scales[c / block] : 1.0f) * W::kFactor);
+    for (; c + Vec::kLanes <= stop; c += Vec::kLanes)
+      (W::load(p + c * W::kBytes) * scale).store(out + (c - begin));
+    if (c < stop) store_tail(load_tail<W>(p + c * W::kBytes, stop - c) * scale, out + (c - begin), stop - c);
+    c = stop;
+  }
+}
+inline void dequantize(const WeightView& w, int64_t row, int64_t begin, int64_t end, float* out) {
+  switch (w.dtype) {
+    case DType::kF32:
+      return dequantize_range<F32Weight>(w, row, begin, end, out);
+    case DType::kF16:
+      return dequantize_range<F16Weight>(w, row, begin, end, out);
+    case DType::kBF16:
+      return dequantize_range<BF16Weight>(w, row, begin, end, out);
+    default:
+      return dequantize_range<E4M3Weight>(w, row, begin, end, out);
+  }
+}
+inline void dequantize_whole_row(const WeightView& w, int64_t row, float* out) {
+  dequantize(w, row, 0, w.cols, out);
+}
+
+// ---- many tokens ----
+// Packed activations: [panel][in][panel_tokens] f32. A unit decodes a strip of weights [unit_rows,
+// kStripCols] to f32 once and runs it against every panel; sums live in `c` [unit_rows, T padded] until all
+// columns are done.
+constexpr int64_t kStripCols = 256;
+constexpr int64_t kPanelTokens = Vec::kGemmVecs * Vec::kLanes;
+constexpr int64_t kUnitRows = Vec::kGemmRows * (48 / Vec::kGemmRows);
+
+inline int64_t padded_tokens(int64_t T) { return (T + kPanelTokens - 1) / kPanelTokens * kPanelTokens; }
+inline int64_t gemm_panel_floats(int64_t in) { return in * kPanelTokens; }
+inline int64_t gemm_scratch_floats(int64_t T) { return kUnitRows * (kStripCols + padded_tokens(T)); }
+
+inline void gemm_pack(const float* x, int64_t ldx, int64_t T, int64_t in, int64_t panel, float* packed,
+                      bool) {
+  for (int64_t lane = 0; lane < kPanelTokens; ++lane) {
+    const int64_t t = panel * kPanelTokens + lane;
+    const float* from = x + t * ldx;
+    for (int64_t i = 0; i < in; ++i) packed[i * kPanelTokens + lane] = t < T ? from[i] : 0.0f;
+  }
+}
+
+// c[r][0..panel) += sum_k strip[r][k] * panel[k]
+template <int ROWS>
+void gemm_tile(const float* strip, int64_t n_k, const float* panel, float* c, int64_t ldc) {
+  constexpr int kVecs = Vec::kGemmVecs;
+  Vec acc[ROWS][kVecs];
+  for (int r = 0; r < ROWS; ++r)
+    for (int v = 0; v < kVecs; ++v) acc[r][v] = Vec::load(c + r * ldc + v * Vec::kLanes);
+  for (int64_t k = 0; k < n_k; ++k) {
+    Vec x[kVecs];
+    for (int v = 0; v < kVecs; ++v) x[v] = Vec::load(panel + k * kPanelTokens + v * Vec::kLanes);
+    for (int r = 0; r < ROWS; ++r) {
+      const Vec w = Vec::set1(strip[r * kStripCols + k]);
+      for (int v = 0; v < kVecs; ++v) acc[r][v] = fma(w, x[v], acc[r][v]);
+    }
+  }
+  for (int r = 0; r < ROWS; ++r)
+    for (int v = 0; v < kVecs; ++v) acc[r][v].store(c + r * ldc + v * Vec::kLanes);
+}
+
+inline void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t row_end,
+                 float* scratch, bool) {
+  const WeightView& w = job.w;
+  const int64_t n_rows = row_end - row_begin, ldc = padded_tokens(job.T);
+  const int64_t n_panels = ldc / kPanelTokens;
+  float* strip = scratch;                       // [kUnitRows, kStripCols]
+  float* c = scratch + kUnitRows * kStripCols;  // [kUnitRows, ldc]
+  std::memset(c, 0, n_rows * ldc * sizeof(float));
+  for (int64_t k0 = 0; k0 < w.cols; k0 += kStripCols) {
+    const int64_t n_k = smaller(kStripCols, w.cols - k0);
+    for (int64_t r = 0; r < n_rows; ++r) dequantize(w, row_begin + r, k0, k0 + n_k, strip + r * kStripCols);
+    for (int64_t p = 0; p < n_panels; ++p) {
+      const float* panel = packed + p * gemm_panel_floats(w.cols) + k0 * kPanelTokens;
+      int64_t r = 0;
+      for (; r + Vec::kGemmRows <= n_rows; r += Vec::kGemmRows)
+        gemm_tile<Vec::kGemmRows>(strip + r * kStripCols, n_k, panel, c + r * ldc + p * kPanelTokens, ldc);
+      for (; r < n_rows; ++r)
+        gemm_tile<1>(strip + r * kStripCols, n_k, panel, c + r * ldc + p * kPanelTokens, ldc);
+    }
+  }
+  for (int64_t t = 0; t < job.T; ++t)
+    for (int64_t r = 0; r < n_rows; ++r)
+      job.y[t * job.ldy + row_begin + r] = c[r * ldc + t] + (w.bias ? w.bias[row_begin + r] : 0.0f);
+}
+
+}  // namespace
+}  // namespace ds

@@ -1,0 +1,9 @@
+#include "kernels/cpu/vec_avx2.h"
+// The body needs Vec first.
+#include "kernels/cpu/silu_mul_body.h"
+
+namespace ds {
+
+extern const SiluMulKernel kSiluMul_avx2 = {"avx2", silu_mul_row};
+
+}  // namespace ds

@@ -1,0 +1,9 @@
+#include "kernels/cpu/vec_scalar.h"
+// The body needs Vec first.
+#include "kernels/cpu/silu_mul_body.h"
+
+namespace ds {
+
+extern const SiluMulKernel kSiluMul_scalar = {"scalar", silu_mul_row};
+
+}  // namespace ds

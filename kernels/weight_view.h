@@ -1,0 +1,36 @@
+// A matrix as the checkpoint stores it. Owns nothing; FP8 stays FP8 in memory.
+#pragma once
+#include <cstdint>
+
+#include "core/dtype.h"
+
+namespace ds {
+
+struct WeightView {
+  const void* data = nullptr;     // [rows, cols] row-major, any alignment
+  DType dtype = DType::kUnknown;  // F32, F16, BF16 or F8_E4M3
+  int64_t rows = 0, cols = 0;
+  const float* bias = nullptr;  // [rows] or none
+
+  // Block scaling: value(r, c) = element * scales[(first_row + r) / block_rows][c / block_cols]. Block shape
+  // comes from the file; scale types other than F32 are decoded when the weights are bound.
+  const float* scales = nullptr;  // [ceil((first_row + rows) / block_rows), n_col_blocks] or none
+  int64_t block_rows = 0, block_cols = 0;
+  int64_t first_row = 0;  // where `data` starts in the matrix that `scales` describes
+
+  int64_t n_col_blocks() const { return (cols + block_cols - 1) / block_cols; }
+  int64_t row_bytes() const { return cols * dtype_bytes(dtype); }
+  const void* row(int64_t r) const { return static_cast<const char*>(data) + r * row_bytes(); }
+
+  // Rows [begin, begin + n) as a matrix of their own.
+  WeightView rows_from(int64_t begin, int64_t n) const {
+    WeightView part = *this;
+    part.data = row(begin);
+    part.rows = n;
+    part.bias = bias ? bias + begin : nullptr;
+    part.first_row = first_row + begin;
+    return part;
+  }
+};
+
+}  // namespace ds

@@ -1,0 +1,52 @@
+#include "infer/engine.h"
+
+#include <algorithm>
+#include <future>
+
+#include "io/files.h"
+
+namespace ds {
+
+std::unique_ptr<const Engine> Engine::load(const std::string& path, const EngineOptions& options) {
+  std::unique_ptr<Engine> engine(new Engine);
+  const ModelFolder folder = open_model_folder(path);
+  engine->folder_ = path;
+  // A large vocabulary takes as long to read as the weights take to bind: do both at once.
+  std::future<std::unique_ptr<const ModelText>> text;
+  if (file_exists(path + "/tokenizer.json"))
+    text = std::async(std::launch::async, [&] { return ModelText::open(path, options.text); });
+
+  engine->model_ = load_model(folder);
+  engine->generation_ = read_generation_config(path, engine->model_->config());
+  PlanOptions plan;
+  plan.ctx = options.ctx;
+  plan.threads =
+      options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
+  plan.isa = options.isa ? *options.isa : best_isa();
+  plan.rounds_activations = options.activations == Activations::kBF16;
+  engine->plan_ = make_plan(folder, *engine->model_, plan);
+  engine->activations_ = options.activations;
+  engine->pool_ = std::make_unique<ThreadPool>(plan.threads.n_threads);
+
+  if (text.valid()) {
+    engine->text_ = text.get();
+    // The tokenizer's end token ends a turn too: chat models often differ there from config.json.
+    if (const auto eos = engine->text_->eos_id(); eos && !engine->is_stop_id(*eos))
+      engine->generation_.stop_ids.push_back(*eos);
+  }
+  return engine;
+}
+
+const ModelText& Engine::text() const {
+  if (!text_)
+    throw Error(ErrorKind::kNoInput, "missing", folder_ + "/tokenizer.json",
+                "text needs the model's tokenizer.json; without one only input_ids records can be used");
+  return *text_;
+}
+
+bool Engine::is_stop_id(int32_t id) const {
+  const auto& ids = generation_.stop_ids;
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace ds

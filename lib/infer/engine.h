@@ -1,0 +1,56 @@
+// A model ready to answer: weights, text side, defaults and threads. Loaded once, then const; sessions hold
+// what changes.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "infer/generation_config.h"
+#include "infer/model_text.h"
+#include "infer/plan.h"
+#include "infer/session.h"
+#include "kernels/exec.h"
+#include "model/model.h"
+
+namespace ds {
+
+struct EngineOptions {
+  int n_threads = 0;                            // 0: what the machine allows
+  std::optional<Isa> isa;                       // unset: the best this machine has
+  Activations activations = Activations::kF32;  // in prompts; see kernels/exec.h
+  int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
+  ModelTextOptions text;
+};
+
+class Engine {
+ public:
+  // Throws Error{kNoInput} or {kBadModel} for a folder that cannot be used, {kOs} when the plan does not fit.
+  static std::unique_ptr<const Engine> load(const std::string& folder, const EngineOptions& options);
+
+  const Model& model() const { return *model_; }
+  const Plan& plan() const { return plan_; }
+  // Throws Error{kNoInput} when the folder has no tokenizer.json.
+  const ModelText& text() const;
+  bool has_text() const { return text_ != nullptr; }
+  const GenerationSettings& defaults() const { return generation_.defaults; }
+  bool is_stop_id(int32_t id) const;
+
+  // The engine's threads serve one session at a time.
+  Exec exec() const { return {*pool_, plan_.isa, activations_}; }
+  Session new_session() const { return Session(*model_, exec(), plan_.session.ctx); }
+
+ private:
+  Engine() = default;
+
+  std::unique_ptr<const Model> model_;
+  std::unique_ptr<const ModelText> text_;
+  GenerationConfig generation_;
+  std::unique_ptr<ThreadPool> pool_;
+  Activations activations_ = Activations::kF32;
+  Plan plan_;
+  std::string folder_;
+};
+
+}  // namespace ds

@@ -1,0 +1,75 @@
+// The text side of a model folder: tokenizer, chat templates and the special tokens they print. Needs no
+// weights and no config.json, so it also opens folders that hold only the tokenizer's files.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/error.h"
+#include "core/json.h"
+#include "infer/answer_stream.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace ds {
+
+struct ModelTextOptions {
+  std::string chat_template;  // file that replaces the folder's templates; empty: the folder's
+};
+
+// One conversation to be turned into a prompt.
+struct RenderRequest {
+  Json messages;                      // array of {"role", "content", ...}
+  Json tools;                         // array, or null for none
+  bool add_generation_prompt = true;  // open the assistant's turn
+  std::optional<bool> thinking;       // unset: as the template does by itself
+  Json extra;                         // object of further template variables, or null
+};
+
+class ModelText {
+ public:
+  // Reads tokenizer.json, tokenizer_config.json and the chat template. Throws Error{kNoInput} without a
+  // folder or tokenizer.json, {kBadModel} for files that make no sense.
+  static std::unique_ptr<const ModelText> open(const std::string& folder,
+                                               const ModelTextOptions& options = {});
+
+  const Tokenizer& tokenizer() const { return tokenizer_; }
+  TokenTexts token_texts() const;
+  bool has_template() const { return template_.source_found; }
+  // Whether the template can be told to reason or not (enable_thinking or thinking).
+  bool can_switch_thinking() const;
+
+  // The prompt that the template makes. Throws Error{kBadData} naming `where` when the template refuses the
+  // conversation, {kUsage} when the folder has no template or the template no such switch.
+  std::string render(const RenderRequest& request, const std::string& where) const;
+
+  // Plain text as tokens. BOS is put in front when tokenizer_config.json says so (add_bos_token) and the text
+  // does not begin with it.
+  std::vector<int32_t> encode_plain(const std::string& text) const;
+
+  std::optional<int32_t> eos_id() const { return eos_id_; }
+
+ private:
+  struct Template {
+    bool source_found = false;
+    std::optional<ChatTemplate> parsed;
+    std::optional<Error> error;  // a template we cannot read only matters to those who need it
+  };
+  ModelText(Tokenizer tokenizer, std::string folder)
+      : tokenizer_(std::move(tokenizer)), folder_(std::move(folder)) {}
+  void read_tokenizer_config();
+  void read_templates(const ModelTextOptions& options, const Json& tokenizer_config);
+  static void set_template(Template& slot, const std::string& source, const std::string& where);
+  const ChatTemplate& choose(bool with_tools) const;
+
+  Tokenizer tokenizer_;
+  std::string folder_;
+  Json tokenizer_config_;
+  Template template_, tool_template_;
+  Json special_variables_;  // object: bos_token, eos_token, ... as the templates see them
+  std::optional<int32_t> bos_id_, eos_id_;
+  bool add_bos_ = false;
+};
+
+}  // namespace ds

@@ -1,0 +1,156 @@
+#include "infer/plan.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+// Kept free for everything else in the process: tokenizer, buffers, the program itself.
+constexpr int64_t kReserveBytes = 64 << 20;
+constexpr int64_t kMinUsefulContext = 16;
+
+void check_fits(const Plan& plan, const SessionSize& size) {
+  if (size.bytes() + kReserveBytes <= plan.available_bytes) return;
+  throw Error(ErrorKind::kOs,
+              "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) +
+                  " (cache " + bytes_text(size.cache_bytes) + ", scratch " +
+                  bytes_text(size.workspace_bytes + size.logits_bytes) + "), " +
+                  bytes_text(plan.available_bytes) + " are available",
+              plan.path, "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token));
+}
+
+}  // namespace
+
+std::string bytes_text(int64_t bytes) {
+  constexpr const char* kUnits[] = {"B", "kB", "MB", "GB", "TB"};
+  double value = static_cast<double>(bytes);
+  int unit = 0;
+  while (value >= 999.5 && unit < 4) value /= 1000, ++unit;
+  char text[32];
+  std::snprintf(text, sizeof text,
+                unit == 0 || value >= 99.95 ? "%.0f %s"
+                : value >= 9.995            ? "%.1f %s"
+                                            : "%.2f %s",
+                value, kUnits[unit]);
+  return text;
+}
+
+Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options) {
+  const ModelConfig& config = model.config();
+  Plan plan;
+  plan.path = folder.path;
+  plan.model_type = config.model_type;
+  plan.n_layers = config.num_hidden_layers;
+  plan.vocab_size = config.vocab_size;
+  plan.n_weight_files = static_cast<int64_t>(folder.weight_files.size());
+  for (const std::string& file : folder.weight_files) {
+    struct stat st {};
+    if (::stat(file.c_str(), &st) == 0) plan.weight_file_bytes += st.st_size;
+  }
+  plan.weight_bytes = model.weight_bytes();
+  plan.weight_bytes_per_token = model.weight_bytes_per_token();
+  plan.cache_bytes_per_token = KvCache::bytes_per_token(model.cache_streams());
+  plan.max_position_embeddings = config.max_position_embeddings;
+  plan.threads = options.threads;
+  plan.isa = options.isa;
+  plan.rounds_activations = options.rounds_activations;
+  plan.available_bytes = options.available_bytes;
+
+  const int64_t whole = config.max_position_embeddings > 0 ? config.max_position_embeddings : 4096;
+  if (options.ctx > whole)
+    throw Error(ErrorKind::kUsage,
+                "--ctx " + std::to_string(options.ctx) + " is beyond the " + std::to_string(whole) +
+                    " positions that the model knows",
+                config.path, "choose at most max_position_embeddings");
+  const auto size_of = [&](int64_t ctx) { return plan_session(model, ctx, options.threads.n_threads); };
+  if (options.ctx > 0) {
+    plan.session = size_of(options.ctx);
+    check_fits(plan, plan.session);
+    return plan;
+  }
+  // The largest context that fits. Its cost grows with the context, so bisect.
+  int64_t fits = std::min(whole, kMinUsefulContext), too_much = whole + 1;
+  check_fits(plan, size_of(fits));
+  const auto ok = [&](int64_t ctx) { return size_of(ctx).bytes() + kReserveBytes <= plan.available_bytes; };
+  if (ok(whole)) fits = whole;
+  while (too_much - fits > 1 && fits < whole) {
+    const int64_t middle = fits + (too_much - fits) / 2;
+    (ok(middle) ? fits : too_much) = middle;
+  }
+  plan.ctx_reduced = fits < whole;
+  plan.session = size_of(fits);
+  return plan;
+}
+
+std::string Plan::machine_text() const {
+  return std::to_string(threads.n_threads) + (threads.n_threads == 1 ? " thread (" : " threads (") +
+         threads.reason + "), " + isa_name(isa);
+}
+
+std::string Plan::shortage_text() const {
+  return bytes_text(weight_bytes) + " of weights and " + bytes_text(session.bytes()) +
+         " of cache do not fit " + bytes_text(available_bytes) +
+         " of memory: weights will be read from disk again and again (slow)";
+}
+
+std::string Plan::text() const {
+  std::string out;
+  const auto line = [&](const char* name, const std::string& value) {
+    char label[24];
+    std::snprintf(label, sizeof label, "%-12s", name);
+    out += label + value + "\n";
+  };
+  line("model", path + " (" + model_type + ", " + std::to_string(n_layers) + " layers, vocabulary " +
+                    std::to_string(vocab_size) + ")");
+  line("weights", bytes_text(weight_bytes) + " mapped from " + std::to_string(n_weight_files) +
+                      (n_weight_files == 1 ? " file" : " files") + ", " + bytes_text(weight_bytes_per_token) +
+                      " read per token");
+  line("context", std::to_string(session.ctx) + " tokens" +
+                      (ctx_reduced ? " (memory allows no more; the model knows " +
+                                         std::to_string(max_position_embeddings) + ")"
+                                   : ""));
+  line("cache",
+       bytes_text(session.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
+  line("scratch", bytes_text(session.workspace_bytes + session.logits_bytes) + ", prompts read " +
+                      std::to_string(session.chunk_tokens) + " tokens at a time");
+  line("memory",
+       bytes_text(available_bytes) + " available" +
+           (weights_fit() ? ""
+                          : "; the weights do not fit beside the cache and will be read from disk again "
+                            "and again (slow)"));
+  line("threads", std::to_string(threads.n_threads) + " (" + threads.reason + ")");
+  line("kernels", std::string(isa_name(isa)) + ", activations " + (rounds_activations ? "bf16" : "f32"));
+  return out;
+}
+
+Json Plan::json() const {
+  Json out;
+  out.set("model", path);
+  out.set("model_type", model_type);
+  out.set("n_layers", n_layers);
+  out.set("vocab_size", vocab_size);
+  out.set("n_weight_files", n_weight_files);
+  out.set("weight_file_bytes", weight_file_bytes);
+  out.set("weight_bytes", weight_bytes);
+  out.set("weight_bytes_per_token", weight_bytes_per_token);
+  out.set("ctx_tokens", session.ctx);
+  out.set("max_position_embeddings", max_position_embeddings);
+  out.set("cache_bytes", session.cache_bytes);
+  out.set("cache_bytes_per_token", cache_bytes_per_token);
+  out.set("scratch_bytes", session.workspace_bytes + session.logits_bytes);
+  out.set("chunk_tokens", session.chunk_tokens);
+  out.set("available_bytes", available_bytes);
+  out.set("weights_fit", weights_fit());
+  out.set("n_threads", threads.n_threads);
+  out.set("threads_reason", threads.reason);
+  out.set("isa", isa_name(isa));
+  out.set("activations", rounds_activations ? "bf16" : "f32");
+  return out;
+}
+
+}  // namespace ds

@@ -1,0 +1,26 @@
+// ds-run --score: how likely the model finds given text.
+#pragma once
+#include <string>
+
+#include "infer/engine.h"
+#include "infer/records.h"
+
+namespace ds {
+
+struct ScoreOptions {
+  RecordJob job;  // flush_each is implied
+  std::string
+      logits_path;  // also store logits [T, V] under each record's id in this safetensors file; empty: no
+};
+
+// Records {"id", "text" | "messages" | "input_ids"} to {"id", "n_tokens", "logprobs", "sum_logprob",
+// "perplexity"}. logprobs[t] is the natural logarithm of token t's probability after the tokens before it,
+// null for the first. "text" gets a BOS in front only where tokenizer_config.json says add_bos_token;
+// "messages" are rendered without opening a further turn. perplexity is exp(-mean of logprobs), null when
+// there is none.
+RecordCounts score_records(const Engine& engine, const ScoreOptions& options);
+
+// ln softmax(logits)[id], summed in double. Throws Error{kBadModel} when it is not a number.
+double log_probability(std::span<const float> logits, int32_t id);
+
+}  // namespace ds

@@ -1,0 +1,215 @@
+#include "model/config.h"
+
+#include <cmath>
+
+#include "core/error.h"
+
+namespace ds {
+namespace {
+
+// Reads keys of one JSON object, with messages that name the key and the file.
+class Keys {
+ public:
+  Keys(const Json& object, std::string where) : object_(object), where_(std::move(where)) {}
+
+  [[noreturn]] void bad(const std::string& key, const std::string& what) const {
+    throw Error(ErrorKind::kBadModel, key + " " + what, where_, "this config.json cannot be used");
+  }
+  // nullptr when absent or null.
+  const Json* find(const std::string& key) const {
+    const Json* value = object_.find(key);
+    return value && !value->is_null() ? value : nullptr;
+  }
+  int64_t integer(const std::string& key, int64_t fallback, int64_t low,
+                  int64_t high = int64_t{1} << 31) const {
+    const Json* value = find(key);
+    if (!value) return fallback;
+    // Some vendors write 4096.0.
+    const bool whole =
+        value->is_int() || (value->is_number() && value->as_double() == std::floor(value->as_double()));
+    if (!whole || value->as_double() < static_cast<double>(low) ||
+        value->as_double() > static_cast<double>(high))
+      bad(key, "is " + value->dump() + ", a whole number from " + std::to_string(low) + " to " +
+                   std::to_string(high) + " was expected");
+    return static_cast<int64_t>(value->as_double());
+  }
+  int64_t required(const std::string& key, int64_t high = int64_t{1} << 31) const {
+    if (!find(key)) bad(key, "is missing");
+    return integer(key, 0, 1, high);
+  }
+  double number(const std::string& key, double fallback, double low, double high) const {
+    const Json* value = find(key);
+    if (!value) return fallback;
+    if (!value->is_number() || !(value->as_double() >= low) || !(value->as_double() <= high))
+      bad(key, "is " + value->dump() + ", a number from " + Json(low).dump() + " to " + Json(high).dump() +
+                   " was expected");
+    return value->as_double();
+  }
+  bool boolean(const std::string& key, bool fallback) const {
+    const Json* value = find(key);
+    if (!value) return fallback;
+    if (!value->is_bool()) bad(key, "is " + value->dump() + ", true or false was expected");
+    return value->as_bool();
+  }
+  std::string text(const std::string& key, const std::string& fallback) const {
+    const Json* value = find(key);
+    if (!value) return fallback;
+    if (!value->is_string()) bad(key, "is " + value->dump() + ", a string was expected");
+    return value->as_string();
+  }
+  std::string one_of(const std::string& key, const std::string& fallback,
+                     std::initializer_list<const char*> known) const {
+    const std::string value = text(key, fallback);
+    std::string list;
+    for (const char* k : known) {
+      if (value == k) return value;
+      list += (list.empty() ? "" : ", ") + std::string(k);
+    }
+    bad(key, "is '" + value + "', known are: " + list);
+  }
+
+ private:
+  const Json& object_;
+  std::string where_;
+};
+
+RopeScaling parse_rope_scaling(const Keys& keys) {
+  RopeScaling rs;
+  const std::string type = keys.text("rope_type", keys.text("type", "default"));
+  if (type == "default") return rs;
+  rs.factor = keys.number("factor", 1, 1e-3, 1e6);
+  rs.original_max_position_embeddings = keys.number("original_max_position_embeddings", 0, 1, 1e12);
+  if (type == "linear") {
+    rs.type = RopeScaling::Type::kLinear;
+    return rs;
+  }
+  if (type != "llama3" && type != "yarn")
+    keys.bad("rope_scaling", "has type '" + type + "', known are: default, linear, llama3, yarn");
+  if (!keys.find("original_max_position_embeddings"))
+    keys.bad("rope_scaling", "of type " + type + " lacks original_max_position_embeddings");
+  if (type == "llama3") {
+    rs.type = RopeScaling::Type::kLlama3;
+    rs.low_freq_factor = keys.number("low_freq_factor", 1, 1e-3, 1e6);
+    rs.high_freq_factor = keys.number("high_freq_factor", 4, 1e-3, 1e6);
+    if (rs.low_freq_factor == rs.high_freq_factor) keys.bad("high_freq_factor", "equals low_freq_factor");
+    return rs;
+  }
+  rs.type = RopeScaling::Type::kYarn;
+  rs.beta_fast = keys.number("beta_fast", 32, 1e-3, 1e6);
+  rs.beta_slow = keys.number("beta_slow", 1, 1e-3, 1e6);
+  rs.mscale = keys.number("mscale", 0, 0, 1e3);
+  rs.mscale_all_dim = keys.number("mscale_all_dim", 0, 0, 1e3);
+  rs.attention_factor = keys.number("attention_factor", 0, 0, 1e3);
+  rs.attn_factor = keys.number("attn_factor", 0, 0, 1e3);
+  return rs;
+}
+
+void parse_quantization(const Json& json, const std::string& where, ModelConfig& c) {
+  const Json* quantization = json.find("quantization_config");
+  if (!quantization || !quantization->is_object()) return;
+  const Json* block = quantization->find("weight_block_size");
+  if (!block || block->is_null()) return;
+  const auto positive = [](const Json& v) { return v.is_int() && v.as_int() > 0 && v.as_int() <= (1 << 20); };
+  if (!block->is_array() || block->as_array().size() != 2 || !positive(block->as_array()[0]) ||
+      !positive(block->as_array()[1]))
+    Keys(json, where)
+        .bad("weight_block_size", "is " + block->dump() + ", two positive whole numbers were expected");
+  c.weight_block_rows = block->as_array()[0].as_int();
+  c.weight_block_cols = block->as_array()[1].as_int();
+}
+
+}  // namespace
+
+ModelConfig parse_model_config(const Json& json, const std::string& where) {
+  if (!json.is_object()) throw Error(ErrorKind::kBadModel, "is no JSON object", where);
+  const Keys keys(json, where);
+  ModelConfig c;
+  c.path = where;
+  c.model_type = keys.text("model_type", "");
+  if (c.model_type.empty()) keys.bad("model_type", "is missing");
+
+  c.vocab_size = keys.required("vocab_size", 1 << 24);
+  c.hidden_size = keys.required("hidden_size", 1 << 20);
+  c.num_hidden_layers = keys.required("num_hidden_layers", 1 << 12);
+  c.intermediate_size = keys.required("intermediate_size", 1 << 24);
+  c.num_attention_heads = keys.required("num_attention_heads", 1 << 14);
+  c.num_key_value_heads = keys.integer("num_key_value_heads", c.num_attention_heads, 1, 1 << 14);
+  c.max_position_embeddings = keys.integer("max_position_embeddings", 4096, 1);
+  c.rms_norm_eps = keys.number("rms_norm_eps", 1e-6, 0, 1);
+  c.tie_word_embeddings = keys.boolean("tie_word_embeddings", false);
+  if (keys.text("hidden_act", "silu") != "silu") keys.bad("hidden_act", "is not silu");
+  if (keys.boolean("use_sliding_window", false))
+    keys.bad("use_sliding_window", "is true, which is not supported");
+
+  // transformers 5 moves rope_theta and rope_scaling into rope_parameters.
+  const Json* rope_parameters = keys.find("rope_parameters");
+  const Json* rope_scaling = keys.find("rope_scaling");
+  const Json* rope = rope_scaling ? rope_scaling : rope_parameters;
+  c.rope_theta = keys.number("rope_theta", 10000, 1, 1e12);
+  if (rope_parameters && rope_parameters->is_object())
+    c.rope_theta =
+        Keys(*rope_parameters, where + ": rope_parameters").number("rope_theta", c.rope_theta, 1, 1e12);
+  if (rope) {
+    if (!rope->is_object()) keys.bad("rope_scaling", "is no object");
+    c.rope_scaling = parse_rope_scaling(Keys(*rope, where + ": rope_scaling"));
+  }
+
+  c.kv_lora_rank = keys.integer("kv_lora_rank", 0, 1, 1 << 20);
+  if (c.kv_lora_rank) {
+    c.q_lora_rank = keys.integer("q_lora_rank", 0, 1, 1 << 20);
+    c.qk_nope_head_dim = keys.required("qk_nope_head_dim", 1 << 16);
+    c.qk_rope_head_dim = keys.required("qk_rope_head_dim", 1 << 16);
+    c.v_head_dim = keys.required("v_head_dim", 1 << 16);
+    if (c.qk_rope_head_dim % 2) keys.bad("qk_rope_head_dim", "is odd");
+    c.index_n_heads = keys.integer("index_n_heads", 0, 1, 1 << 14);
+    c.index_head_dim = keys.integer("index_head_dim", 0, 1, 1 << 16);
+    c.index_topk = keys.integer("index_topk", 0, 1);
+  } else {
+    c.head_dim = keys.integer("head_dim", 0, 1, 1 << 16);
+    if (!c.head_dim) {
+      if (c.hidden_size % c.num_attention_heads)
+        keys.bad("hidden_size", "is no multiple of num_attention_heads, and head_dim is missing");
+      c.head_dim = c.hidden_size / c.num_attention_heads;
+    }
+    if (c.head_dim % 2) keys.bad("head_dim", "is odd");
+    if (c.num_attention_heads % c.num_key_value_heads)
+      keys.bad("num_attention_heads", "is no multiple of num_key_value_heads");
+  }
+
+  c.n_routed_experts = keys.integer("n_routed_experts", 0, 1, 1 << 16);
+  if (c.n_routed_experts) {
+    c.n_shared_experts = keys.integer("n_shared_experts", 0, 0, 1 << 10);
+    c.num_experts_per_tok = keys.required("num_experts_per_tok", c.n_routed_experts);
+    c.moe_intermediate_size = keys.required("moe_intermediate_size", 1 << 24);
+    c.first_k_dense_replace = keys.integer("first_k_dense_replace", 0, 0);
+    c.moe_layer_freq = keys.integer("moe_layer_freq", 1, 1);
+    c.scoring_func = keys.one_of("scoring_func", "softmax", {"softmax", "sigmoid"});
+    c.topk_method = keys.one_of("topk_method", "greedy", {"greedy", "group_limited_greedy", "noaux_tc"});
+    c.norm_topk_prob = keys.boolean("norm_topk_prob", false);
+    c.routed_scaling_factor = keys.number("routed_scaling_factor", 1, 0, 1e6);
+    if (c.topk_method != "greedy") {
+      c.n_group = keys.integer("n_group", 1, 1, c.n_routed_experts);
+      c.topk_group = keys.integer("topk_group", 1, 1, c.n_group);
+      if (c.n_routed_experts % c.n_group) keys.bad("n_routed_experts", "is no multiple of n_group");
+      if (c.num_experts_per_tok > c.topk_group * (c.n_routed_experts / c.n_group))
+        keys.bad("num_experts_per_tok", "is more than the experts of topk_group groups");
+    }
+  }
+
+  if (const Json* eos = keys.find("eos_token_id")) {
+    const auto add = [&](const Json& id) {
+      if (!id.is_int() || id.as_int() < 0 || id.as_int() >= int64_t{1} << 31)
+        keys.bad("eos_token_id", "is " + eos->dump());
+      c.eos_token_ids.push_back(static_cast<int32_t>(id.as_int()));
+    };
+    if (eos->is_array()) {
+      for (const Json& id : eos->as_array()) add(id);
+    } else {
+      add(*eos);
+    }
+  }
+  parse_quantization(json, where, c);
+  return c;
+}
+
+}  // namespace ds

@@ -1,0 +1,57 @@
+// config.json, parsed once. Field names are config.json's keys; what a folder does not say has the value its
+// vendor's code assumes.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace ds {
+
+struct RopeScaling {
+  enum class Type { kNone, kLinear, kLlama3, kYarn } type = Type::kNone;
+  double factor = 1;
+  double low_freq_factor = 1, high_freq_factor = 4;  // llama3
+  double original_max_position_embeddings = 0;       // llama3, yarn
+  double beta_fast = 32, beta_slow = 1;              // yarn
+  double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
+  double attention_factor = 0;                       // yarn, the magnitude itself; 0: not given
+  double attn_factor = 0;                            // yarn, multiplies 0.1 ln(factor) + 1; 0: not given
+};
+
+struct ModelConfig {
+  std::string path;        // the config.json this came from, for messages
+  std::string model_type;  // selects the architecture
+
+  int64_t vocab_size = 0, hidden_size = 0, num_hidden_layers = 0, intermediate_size = 0;
+  int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
+  int64_t max_position_embeddings = 0;
+  double rms_norm_eps = 1e-6, rope_theta = 10000;
+  RopeScaling rope_scaling;
+  bool tie_word_embeddings = false;
+
+  // Multi-head latent attention (V2 and later).
+  int64_t q_lora_rank = 0;  // 0: q_proj instead of q_a_proj and q_b_proj
+  int64_t kv_lora_rank = 0, qk_nope_head_dim = 0, qk_rope_head_dim = 0, v_head_dim = 0;
+  // Sparse attention (V3.2).
+  int64_t index_n_heads = 0, index_head_dim = 0, index_topk = 0;
+
+  // Mixture of experts.
+  int64_t n_routed_experts = 0, n_shared_experts = 0, num_experts_per_tok = 0, moe_intermediate_size = 0;
+  int64_t first_k_dense_replace = 0, moe_layer_freq = 1, n_group = 1, topk_group = 1;
+  std::string topk_method = "greedy";    // greedy, group_limited_greedy, noaux_tc
+  std::string scoring_func = "softmax";  // softmax, sigmoid
+  bool norm_topk_prob = false;
+  double routed_scaling_factor = 1;
+
+  // quantization_config.weight_block_size; 0: not given.
+  int64_t weight_block_rows = 0, weight_block_cols = 0;
+
+  std::vector<int32_t> eos_token_ids;  // from config.json; generation_config.json may say more
+};
+
+// `where` names the file. Throws Error{kBadModel} naming the key for missing, mistyped or senseless values.
+ModelConfig parse_model_config(const Json& json, const std::string& where);
+
+}  // namespace ds

@@ -1,0 +1,22 @@
+// DeepSeek-V3, R1, V3.1 (spec section 3): latent attention; sigmoid scores, noaux_tc choice. MTP layers are
+// not loaded.
+#include "model/decoder.h"
+#include "model/mla.h"
+#include "model/moe_layers.h"
+#include "model/registry.h"
+
+namespace ds {
+
+std::unique_ptr<const Model> load_deepseek_v3(const ModelFolder& folder) {
+  return std::make_unique<Decoder>(
+      folder, folder.config.qk_rope_head_dim, [](const Decoder::Binding& b, int64_t i) {
+        const std::string prefix = "model.layers." + std::to_string(i) + ".";
+        constexpr bool kSparse = false;
+        return Decoder::LayerParts{
+            std::make_unique<LatentAttention>(b.config, b.rope, kSparse, prefix + "self_attn.", i, b.weights,
+                                              b.streams),
+            bind_dense_or_moe(b.config, i, prefix + "mlp.", b.weights)};
+      });
+}
+
+}  // namespace ds

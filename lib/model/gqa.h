@@ -1,0 +1,36 @@
+// Grouped-query attention with half-split RoPE: Llama, Qwen2 (biases), Qwen3 (q_norm and k_norm), DeepSeek
+// v1.
+#pragma once
+#include "kernels/rope.h"
+#include "model/layer.h"
+
+namespace ds {
+
+class GroupedQueryAttention : public Attention {
+ public:
+  struct Options {
+    bool qkv_bias =
+        false;  // q_proj, k_proj and v_proj have biases (Qwen2); else biases are taken where present
+    bool qk_norm = false;  // RMSNorm over each head of q and k before RoPE (Qwen3)
+  };
+  // prefix: "model.layers.N.self_attn."; adds the streams "k" and "v" of this layer to `streams`.
+  GroupedQueryAttention(const ModelConfig& config, const RopeTable& rope_table, const Options& options,
+                        const std::string& prefix, int64_t layer, Weights& weights,
+                        std::vector<CacheStream>& streams);
+  void forward(const Step& step, const float* x, float* y) const override;
+  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
+
+ private:
+  const RopeTable& rope_;
+  int64_t D_, H_, KV_, hd_;
+  float eps_;
+  WeightView q_proj_;              // [H * hd, D]
+  WeightView k_proj_;              // [KV * hd, D]
+  WeightView v_proj_;              // [KV * hd, D]
+  WeightView o_proj_;              // [D, H * hd]
+  const float* q_norm_ = nullptr;  // [hd]
+  const float* k_norm_ = nullptr;  // [hd]
+  int64_t k_stream_, v_stream_;
+};
+
+}  // namespace ds

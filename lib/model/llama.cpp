@@ -1,0 +1,20 @@
+// Llama: LLM 7B/67B, Coder, Math, R1-Distill-Llama (spec section 1). Grouped-query attention, SwiGLU.
+#include "model/decoder.h"
+#include "model/gqa.h"
+#include "model/mlp.h"
+#include "model/registry.h"
+
+namespace ds {
+
+std::unique_ptr<const Model> load_llama(const ModelFolder& folder) {
+  return std::make_unique<Decoder>(folder, folder.config.head_dim, [](const Decoder::Binding& b, int64_t i) {
+    const std::string prefix = "model.layers." + std::to_string(i) + ".";
+    const ModelConfig& c = b.config;
+    return Decoder::LayerParts{
+        std::make_unique<GroupedQueryAttention>(c, b.rope, GroupedQueryAttention::Options{},
+                                                prefix + "self_attn.", i, b.weights, b.streams),
+        std::make_unique<Mlp>(c.hidden_size, c.intermediate_size, prefix + "mlp.", b.weights)};
+  });
+}
+
+}  // namespace ds

@@ -1,0 +1,56 @@
+// Multi-head latent attention of V2 and V3 (spec sections 2.2, 2.3, 3.4), with V3.2's indexer where there is
+// one.
+//
+// The cache holds one row per token: the normalised latent and the rotated rope key, [Rkv | Dr]. Prefill
+// expands it to per-head keys and values (un-absorbed: fewer operations per key); decode keeps it and moves
+// kv_b_proj to the query and the output (absorbed: the cache is all that is read). Both give the same result
+// up to rounding.
+#pragma once
+#include <memory>
+
+#include "kernels/rope.h"
+#include "model/indexer.h"
+#include "model/layer.h"
+
+namespace ds {
+
+class LatentAttention : public Attention {
+ public:
+  // prefix: "model.layers.N.self_attn."; adds the stream "latent" (and the indexer's) of this layer.
+  LatentAttention(const ModelConfig& config, const RopeTable& rope_table, bool sparse,
+                  const std::string& prefix, int64_t layer, Weights& weights,
+                  std::vector<CacheStream>& streams);
+  void forward(const Step& step, const float* x, float* y) const override;
+  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
+
+ private:
+  // The n tokens of one segment, at `position` of its cache (rows already appended).
+  struct Query {
+    const float* q;        // [n, H, Dn + Dr], rotated
+    const float* latents;  // [position + n, Rkv + Dr], the cache
+    int64_t position, n;
+    float* out;                         // [n, H, Dv]
+    const int32_t* selected = nullptr;  // sparse: [n, index_topk], see kernels/attention.h
+    const int32_t* n_selected = nullptr;
+  };
+  void attend_absorbed(const Step& step, const Query& query) const;
+  void attend_expanded(const Step& step, const Query& query) const;
+  bool absorbed_is_cheaper(int64_t n, int64_t S) const;
+  int64_t heads_at_once(int64_t S) const;
+
+  const RopeTable& rope_;
+  int64_t D_, H_, Dn_, Dr_, Dv_, Rq_, Rkv_;
+  float scale_;
+  WeightView q_proj_;                     // [H * (Dn + Dr), D], when Rq is 0
+  WeightView q_a_proj_;                   // [Rq, D]
+  const float* q_a_layernorm_ = nullptr;  // [Rq]
+  WeightView q_b_proj_;                   // [H * (Dn + Dr), Rq]
+  WeightView kv_a_proj_with_mqa_;         // [Rkv + Dr, D]
+  const float* kv_a_layernorm_;           // [Rkv]
+  WeightView kv_b_proj_;                  // [H * (Dn + Dv), Rkv]
+  WeightView o_proj_;                     // [D, H * Dv]
+  std::unique_ptr<Indexer> indexer_;
+  int64_t stream_;
+};
+
+}  // namespace ds

@@ -1,0 +1,20 @@
+// SwiGLU: down(silu(gate x) * up x).
+#pragma once
+#include "model/layer.h"
+
+namespace ds {
+
+class Mlp : public Ffn {
+ public:
+  // prefix: "model.layers.N.mlp."; F: width.
+  Mlp(int64_t D, int64_t F, const std::string& prefix, Weights& weights);
+  void forward(const Step& step, const float* x, float* y) const override;
+  int64_t workspace_floats(int64_t max_tokens, int n_threads) const override;
+
+ private:
+  int64_t D_, F_;
+  WeightView gate_proj_, up_proj_;  // [F, D]
+  WeightView down_proj_;            // [D, F]
+};
+
+}  // namespace ds

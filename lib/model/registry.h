@@ -1,0 +1,26 @@
+// Which architectures there are: one row each.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "model/model.h"
+
+namespace ds {
+
+struct Architecture {
+  const char* model_type;                                           // config.json's
+  std::unique_ptr<const Model> (*load)(const ModelFolder& folder);  // nullptr: known, not supported yet
+};
+// Throws Error{kBadModel} for a model_type without a row, listing those there are, or whose row says "not
+// yet".
+const Architecture& find_architecture(const std::string& model_type, const std::string& where);
+
+std::unique_ptr<const Model> load_llama(const ModelFolder& folder);
+std::unique_ptr<const Model> load_qwen2(const ModelFolder& folder);
+std::unique_ptr<const Model> load_qwen3(const ModelFolder& folder);
+std::unique_ptr<const Model> load_deepseek_v1(const ModelFolder& folder);
+std::unique_ptr<const Model> load_deepseek_v2(const ModelFolder& folder);
+std::unique_ptr<const Model> load_deepseek_v3(const ModelFolder& folder);
+std::unique_ptr<const Model> load_deepseek_v32(const ModelFolder& folder);
+
+}  // namespace ds

@@ -1,0 +1,123 @@
+#include "io/lines.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include "io/temp_folder.h"
+
+using namespace ds;
+
+namespace {
+
+std::vector<std::string> all_lines(const std::string& path) {
+  LineReader reader(path);
+  std::vector<std::string> lines;
+  while (const auto line = reader.next()) lines.emplace_back(*line);
+  return lines;
+}
+using Lines = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("lines end in \\n or \\r\\n, the last one needs neither") {
+  const test::TempFolder folder;
+  const auto read = [&](const std::string& text) { return all_lines(folder.write("f", text)); };
+  CHECK(read("") == Lines{});
+  CHECK(read("a") == Lines{"a"});
+  CHECK(read("a\n") == Lines{"a"});
+  CHECK(read("a\n\n") == Lines{"a", ""});
+  CHECK(read("\n") == Lines{""});
+  CHECK(read("a\r\nb\r\n\r\nc") == Lines{"a", "b", "", "c"});
+  CHECK(read("a\rb\n") == Lines{"a\rb"});
+  // A record separator inside the text is no line end.
+  CHECK(read("a\xE2\x80\xA8z\xC2\x85y\n") == Lines{"a\xE2\x80\xA8z\xC2\x85y"});
+  CHECK(read(std::string("a\0b\nc", 5)) == Lines{std::string("a\0b", 3), "c"});
+}
+
+TEST_CASE("lines of all sizes around the buffer's come back whole") {
+  const test::TempFolder folder;
+  std::mt19937 rng(3);
+  Lines want;
+  std::string text;
+  for (const size_t n : {0u, 1u, 65534u, 65535u, 65536u, 65537u, 131072u, 300000u, 5u, 70000u})
+    want.emplace_back(n, 'x');
+  for (int i = 0; i < 3000; ++i) want.emplace_back(rng() % 200, static_cast<char>('a' + rng() % 26));
+  for (const auto& line : want) text += line + "\n";
+  CHECK(all_lines(folder.write("f", text)) == want);
+}
+
+TEST_CASE("the place is file:line") {
+  const test::TempFolder folder;
+  LineReader reader(folder.write("in.jsonl", "a\nb\nc"));
+  reader.next(), reader.next();
+  CHECK(reader.line_number() == 2);
+  CHECK(reader.where() == folder / "in.jsonl" + ":2");
+  reader.next();
+  CHECK(!reader.next());
+  CHECK(!reader.next());
+  CHECK(reader.line_number() == 3);
+}
+
+TEST_CASE("a line that is too long is one error, and the lines after it are read") {
+  const test::TempFolder folder;
+  for (const size_t n_long : {101u, 5000u, 65536u, 400000u}) {
+    const std::string path = folder.write("f", "short\n" + std::string(n_long, 'x') + "\nafter\nlast");
+    LineReader reader(path, 100);
+    CHECK(*reader.next() == "short");
+    try {
+      reader.next();
+      FAIL("accepted");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadData);
+      CHECK(e.where() == path + ":2");
+    }
+    CHECK(*reader.next() == "after");
+    CHECK(reader.line_number() == 3);
+    CHECK(*reader.next() == "last");
+    CHECK(!reader.next());
+  }
+  LineReader exact(folder.write("g", std::string(100, 'x') + "\n" + std::string(101, 'y')), 100);
+  CHECK(exact.next()->size() == 100);
+  CHECK_THROWS_AS(exact.next(), Error);
+  CHECK(!exact.next());
+}
+
+TEST_CASE("a missing file and a folder are missing input") {
+  const test::TempFolder folder;
+  const auto kind_of = [](const std::string& path) {
+    try {
+      LineReader reader(path);
+      reader.next();
+    } catch (const Error& e) {
+      return e.kind();
+    }
+    return ErrorKind::kInternal;
+  };
+  CHECK(kind_of(folder / "absent") == ErrorKind::kNoInput);
+  CHECK(kind_of(folder.path()) == ErrorKind::kNoInput);
+}
+
+TEST_CASE("a line is handed out as soon as it is complete, and a request to stop ends the wait") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const FileHandle read_end(ends[0]), write_end(ends[1]);
+  static std::atomic<bool> stop;
+  stop = false;
+  LineReader reader("/dev/fd/" + std::to_string(ends[0]));
+  reader.stop_when([] { return stop.load(); });
+  write_all(ends[1], "one\ntwo", "pipe");
+  CHECK(*reader.next() == "one");
+  std::thread later([&] {
+    write_all(ends[1], "!\n", "pipe");
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    stop = true;
+  });
+  CHECK(*reader.next() == "two!");
+  CHECK(!reader.next());  // the pipe is still open: without the request this would wait for ever
+  later.join();
+}

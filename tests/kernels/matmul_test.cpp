@@ -1,0 +1,238 @@
+// matmul at every level and weight type against a double-precision reference written here.
+#include "kernels/matmul.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <vector>
+
+#include "core/numbers.h"
+#include "core/rng.h"
+
+using namespace ds;
+
+namespace {
+
+constexpr uint64_t kSeed = 20260924;
+
+// A weight matrix in its stored form, and its values in double.
+struct Weight {
+  std::vector<uint8_t> bytes;
+  std::vector<float> scales, bias;
+  std::vector<double> values;  // [rows, cols]
+  WeightView view;
+};
+
+Weight make_weight(CounterRng& rng, DType dtype, int64_t rows, int64_t cols, int64_t block_rows,
+                   int64_t block_cols, bool with_bias) {
+  Weight w;
+  const int64_t size = dtype_bytes(dtype), misaligned = 1;  // files promise no alignment
+  w.bytes.resize(rows * cols * size + misaligned + 64);
+  w.values.resize(rows * cols);
+  const int64_t n_col_blocks = block_cols ? (cols + block_cols - 1) / block_cols : 0;
+  if (dtype == DType::kF8E4M3)
+    for (int64_t i = 0; i < (rows + block_rows - 1) / block_rows * n_col_blocks; ++i)
+      w.scales.push_back(static_cast<float>(0.01 + 0.1 * rng.next_double()));
+  for (int64_t i = 0; i < rows * cols; ++i) {
+    const float x = static_cast<float>(rng.next_double() * 2 - 1);
+    uint8_t* p = w.bytes.data() + misaligned + i * size;
+    if (dtype == DType::kF32) {
+      std::memcpy(p, &x, 4);
+      w.values[i] = x;
+    } else if (dtype == DType::kF16) {
+      const uint16_t h = f32_to_f16(i % 17 ? x : x * 1e-6f);  // subnormals too
+      std::memcpy(p, &h, 2);
+      w.values[i] = f16_to_f32(h);
+    } else if (dtype == DType::kBF16) {
+      const uint16_t h = f32_to_bf16(x);
+      std::memcpy(p, &h, 2);
+      w.values[i] = bf16_to_f32(h);
+    } else {
+      uint8_t code = static_cast<uint8_t>(rng.next_u32());  // every code, subnormals and -0 included, but NaN
+      if ((code & 0x7F) == 0x7F) code = 0x7E;
+      *p = code;
+      w.values[i] =
+          double(e4m3_to_f32(code)) * w.scales[i / cols / block_rows * n_col_blocks + i % cols / block_cols];
+    }
+  }
+  if (with_bias)
+    for (int64_t r = 0; r < rows; ++r) w.bias.push_back(static_cast<float>(rng.next_double()));
+  w.view.data = w.bytes.data() + misaligned;
+  w.view.dtype = dtype;
+  w.view.rows = rows;
+  w.view.cols = cols;
+  w.view.bias = with_bias ? w.bias.data() : nullptr;
+  if (dtype == DType::kF8E4M3) {
+    w.view.scales = w.scales.data();
+    w.view.block_rows = block_rows;
+    w.view.block_cols = block_cols;
+  }
+  return w;
+}
+
+std::vector<float> random_floats(CounterRng& rng, int64_t n) {
+  std::vector<float> x(n);
+  for (float& v : x) v = static_cast<float>(rng.next_double() * 2 - 1);
+  return x;
+}
+
+// The largest |got - want| relative to the sum of |products|, the scale of rounding errors.
+double worst_error(const Weight& w, const std::vector<float>& x, int64_t T, const std::vector<float>& y) {
+  const int64_t rows = w.view.rows, cols = w.view.cols;
+  double worst = 0;
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t r = 0; r < rows; ++r) {
+      double want = w.view.bias ? w.view.bias[r] : 0, size = 1e-30 + std::fabs(want);
+      for (int64_t c = 0; c < cols; ++c) {
+        want += x[t * cols + c] * w.values[r * cols + c];
+        size += std::fabs(x[t * cols + c] * w.values[r * cols + c]);
+      }
+      const double error = std::fabs(y[t * rows + r] - want) / size;
+      if (!(error <= worst)) worst = error;
+    }
+  }
+  return worst;
+}
+
+// Per level and activations. Float32 sums err by a few 2^-24 a product; two bfloat16 terms keep 2^-17; one
+// keeps 2^-9.
+constexpr double kF32Tolerance = 4e-6, kSplitTolerance = 2e-5, kBF16Tolerance = 8e-3;
+
+struct Shape {
+  int64_t rows, cols, block_rows, block_cols;
+};
+constexpr Shape kShapes[] = {
+    {1, 1, 1, 1},      {3, 17, 128, 128},    {48, 64, 32, 32},  {50, 130, 128, 128}, {97, 257, 128, 128},
+    {64, 300, 32, 32}, {160, 576, 128, 128}, {33, 256, 33, 48}, {5, 513, 2, 7},      {96, 512, 128, 128}};
+
+}  // namespace
+
+TEST_CASE("matmul: all levels, types, shapes and token counts") {
+  std::printf("matmul seed %llu\n", static_cast<unsigned long long>(kSeed));
+  for (const Isa isa : available_isas()) {
+    ThreadPool pool(2);
+    for (const Activations activations : {Activations::kF32, Activations::kBF16}) {
+      const Exec exec{pool, isa, activations};
+      for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
+        CounterRng rng(kSeed);
+        for (const Shape& s : kShapes) {
+          const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, s.rows % 2);
+          for (const int64_t T : {0, 1, 2, 3, 6, 7, 33, 70}) {
+            const auto x = random_floats(rng, T * s.cols);
+            std::vector<float> y(T * s.rows, NAN), scratch(matmul_scratch_floats(2, T, s.cols));
+            MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
+            matmul(exec, job, scratch);
+            INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols, " T ", T);
+            CHECK(worst_error(w, x, T, y) <
+                  (activations == Activations::kF32 ? kSplitTolerance : kBF16Tolerance));
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul: the AMX kernel's source over emulated tiles") {
+  const GemmKernels& kernels = gemm_kernels_amx_emulated();
+  for (const bool split : {true, false}) {
+    for (const DType dtype : {DType::kBF16, DType::kF8E4M3}) {
+      CounterRng rng(kSeed + 1);
+      for (const Shape& s : kShapes) {
+        if (dtype == DType::kF8E4M3 && s.block_cols % 32) continue;  // such blocks go to another kernel
+        const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, true);
+        for (const int64_t T : {1, 31, 32, 70}) {
+          const auto x = random_floats(rng, T * s.cols);
+          const int64_t n_panels = (T + kernels.panel_tokens - 1) / kernels.panel_tokens;
+          std::vector<float> packed(n_panels * kernels.panel_floats(s.cols)),
+              scratch(kernels.scratch_floats(T)), y(T * s.rows, NAN);
+          for (int64_t p = 0; p < n_panels; ++p)
+            kernels.pack(x.data(), s.cols, T, s.cols, p, packed.data() + p * kernels.panel_floats(s.cols),
+                         split);
+          const MatmulJob job{w.view, x.data(), s.cols, T, y.data(), s.rows};
+          for (int64_t r = 0; r < s.rows; r += kernels.unit_rows)
+            kernels.gemm(job, packed.data(), r, std::min(r + kernels.unit_rows, s.rows), scratch.data(),
+                         split);
+          INFO(dtype_name(dtype), " ", s.rows, "x", s.cols, " T ", T, " split ", split);
+          CHECK(worst_error(w, x, T, y) < (split ? kSplitTolerance : kBF16Tolerance));
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul: several jobs at once, shared and separate inputs, strided outputs") {
+  for (const Isa isa : available_isas()) {
+    ThreadPool pool(3);
+    const Exec exec{pool, isa};
+    CounterRng rng(kSeed + 2);
+    const Weight a = make_weight(rng, DType::kBF16, 70, 96, 0, 0, false),
+                 b = make_weight(rng, DType::kF32, 31, 96, 0, 0, true),
+                 c = make_weight(rng, DType::kF8E4M3, 129, 96, 64, 32, false);
+    for (const int64_t T : {1, 4, 40}) {
+      const auto x = random_floats(rng, T * 96), z = random_floats(rng, 9 * 96);
+      std::vector<float> ya(T * 70), yb(T * 31), yc(9 * 129),
+          scratch(matmul_scratch_floats(3, std::max<int64_t>(T, 9), 96));
+      MatmulJob jobs[] = {{a.view, x.data(), 96, T, ya.data(), 70},
+                          {b.view, x.data(), 96, T, yb.data(), 31},
+                          {c.view, z.data(), 96, 9, yc.data(), 129}};
+      matmul(exec, jobs, scratch);
+      INFO(isa_name(isa), " T ", T);
+      CHECK(worst_error(a, x, T, ya) < kSplitTolerance);
+      CHECK(worst_error(b, x, T, yb) < kF32Tolerance);
+      CHECK(worst_error(c, z, 9, yc) < kSplitTolerance);
+    }
+  }
+}
+
+TEST_CASE("matmul_transposed, dequantize_row and parts of rows") {
+  for (const Isa isa : available_isas()) {
+    ThreadPool pool(2);
+    const Exec exec{pool, isa};
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
+      CounterRng rng(kSeed + 3);
+      for (const Shape& s : kShapes) {
+        if (s.rows < 3) continue;
+        const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, false);
+        const int64_t first = s.rows / 3, n = s.rows - first, T = 3;
+        const WeightView part = w.view.rows_from(first, n);
+        const auto x = random_floats(rng, T * n);
+        std::vector<float> y(T * s.cols, NAN), row(s.cols, NAN);
+        const MatmulJob job[] = {{part, x.data(), n, T, y.data(), s.cols}};
+        matmul_transposed(exec, job);
+        dequantize_row(exec, part, n - 1, row.data());
+        double worst = 0;
+        for (int64_t c = 0; c < s.cols; ++c) {
+          for (int64_t t = 0; t < T; ++t) {
+            double want = 0, size = 1e-30;
+            for (int64_t r = 0; r < n; ++r) {
+              want += x[t * n + r] * w.values[(first + r) * s.cols + c];
+              size += std::fabs(x[t * n + r] * w.values[(first + r) * s.cols + c]);
+            }
+            worst = std::max(worst, std::fabs(y[t * s.cols + c] - want) / size);
+          }
+          const double value = w.values[(s.rows - 1) * s.cols + c];
+          worst = std::max(worst, std::fabs(row[c] - value) / (std::fabs(value) + 1e-30));
+        }
+        INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols);
+        CHECK(worst < kF32Tolerance);
+      }
+    }
+  }
+}
+
+TEST_CASE("the level that was asked for is the level that runs") {
+  for (const Isa isa : available_isas()) {
+    const std::string name = isa_name(isa);
+    WeightView f32, bf16;
+    f32.dtype = DType::kF32;
+    bf16.dtype = DType::kBF16;
+    const std::string gemv = matmul_kernels(isa).name, gemm_f32 = gemm_kernels(isa, f32).name,
+                      gemm_bf16 = gemm_kernels(isa, bf16).name;
+    // AMX has no decode kernel of its own: it takes the level below.
+    CHECK(gemv == (isa == Isa::kAmx ? "avx512" : name));
+    CHECK(gemm_f32 == (isa == Isa::kAmx ? "avx512" : name));
+    CHECK(gemm_bf16 == (isa == Isa::kAvx512 && cpu_features().avx512_bf16 ? "avx512bf16" : name));
+  }
+}

@@ -1,9 +1,18 @@
 // ds-bench: percentiles one can trust, verdicts a script can act on.
 #include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
 #include <memory>
+#include <thread>
 
 #include "bench/compare.h"
+#include "bench/doctor.h"
+#include "bench/drift.h"
+#include "bench/evaluation.h"
+#include "bench/matrix.h"
+#include "bench/report.h"
 #include "bench/run.h"
+#include "bench/scripted_server.h"
 #include "bench/stats.h"
 #include "bench_options.h"
 #include "cli.h"
@@ -24,7 +33,6 @@ class Output {
     cli::standard_output().write(text);
     cli::standard_output().flush();
   }
-  void line(const std::string& text) { write(text + "\n"); }
   void finish() {
     if (file_) file_->commit();
   }
@@ -34,6 +42,10 @@ class Output {
 };
 
 Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
+
+std::vector<std::string> files_or_stdin(const Options& o) {
+  return o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs;
+}
 
 Plan plan_of(Options& o, bool clients_given) {
   if (!o.plan_path.empty()) return read_plan(o.plan_path);
@@ -45,17 +57,21 @@ Plan plan_of(Options& o, bool clients_given) {
     o.plan.arrivals = Arrivals::kConstant;
   else if (o.arrivals != "closed")
     o.plan.arrivals = Arrivals::kTrace, o.plan.trace_path = o.arrivals;
-  if (o.plan.arrivals != Arrivals::kClosed && !clients_given) o.plan.clients = {256};
+  const bool open = o.plan.arrivals != Arrivals::kClosed;
+  if (open && !clients_given) o.plan.clients = {256};
   if (!o.find_goodput.empty() && o.plan.rates.empty()) o.plan.rates = {1};
   if (o.plan.n_requests == 0 && o.plan.duration_s == 0 && o.plan.arrivals != Arrivals::kTrace)
     o.plan.n_requests = 100;
   return make_plan(o.plan);
 }
 
+void note(const Options& o, const std::string& text) {
+  if (!o.quiet) cli::note(text);
+}
+
+int stop_code(int code) { return code == 75 ? cli::stop_exit_code() : code; }
+
 int run(Options& o, bool clients_given, const std::vector<std::string>& argv) {
-  cli::stop_on_signals();
-  o.target.options.threads = o.machine.threads;
-  o.target.options.isa = o.machine.isa;
   RunOptions r;
   r.plan = plan_of(o, clients_given);
   r.target = o.target;
@@ -68,14 +84,12 @@ int run(Options& o, bool clients_given, const std::vector<std::string>& argv) {
   r.overhead = !o.no_overhead;
   r.stop = cli::stop_requested;
   Output out(o.out);
-  r.write_line = [&](const std::string& line) { out.line(line); };
-  r.note = [&](const std::string& text) {
-    if (!o.quiet) cli::note(text);
-  };
+  r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  r.note = [&](const std::string& text) { note(o, text); };
   const RunResult result = run_bench(r);
   out.finish();
   if (!o.quiet || result.exit_code) cli::note(result.summary);
-  return result.exit_code == 75 ? cli::stop_exit_code() : result.exit_code;
+  return stop_code(result.exit_code);
 }
 
 StatsOptions stats_options(const Options& o) {
@@ -95,36 +109,111 @@ int report_bad_lines(const RecordSet& set) {
 
 int stats(const Options& o) {
   const StatsOptions options = stats_options(o);
-  const RecordSet set = read_records(o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs);
+  const RecordSet set = read_records(files_or_stdin(o));
   const auto groups = summarize(set, options);
-  cli::standard_output().write(o.json ? stats_json(set, groups, options).dump() + "\n"
-                                      : stats_text(set, groups, options));
+  ds::Json json = stats_json(set, groups, options);
+  if (!set.items.empty()) json.set("scores", scores_json(set.items));
+  std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
+  if (!set.items.empty()) text += scores_text(set.items);
+  cli::standard_output().write(o.json ? json.dump() + "\n" : text);
   return report_bad_lines(set);
 }
 
 int compare(const Options& o) {
+  const RecordSet a = read_records({o.inputs[0]});
+  const RecordSet b = o.inputs.size() > 1 ? read_records({o.inputs[1]}) : RecordSet{};
+  report_bad_lines(a), report_bad_lines(b);
+  if (!a.items.empty() && !b.items.empty()) {
+    const ItemComparison c = compare_items(a.items, b.items, o.margin);
+    cli::standard_output().write(o.json ? item_comparison_json(c).dump() + "\n" : item_comparison_text(c));
+    return c.exit_code;
+  }
   CompareOptions options;
   for (const auto& g : o.gates) options.gates.push_back(parse_gate(g));
   options.alpha = o.alpha;
   options.margin = o.margin;
   if (!o.slo.empty()) options.objectives = parse_objectives(o.slo, "--slo");
   options.force = o.force;
-  const RecordSet a = read_records({o.inputs[0]});
-  const RecordSet b = o.inputs.size() > 1 ? read_records({o.inputs[1]}) : RecordSet{};
   const Comparison c = o.inputs.size() > 1 ? compare_runs(a, b, options) : compare_arms(a, options);
   cli::standard_output().write(o.json ? comparison_json(c).dump() + "\n" : comparison_text(c));
-  report_bad_lines(a), report_bad_lines(b);
   return c.exit_code;
 }
 
+int eval(Options& o, const std::vector<std::string>& argv) {
+  EvaluationOptions e = o.eval;
+  e.target = o.target;
+  e.data_folder = o.data;
+  e.eval.shard = parse_shard(o.shard);
+  e.eval.stop = cli::stop_requested;
+  e.resume_path = o.resume;
+  e.build = build();
+  e.argv = argv;
+  Output out(o.out);
+  e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  e.eval.on_progress = [&](int64_t done, int64_t all) {
+    if (!o.quiet && (done % 50 == 0 || done == all))
+      cli::note(std::to_string(done) + "/" + std::to_string(all));
+  };
+  const EvaluationResult r = run_evaluation(e);
+  out.finish();
+  if (!o.quiet) std::cerr << r.text << std::flush;
+  return stop_code(r.exit_code);
+}
+
+int drift(Options& o) {
+  const RecordSet set = read_records(files_or_stdin(o));
+  o.drift.time_utc = capture_environment(build(), "", 0).find("time_utc")->as_string();
+  const DriftResult r = add_to_ledger(set, o.drift);
+  append_to_ledger(o.drift.ledger, r.entry);
+  const bool drifted = r.alarm || (o.integrity && r.outputs_changed);
+  if (!o.quiet || drifted) cli::standard_output().write(r.text);
+  return drifted ? 1 : 0;
+}
+
+int report(const Options& o) {
+  const RecordSet set = read_records(files_or_stdin(o));
+  Output out(o.out);
+  out.write(report_html(set, stats_options(o), o.title));
+  out.finish();
+  return report_bad_lines(set);
+}
+
+int matrix(const Options& o) {
+  const auto target = make_target(o.target);
+  MatrixOptions m;
+  m.data_folder = o.data;
+  m.n_questions = o.n_questions;
+  m.n_requests = o.plan.n_requests ? o.plan.n_requests : m.n_requests;
+  m.stop = cli::stop_requested;
+  m.note = [&](const std::string& text) { note(o, text); };
+  const Matrix result = measure_matrix(*target, m);
+  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n" : matrix_text(result));
+  return result.complete ? 0 : cli::stop_exit_code();
+}
+
 int plan(Options& o, bool clients_given) {
+  if (!o.detect.empty()) {
+    cli::standard_output().write(detect_text(o.detect));
+    return 0;
+  }
   const Plan p = plan_of(o, clients_given);
   Output out(o.out);
   out.write(plan_text(p));
   out.finish();
-  if (!o.quiet)
-    cli::note("plan " + p.hash.substr(0, 16) + ", " + std::to_string(p.requests.size()) + " prompts");
+  note(o, "plan " + p.hash.substr(0, 16) + ", " + std::to_string(p.requests.size()) + " prompts");
   return 0;
+}
+
+int doctor(const Options& o) {
+  if (o.port > 0) {  // the scripted server, for checks against other tools
+    const ScriptedServer server(make_script(parse_steady_script(o.script)), static_cast<int>(o.port));
+    note(o, "serving " + server.url() + " until stopped");
+    while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return 0;
+  }
+  const Doctor d = examine(build());
+  cli::standard_output().write(o.json ? d.facts.dump() + "\n" : d.text);
+  return d.self_test_ok ? 0 : 3;
 }
 
 }  // namespace
@@ -132,57 +221,20 @@ int plan(Options& o, bool clients_given) {
 int main(int argc, char** argv) {
   CLI::App app("Latency percentiles with intervals, comparisons with verdicts, accuracy drift", "ds-bench");
   Options o;
-  app.require_subcommand(1);
-  auto* run_cmd = app.add_subcommand("run", "Measure a model, a command or a server; JSON lines out");
-  add_target_options(*run_cmd, o);
-  add_plan_options(*run_cmd, o);
-  run_cmd->add_option("--plan", o.plan_path, "A plan made by ds-bench plan, instead of the options above");
-  run_cmd->add_option("--ab", o.ab, "Second arm of the same kind, measured in turns with the first");
-  run_cmd->add_option("--find-goodput", o.find_goodput,
-                      "Highest rate that meets, e.g., ttft=200ms@p99,tpot=50ms@p90");
-  run_cmd->add_option("--shard", o.shard, "i/n, or auto for a SLURM array");
-  run_cmd->add_option("--resume", o.resume,
-                      "Records of an interrupted run: only what is missing is measured");
-  run_cmd->add_flag("--no-overhead", o.no_overhead, "Do not measure the tool's own cost first");
-  auto* stats_cmd = app.add_subcommand("stats", "Percentiles with intervals, goodput, plots from records");
-  stats_cmd->add_option("files", o.inputs, "Records, or a report of ds-bench; - is stdin")
-      ->type_name("FILE...");
-  auto* compare_cmd = app.add_subcommand("compare", "FASTER, SLOWER, SAME or INCONCLUSIVE; exit 0, 1, 3");
-  compare_cmd->add_option("files", o.inputs, "Two runs, or one interleaved run")
-      ->required()
-      ->expected(1, 2)
-      ->type_name("A [B]");
-  compare_cmd
-      ->add_option("--gate", o.gates,
-                   "p50|p90|p95|p99|mean _ ttft|tpot|itl|e2e, goodput, tok_s; then :+5% or :200ms")
-      ->allow_extra_args(false);
-  compare_cmd->add_option("--margin", o.margin, "Ratios within this are SAME")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001, 1.0));
-  compare_cmd->add_option("--alpha", o.alpha, "Error rate of the whole family of gates")
-      ->capture_default_str()
-      ->check(CLI::Range(1e-6, 0.5));
-  compare_cmd->add_flag("--force", o.force, "Compare although plan or environment differ");
-  auto* plan_cmd = app.add_subcommand("plan", "Freeze prompts, lengths, arrivals and seeds; print the hash");
-  add_plan_options(*plan_cmd, o);
-  plan_cmd->add_option("--detect", o.detect, "Print the requests that a claim needs: p90:5%");
-  for (CLI::App* sub : {stats_cmd, compare_cmd}) {
-    sub->add_option("--slo", o.slo, "Limits of goodput: ttft=200ms,tpot=50ms");
-    sub->add_flag("--json", o.json, "Machine form");
-  }
-  stats_cmd->add_option("--percentile-method", o.percentile, "nearest, type7, hdr, loadgen")
-      ->capture_default_str();
-  stats_cmd->add_option("--width", o.width, "Columns")->capture_default_str()->check(CLI::Range(40, 400));
-  stats_cmd->add_flag("--ascii", o.ascii, "No braille");
-  for (CLI::App* sub : {run_cmd, plan_cmd})
-    sub->add_option("-o,--out", o.out, "Output file")->capture_default_str();
-  for (CLI::App* sub : {run_cmd, plan_cmd})
-    sub->add_flag("-q,--quiet", o.quiet, "Only errors and verdicts on stderr");
+  const Commands c = add_commands(app, o);
   return cli::run(app, argc, argv, [&] {
     const std::vector<std::string> args(argv, argv + argc);
-    if (*run_cmd) return run(o, run_cmd->count("--concurrency") > 0, args);
-    if (*stats_cmd) return stats(o);
-    if (*compare_cmd) return compare(o);
-    return plan(o, plan_cmd->count("--concurrency") > 0);
+    cli::stop_on_signals();
+    o.target.options.threads = o.machine.threads;
+    o.target.options.isa = o.machine.isa;
+    if (*c.run) return run(o, c.run->count("--concurrency") > 0, args);
+    if (*c.stats) return stats(o);
+    if (*c.compare) return compare(o);
+    if (*c.eval) return eval(o, args);
+    if (*c.drift) return drift(o);
+    if (*c.report) return report(o);
+    if (*c.matrix) return matrix(o);
+    if (*c.plan) return plan(o, c.plan->count("--concurrency") > 0);
+    return doctor(o);
   });
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <limits>
 
+#include "bench/quantile.h"
 #include "bench/sha256.h"
 #include "core/error.h"
 #include "core/rng.h"
@@ -286,6 +287,25 @@ Plan read_plan(const std::string& path) {
                     stated.substr(0, 12),
                 path, "make a new plan instead of editing one");
   return plan;
+}
+
+std::string detect_text(const std::string& claim) {
+  double percentile = 0, change = 0;
+  char sign = 0;
+  if (std::sscanf(claim.c_str(), "p%lf:%lf%c", &percentile, &change, &sign) != 3 || sign != '%' ||
+      !(percentile > 0) || percentile >= 100 || !(std::fabs(change) >= 0.01) || change <= -100)
+    throw Error(ErrorKind::kUsage, "'" + claim + "' is no claim", "--detect", "write p90:5%");
+  std::string out = "requests per arm to show a change of " + claim.substr(claim.find(':') + 1) + " at " +
+                    claim.substr(0, claim.find(':')) + " (80 % power, 5 % two-sided, lognormal):\n";
+  char line[96];
+  for (const auto& [sigma, name] :
+       {std::pair(0.1, "steady (sigma 0.1)"), {0.25, "usual (sigma 0.25)"}, {0.5, "noisy (sigma 0.5)"}}) {
+    std::snprintf(line, sizeof line, "  %-20s %10lld\n", name,
+                  static_cast<long long>(std::max(samples_to_detect(percentile / 100, change / 100, sigma),
+                                                  min_samples(percentile / 100))));
+    out += line;
+  }
+  return out;
 }
 
 int64_t shard_of(const std::string& id, int64_t n_shards) {

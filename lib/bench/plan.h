@@ -46,6 +46,9 @@ Plan make_plan(const PlanOptions& options);
 std::string plan_text(const Plan& plan);
 Plan read_plan(const std::string& path);
 
+// "p90:5%" to the requests per arm that show such a change. Throws Error{kUsage}.
+std::string detect_text(const std::string& claim);
+
 // Number [0, n) of the shard an id belongs to, stable whatever else is in the set.
 int64_t shard_of(const std::string& id, int64_t n_shards);
 struct Shard {

@@ -93,6 +93,32 @@ int64_t ms_to_ns(double ms, const std::string& where) {
   return static_cast<int64_t>(std::llround(ms * 1e6));
 }
 
+// A line of ds-run --timings: times in ns since the request began.
+RequestRecord timing_line(const Json& object, const RecordSet& set, const std::string& where) {
+  const MemberReader in{object, where};
+  RequestRecord r;
+  if (const Json* id = object.find("id"))
+    r.id = id->is_string() ? id->as_string() : id->is_null() ? "" : id->dump();
+  if (r.id.empty()) r.id = "line-" + std::to_string(set.requests.size());
+  in.read("prompt_tokens", r.n_in);
+  in.read("completion_tokens", r.n_out);
+  r.tokens_source = "engine";
+  r.t_plan_ns = r.t_send_ns = set.requests.empty() ? 0 : set.requests.back().t_done_ns;
+  int64_t last = 0;
+  for (const Json& t : object.find("token_ns")->as_array()) {
+    if (!t.is_int() || t.as_int() < last || t.as_int() > INT64_MAX / 8)
+      in.wrong("token_ns", "a list of rising integers");
+    if (r.t_first_ns < 0)
+      r.t_first_ns = r.t_send_ns + t.as_int();
+    else
+      r.gaps_ns.push_back(t.as_int() - last);
+    last = t.as_int();
+  }
+  if (r.t_first_ns >= 0) r.t_last_ns = r.t_send_ns + last;
+  r.t_done_ns = r.t_send_ns + last;
+  return r;
+}
+
 // A line of another program: durations only. Placed after the request before it.
 RequestRecord foreign_request(const Json& object, const RecordSet& set, const std::string& where) {
   const Json* timings = object.find("timings");
@@ -230,6 +256,8 @@ void add_record_line(RecordSet& set, std::string_view line, const std::string& w
     set.drift.push_back(std::move(object));
   } else if (!kind.empty()) {
     // A newer producer's record: keep quiet, later versions may add kinds.
+  } else if (const Json* times = object.find("token_ns"); times && times->is_array()) {
+    set.requests.push_back(timing_line(object, set, where));
   } else {
     set.requests.push_back(foreign_request(object, set, where));
   }

@@ -5,8 +5,9 @@
 //   {"type":"item", ...}      one per evaluated question
 //   {"type":"trailer", ...}   counts, so that a cut-off file is noticed
 //
-// Any producer may write it. Lines of other programs that carry at least "e2e_ms" (and "ttft_ms", "n_in",
-// "n_out", "gaps_ms", at the top or under "timings") are understood as requests that ran one after the other.
+// Any producer may write it. Lines of ds-run --timings, and lines of other programs that carry at least
+// "e2e_ms" (and "ttft_ms", "n_in", "n_out", "gaps_ms", at the top or under "timings") are understood as
+// requests that ran one after the other.
 #pragma once
 #include <cstdint>
 #include <optional>

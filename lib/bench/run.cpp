@@ -44,6 +44,10 @@ Json header(const RunOptions& o, const Target& target, const Target* second, int
   if (segment) h.set("segment", segment);
   h.set("run_id", sha256_hex(h.dump() + std::to_string(now_ns())).substr(0, 16));
   if (o.overhead) h.set("overhead", measure_overhead(target_kind(o.target), 50));
+  // What decoding is bound by: measured here and now, with the threads the engine uses.
+  const Json described = target.describe();
+  if (const Json* threads = described.find("threads"); o.overhead && threads && threads->is_int())
+    h.set("read_gb_s", measure_read_bandwidth(static_cast<int>(threads->as_int())));
   return h;
 }
 

@@ -92,6 +92,24 @@ double wall_seconds(const std::vector<const RequestRecord*>& records) {
   return s;
 }
 
+// Bytes a token moves, and which share of the measured read bandwidth that is at the median TPOT.
+void add_bandwidth(GroupSummary& g, const RecordSet& set) {
+  const MetricSummary* tpot = g.find(Metric::kTpot, Clock::kSvc);
+  for (const Json& h : set.headers) {
+    const Json* target = h.find(g.arm == "b" ? "target_b" : "target");
+    const Json *weights = target ? target->find("weight_bytes_per_token") : nullptr,
+               *cache = target ? target->find("cache_bytes_per_token") : nullptr, *gb_s = h.find("read_gb_s");
+    if (!weights || !weights->is_number()) continue;
+    const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
+                           static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
+    g.bytes_per_token =
+        weights->as_double() + (cache && cache->is_number() ? cache->as_double() * context : 0);
+    if (gb_s && gb_s->is_number() && gb_s->as_double() > 0 && tpot && tpot->p50.value > 0)
+      g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->as_double() * 1e9);
+    return;
+  }
+}
+
 GroupSummary summarize_group(const RecordSet& set, const std::string& arm, const std::string& point,
                              const StatsOptions& options) {
   GroupSummary g;
@@ -138,6 +156,7 @@ GroupSummary summarize_group(const RecordSet& set, const std::string& arm, const
   g.tok_s_user = median_or(std::move(user), -1);
   g.prefill_tok_s = median_or(std::move(prefill), -1);
   add_lengths(g, records);
+  add_bandwidth(g, set);
   g.effective_n = effective_samples(e2e);
   g.unsteady_prefix = unsteady_prefix(e2e);
   if (!late.empty()) g.late_p99_ms = quantile(sorted(std::move(late)), 0.99);

@@ -47,6 +47,8 @@ struct GroupSummary {
   int64_t unsteady_prefix = 0;  // leading requests whose removal moves the median beyond its interval
   double late_p99_ms = 0;       // sent after the plan by so much
   int64_t peak_rss_bytes = -1;
+  double bytes_per_token = -1;  // weights and cache that one decoded token reads; engine only
+  double bandwidth_share = -1;  // of what was measured beside the run
 
   const MetricSummary* find(Metric metric, Clock clock) const;
 };

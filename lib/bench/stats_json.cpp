@@ -62,7 +62,9 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
                      {"effective_n", g.effective_n},
                      {"unsteady_prefix", g.unsteady_prefix},
                      {"late_p99_ms", g.late_p99_ms},
-                     {"peak_rss_bytes", known(g.peak_rss_bytes)}});
+                     {"peak_rss_bytes", known(g.peak_rss_bytes)},
+                     {"bytes_per_token", known(g.bytes_per_token)},
+                     {"bandwidth_share", known(g.bandwidth_share)}});
     if (g.good_share >= 0) {
       out.set("goodput", g.goodput);
       out.set("good_share", Json(Json::Object{{"share", g.good_share},

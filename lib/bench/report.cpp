@@ -60,6 +60,8 @@ std::string metric_table(const std::vector<GroupSummary>& groups, bool open) {
     for (const auto& m : g.metrics) {
       const bool between = m.metric == Metric::kTpot || m.metric == Metric::kItl;
       if (m.clock == Clock::kResp && (!open || between)) continue;
+      if (groups.size() > 1 && open && m.clock == Clock::kSvc && !between)
+        continue;  // a sweep: what users waited
       std::string name = metric_name(m.metric);
       if (m.metric == Metric::kItl && g.tokens_per_event > 1.05) name = "gap";
       if (open && !between) name += m.clock == Clock::kSvc ? " from send" : " from plan";
@@ -93,6 +95,15 @@ ChartSeries cdf_series(std::vector<double> values, const std::string& name, int 
   return s;
 }
 
+// One slow request must not press all others against the edge.
+bool spreads_far(const std::vector<ChartSeries>& series, std::vector<double> ChartSeries::*member) {
+  std::vector<double> all;
+  for (const auto& s : series) all.insert(all.end(), (s.*member).begin(), (s.*member).end());
+  if (all.empty()) return false;
+  std::sort(all.begin(), all.end());
+  return all.front() > 0 && all.back() > 20 * all[all.size() / 2];
+}
+
 std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>& groups, bool open,
                            const StatsOptions& options) {
   const Clock clock = open ? Clock::kResp : Clock::kSvc;
@@ -119,6 +130,8 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
       s.lo.clear(), s.hi.clear();
       cdf.series.push_back(std::move(s));
     }
+    cdf.log_x = spreads_far(cdf.series, &ChartSeries::x);
+    if (cdf.log_x) cdf.x_label += " (logarithmic)";
     out += chart_svg(cdf);
   }
   const bool has_ttft = std::any_of(groups.begin(), groups.end(),
@@ -150,6 +163,8 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
     if (o.metric == shown) time.marks.push_back({o.limit_ms, "limit"});
     if (o.metric == Metric::kTtft) prompt.marks.push_back({o.limit_ms, "limit"});
   }
+  time.log_y = spreads_far(time.series, &ChartSeries::y);
+  prompt.log_y = spreads_far(prompt.series, &ChartSeries::y);
   return out + chart_svg(time) + chart_svg(prompt);
 }
 
@@ -291,6 +306,8 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
       "content=\"width=device-width\">\n<title>" +
       escape_html(title) + "</title><style>" + kStyle + "</style></head><body>\n<h1>" + escape_html(title) +
       "</h1>\n";
+  const std::string about = header_text(set);
+  if (!about.empty()) out += "<p class=soft>" + escape_html(about) + "</p>\n";
   StatsOptions words = options;
   words.plots = false;
   if (!groups.empty()) {

@@ -16,6 +16,7 @@ namespace ds::bench {
 namespace {
 
 constexpr int64_t kSearchClients = 256;
+constexpr double kProbeSeconds = 2;
 
 std::string target_kind(const TargetChoice& c) {
   return !c.command.empty() ? "cmd" : !c.url.empty() ? "url" : "engine";
@@ -76,11 +77,14 @@ int64_t take_over(const RunOptions& o, LoadOptions& load, RunResult& result) {
 void search_goodput(const RunOptions& o, Target& target, const LoadOptions& load, RunResult& result) {
   const auto objectives = parse_objectives(o.find_goodput, "--find-goodput");
   Plan plan = o.plan;
-  plan.options.n_requests = std::max<int64_t>(plan.options.n_requests, probe_size(objectives));
+  const int64_t least = std::max<int64_t>(plan.options.n_requests, probe_size(objectives));
+  // A probe lasts long enough for a queue to build up, not only for the statistics.
+  const double seconds = plan.options.duration_s > 0 ? plan.options.duration_s : kProbeSeconds;
   plan.options.duration_s = 0;
   const int64_t start = now_ns();
   const auto probe = [&](double rate) {
     std::vector<RequestRecord> records;
+    plan.options.n_requests = std::max(least, static_cast<int64_t>(rate * seconds));
     LoadOptions one = load;
     one.on_record = [&](const RequestRecord& r) {
       records.push_back(r);

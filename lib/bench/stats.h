@@ -63,6 +63,8 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
 std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& groups,
                        const StatsOptions& options);
 
+// Target, plan and machine of each header, one line each.
+std::string header_text(const RecordSet& set);
 // "P90 68.1 [66.9, 69.8]" or "P99 >= 81 (n 300 < 368)".
 std::string quantile_text(const Quantile& quantile);
 // Three significant digits.

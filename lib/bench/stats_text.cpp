@@ -28,34 +28,15 @@ std::string join_counts(const std::map<std::string, int64_t>& counts) {
 
 std::string megabytes(int64_t bytes) { return short_number(static_cast<double>(bytes) / (1 << 20)) + " MiB"; }
 
-std::string head_lines(const RecordSet& set) {
-  std::string out;
-  for (const Json& h : set.headers) {
-    const Json *target = h.find("target"), *plan = h.find("plan"), *env = h.find("env");
-    std::string what = text_member(target, "model");
-    for (const char* key : {"command", "url"})
-      if (what.empty()) what = text_member(target, key);
-    if (out.find(what) != std::string::npos && !what.empty()) continue;
-    if (!text_member(target, "kind").empty()) out += text_member(target, "kind") + " " + what;
-    if (const std::string b = text_member(h.find("target_b"), "kind"); !b.empty())
-      out += " against a second arm";
-    if (const std::string hash = text_member(plan, "hash"); !hash.empty())
-      out += "  plan " + hash.substr(0, 10);
-    if (!text_member(env, "cpu_model").empty())
-      out += "  " + text_member(env, "cpu_model") + ", " + text_member(env, "isa") + ", " +
-             text_member(env, "threads") + " threads";
-    out += "\n";
-  }
-  return out;
-}
+std::string cost_text(double ms) { return ms < 0.001 ? "less than 0.001 ms" : short_number(ms) + " ms"; }
 
 std::string overhead_line(const RecordSet& set) {
   for (const Json& h : set.headers)
     if (const Json* o = h.find("overhead"); o && o->is_object()) {
       const Json *p50 = o->find("ttft_p50_ms"), *e2e = o->find("e2e_p50_ms");
       if (p50 && p50->is_number() && e2e && e2e->is_number())
-        return "own cost  " + short_number(p50->as_double()) + " ms to first byte, " +
-               short_number(e2e->as_double()) + " ms end to end (" + text_member(o, "what") + ")\n";
+        return "own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
+               " end to end (" + text_member(o, "what") + ")\n";
     }
   return "";
 }
@@ -144,9 +125,30 @@ std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsO
 
 }  // namespace
 
+std::string header_text(const RecordSet& set) {
+  std::string out;
+  for (const Json& h : set.headers) {
+    const Json *target = h.find("target"), *plan = h.find("plan"), *env = h.find("env");
+    std::string what = text_member(target, "model");
+    for (const char* key : {"command", "url"})
+      if (what.empty()) what = text_member(target, key);
+    if (out.find(what) != std::string::npos && !what.empty()) continue;
+    if (!text_member(target, "kind").empty()) out += text_member(target, "kind") + " " + what;
+    if (const std::string b = text_member(h.find("target_b"), "kind"); !b.empty())
+      out += " against a second arm";
+    if (const std::string hash = text_member(plan, "hash"); !hash.empty())
+      out += "  plan " + hash.substr(0, 10);
+    if (!text_member(env, "cpu_model").empty())
+      out += "  " + text_member(env, "cpu_model") + ", " + text_member(env, "isa") + ", " +
+             text_member(env, "threads") + " threads";
+    out += "\n";
+  }
+  return out;
+}
+
 std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& groups,
                        const StatsOptions& options) {
-  std::string out = head_lines(set);
+  std::string out = header_text(set);
   for (const GroupSummary& g : groups) out += group_text(set, g, options);
   out += overhead_line(set);
   out += "percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +

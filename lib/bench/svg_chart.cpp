@@ -35,6 +35,18 @@ std::vector<double> ticks(double lo, double hi, int about) {
   return out;
 }
 
+// 1, 2 and 5 of each decade between two exponents; only the decades when there are many.
+std::vector<double> log_ticks(double lo, double hi) {
+  std::vector<double> out;
+  for (int e = static_cast<int>(std::floor(lo)); e <= static_cast<int>(std::ceil(hi)); ++e)
+    for (const double m : {1.0, 2.0, 5.0}) {
+      if (hi - lo > 3.2 && m != 1) continue;
+      const double v = m * std::pow(10, e), at = std::log10(v);
+      if (at >= lo - 1e-9 && at <= hi + 1e-9) out.push_back(v);
+    }
+  return out;
+}
+
 std::string tick_text(double v) {
   char text[32];
   std::snprintf(text, sizeof text, "%.6g", v);
@@ -43,9 +55,14 @@ std::string tick_text(double v) {
 
 struct Axes {
   double x_lo = 0, x_hi = 1, y_lo = 0, y_hi = 1;
-  bool nines = false;
-  double scaled(double y) const { return nines ? -std::log10(std::max(1e-9, 1 - y)) : y; }
-  double px(double x) const { return kLeft + (x - x_lo) / (x_hi - x_lo) * (kWidth - kLeft - kRight); }
+  bool nines = false, log_x = false, log_y = false;
+  double scaled(double y) const {
+    return nines ? -std::log10(std::max(1e-9, 1 - y)) : log_y ? std::log10(std::max(1e-9, y)) : y;
+  }
+  double px(double value) const {
+    const double x = log_x ? std::log10(std::max(1e-9, value)) : value;
+    return kLeft + (x - x_lo) / (x_hi - x_lo) * (kWidth - kLeft - kRight);
+  }
   double py(double y) const {
     return kHeight - kBottom - (scaled(y) - y_lo) / (y_hi - y_lo) * (kHeight - kTop - kBottom);
   }
@@ -53,7 +70,7 @@ struct Axes {
 
 Axes fit(const Chart& c) {
   Axes a;
-  a.nines = c.nines;
+  a.nines = c.nines, a.log_x = c.log_x, a.log_y = c.log_y;
   double x_lo = INFINITY, x_hi = -INFINITY, y_lo = INFINITY, y_hi = -INFINITY;
   const auto see_y = [&](double y) {
     if (!std::isfinite(y)) return;
@@ -61,12 +78,15 @@ Axes fit(const Chart& c) {
     y_hi = std::max(y_hi, a.scaled(y));
   };
   for (const auto& s : c.series) {
-    for (const double x : s.x) x_lo = std::min(x_lo, x), x_hi = std::max(x_hi, x);
+    for (const double v : s.x) {
+      const double x = c.log_x ? std::log10(std::max(1e-9, v)) : v;
+      x_lo = std::min(x_lo, x), x_hi = std::max(x_hi, x);
+    }
     for (const auto* ys : {&s.y, &s.lo, &s.hi})
       for (const double y : *ys) see_y(y);
   }
   for (const auto& m : c.marks) see_y(m.y);
-  if (c.y_from_zero || c.nines) y_lo = std::min(y_lo, 0.0);
+  if ((c.y_from_zero && !c.log_y) || c.nines) y_lo = std::min(y_lo, 0.0);
   if (!(x_hi > x_lo)) x_lo -= 0.5, x_hi += 0.5;
   if (!(y_hi > y_lo)) y_hi = y_lo + 1;
   a.x_lo = x_lo, a.x_hi = x_hi, a.y_lo = y_lo, a.y_hi = c.nines ? y_hi : y_lo + (y_hi - y_lo) * 1.05;
@@ -75,7 +95,7 @@ Axes fit(const Chart& c) {
 
 std::string frame(const Chart& c, const Axes& a) {
   std::string out;
-  for (const double x : ticks(a.x_lo, a.x_hi, 6)) {
+  for (const double x : c.log_x ? log_ticks(a.x_lo, a.x_hi) : ticks(a.x_lo, a.x_hi, 6)) {
     out += "<line class=\"g\" x1=\"" + f1(a.px(x)) + "\" x2=\"" + f1(a.px(x)) + "\" y1=\"" + f1(kTop) +
            "\" y2=\"" + f1(kHeight - kBottom) + "\"/>" +
            text_at(a.px(x), kHeight - kBottom + 15, "middle", tick_text(x));
@@ -86,7 +106,8 @@ std::string frame(const Chart& c, const Axes& a) {
          {std::pair(0.0, "0"), {0.5, "P50"}, {0.9, "P90"}, {0.99, "P99"}, {0.999, "P99.9"}})
       if (a.scaled(share) <= a.y_hi + 1e-9) rows.emplace_back(share, name);
   } else {
-    for (const double y : ticks(a.y_lo, a.y_hi, 5)) rows.emplace_back(y, tick_text(y));
+    for (const double y : c.log_y ? log_ticks(a.y_lo, a.y_hi) : ticks(a.y_lo, a.y_hi, 5))
+      rows.emplace_back(y, tick_text(y));
   }
   for (const auto& [y, name] : rows)
     out += "<line class=\"g\" x1=\"" + f1(kLeft) + "\" x2=\"" + f1(kWidth - kRight) + "\" y1=\"" +
@@ -128,7 +149,8 @@ std::string draw(const ChartSeries& s, const Axes& a) {
     if (!std::isfinite(s.y[i])) continue;
     const double x = a.px(s.x[i]), y = a.py(s.y[i]);
     if (points)
-      out += "<circle class=\"p " + css + "\" cx=\"" + f1(x) + "\" cy=\"" + f1(y) + "\" r=\"2.6\"/>";
+      out += "<circle class=\"p " + css + "\" cx=\"" + f1(x) + "\" cy=\"" + f1(y) + "\" r=\"" +
+             f1(n > 400 ? 1.6 : 2.6) + "\"/>";
     if (!line) continue;
     if (steps && !path.empty()) path += " " + f1(x) + "," + f1(last_y);
     path += " " + f1(x) + "," + f1(y);
@@ -158,7 +180,7 @@ std::string chart_svg(const Chart& chart) {
     for (auto s = chart.series.rbegin(); s != chart.series.rend(); ++s) {
       if (s->name.empty()) continue;
       out += text_at(x, 17, "end", s->name);
-      x -= 7.0 * static_cast<double>(s->name.size()) + 8;
+      x -= 5.7 * static_cast<double>(s->name.size()) + 12;
       out += "<rect class=\"k s" + std::to_string(std::clamp(s->colour, 0, 5)) + "\" x=\"" + f1(x - 4) +
              "\" y=\"9\" width=\"9\" height=\"9\"/>";
       x -= 16;

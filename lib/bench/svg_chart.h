@@ -23,6 +23,7 @@ struct Chart {
   std::vector<ChartMark> marks;
   bool nines = false;  // the y axis counts nines: 0, P50, P90, P99, ...
   bool y_from_zero = true;
+  bool log_x = false, log_y = false;
 };
 // "" when there is nothing to draw.
 std::string chart_svg(const Chart& chart);

@@ -48,9 +48,8 @@ class Canvas {
   std::vector<unsigned char> cells_;
 };
 
-std::string bottom_axis(double lo, double hi, int width, const char* unit, int margin) {
-  const std::string left = short_number(lo), middle = short_number((lo + hi) / 2),
-                    right = short_number(hi) + unit;
+std::string bottom_axis(double lo, double mid, double hi, int width, const char* unit, int margin) {
+  const std::string left = short_number(lo), middle = short_number(mid), right = short_number(hi) + unit;
   std::string line(static_cast<size_t>(margin), ' ');
   line += left;
   const int mid_at = margin + width / 2 - static_cast<int>(middle.size()) / 2;
@@ -72,11 +71,14 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
   Canvas canvas(width, style.height, style.unicode);
   const auto n = static_cast<double>(sorted.size());
   const double lo = sorted.front(), hi = sorted.back() > lo ? sorted.back() : lo + 1;
+  // One slow request must not press all others against the edge: then the axis is logarithmic.
+  const bool is_log = lo > 0 && hi > 20 * sorted[sorted.size() / 2];
   // The top of the axis is the largest share the sample can show.
   const double top = std::log10(n + 1);
   const auto nines = [&](double share) { return -std::log10(std::max(1e-12, 1 - share)) / top; };
   for (int x = 0; x < canvas.dots_x(); ++x) {
-    const double value = lo + (hi - lo) * (x + 0.5) / canvas.dots_x();
+    const double place = (x + 0.5) / canvas.dots_x();
+    const double value = is_log ? lo * std::pow(hi / lo, place) : lo + (hi - lo) * place;
     const auto below =
         static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin());
     canvas.set(x, static_cast<int>(nines(below / (n + 1)) * (canvas.dots_y() - 1) + 0.5));
@@ -98,7 +100,8 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
     std::snprintf(label, sizeof label, "%6s ", labels[static_cast<size_t>(r)].c_str());
     out += label + std::string(style.unicode ? "│" : "|") + canvas.row(r) + "\n";
   }
-  return out + bottom_axis(lo, hi, width, " ms", kMargin + 1);
+  return out + bottom_axis(lo, is_log ? std::sqrt(lo * hi) : (lo + hi) / 2, hi, width,
+                           is_log ? " ms (log)" : " ms", kMargin + 1);
 }
 
 std::string plot_scatter(std::span<const double> x, std::span<const double> y, const PlotStyle& style) {
@@ -119,7 +122,7 @@ std::string plot_scatter(std::span<const double> x, std::span<const double> y, c
     std::snprintf(label, sizeof label, "%6s ", text.c_str());
     out += label + std::string(style.unicode ? "│" : "|") + canvas.row(r) + "\n";
   }
-  return out + bottom_axis(*x_lo, *x_hi, width, "", kMargin + 1);
+  return out + bottom_axis(*x_lo, (*x_lo + *x_hi) / 2, *x_hi, width, "", kMargin + 1);
 }
 
 std::string sparkline(std::span<const double> values, int width, bool unicode) {

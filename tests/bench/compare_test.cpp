@@ -72,7 +72,7 @@ TEST_CASE("A against A is SAME or INCONCLUSIVE in at least 95 % of seeds") {
       differs += any;
       failed += c.exit_code == 1;
     }
-    MESSAGE((paired ? "interleaved" : "separate")
+    MESSAGE(std::string(paired ? "interleaved" : "separate")
             << ": " << differs << " of " << trials << " A/A runs called different, " << failed
             << " failed a gate of +5 %");
     // 5 % of 200, plus what a binomial of that mean exceeds once in a thousand seeds.

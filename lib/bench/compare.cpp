@@ -15,7 +15,8 @@ namespace {
 
 constexpr int64_t kMinPairs = 20, kMinRequests = 8;
 constexpr size_t kMaxGaps = 20000;
-constexpr int64_t kStretches = 32;  // per arm of two separate runs
+constexpr double kOthersDiffer = 0.15;  // of the processors
+constexpr int64_t kStretches = 32;      // per arm of two separate runs
 
 struct Arms {
   std::vector<const RequestRecord*> a, b;
@@ -230,6 +231,32 @@ std::string plan_hash(const RecordSet& set) {
   return hash && hash->is_string() ? hash->as_string() : "";
 }
 
+// What others took of the machine during the run; -1 when not recorded.
+double others_share(const RecordSet& set) {
+  double share = -1;
+  for (const Json& t : set.trailers)
+    if (const Json* v = t.find("others_cpu_share"); v && v->is_number())
+      share = std::max(share, v->as_double());
+  return share;
+}
+
+// A difference between runs on a machine that others used unequally is no difference of what was measured.
+void distrust(Comparison& c, double a, double b) {
+  if (a < 0 || b < 0 || std::fabs(a - b) <= kOthersDiffer) return;
+  c.notes.push_back("others used " + short_number(a * 100) + " % of the processors during A and " +
+                    short_number(b * 100) +
+                    " % during B: differences are not believed; measure again, or in turns with --ab");
+  bool any_fail = c.more_errors;
+  for (GateComparison& g : c.gates) {
+    if (g.verdict == Verdict::kFaster || g.verdict == Verdict::kSlower) g.verdict = Verdict::kInconclusive;
+    if (!g.gate.limit_ms) g.result = GateResult::kOpen;
+    if (g.why.empty()) g.why = "the machine was not equally busy";
+    any_fail |= g.result == GateResult::kFail;
+  }
+  c.overall = c.more_errors ? Verdict::kSlower : Verdict::kInconclusive;
+  c.exit_code = any_fail ? 1 : 3;
+}
+
 bool is_open(const RecordSet& set) {
   const Json* header = first_header(set);
   const Json* plan = header ? header->find("plan") : nullptr;
@@ -322,6 +349,7 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   Comparison c = compare(arms, options);
   c.differences = differences;
   c.notes.push_back(kSeparateRuns);
+  if (!options.force) distrust(c, others_share(a), others_share(b));
   if (!ha || !hb) c.notes.push_back("records without a header: plan and environment could not be checked");
   return c;
 }

@@ -1,5 +1,6 @@
 #include "bench/environment.h"
 
+#include <sys/resource.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -108,6 +109,34 @@ Json capture_environment(const Build& build, const std::string& isa, int threads
   f.env.set("time_utc", when);
   f.env.set("missing", f.missing);
   return f.env;
+}
+
+CpuTimes cpu_times() {
+  CpuTimes t;
+  std::ifstream file("/proc/stat");
+  std::string word;
+  file >> word;
+  const double tick = 1.0 / static_cast<double>(::sysconf(_SC_CLK_TCK));
+  // user nice system idle iowait irq softirq steal
+  double value = 0;
+  for (int i = 0; i < 8 && file >> value; ++i) {
+    t.total_s += value * tick;
+    if (i != 3 && i != 4) t.busy_s += value * tick;
+  }
+  for (const int who : {RUSAGE_SELF, RUSAGE_CHILDREN}) {
+    rusage usage{};
+    ::getrusage(who, &usage);
+    for (const timeval& v : {usage.ru_utime, usage.ru_stime})
+      t.own_s += static_cast<double>(v.tv_sec) + static_cast<double>(v.tv_usec) * 1e-6;
+  }
+  return t;
+}
+
+double others_cpu_share(const CpuTimes& begin, const CpuTimes& end) {
+  const double total = end.total_s - begin.total_s;
+  // Below a second the counters' steps of 10 ms say little.
+  if (total < 1) return -1;
+  return std::clamp((end.busy_s - begin.busy_s - (end.own_s - begin.own_s)) / total, 0.0, 1.0);
 }
 
 std::vector<std::string> environment_differences(const Json& a, const Json& b) {

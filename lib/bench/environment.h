@@ -14,6 +14,15 @@ struct Build {
 // `isa` and `threads` are what the run uses, not what the machine has.
 Json capture_environment(const Build& build, const std::string& isa, int threads);
 
+// Processor time of the whole machine and of this process with its finished children, to tell how much of the
+// machine others used while something was measured.
+struct CpuTimes {
+  double total_s = 0, busy_s = 0, own_s = 0;
+};
+CpuTimes cpu_times();
+// Share of all processor time between two readings that others used; -1 when it cannot be known.
+double others_cpu_share(const CpuTimes& begin, const CpuTimes& end);
+
 // The fields that make timings comparable (processor, ISA, threads, quota, kernel, container, target kind and
 // its shape) in which two headers differ: "cpu_model: 'X' against 'Y'".
 std::vector<std::string> environment_differences(const Json& header_a, const Json& header_b);

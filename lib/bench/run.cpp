@@ -157,6 +157,7 @@ RunResult run_bench(const RunOptions& o) {
     o.write_line(header(o, *target, second.get(), 0).dump());
   }
 
+  const CpuTimes before = cpu_times();
   if (!o.find_goodput.empty()) {
     search_goodput(o, *target, load, result);
   } else {
@@ -174,6 +175,8 @@ RunResult run_bench(const RunOptions& o) {
                             {"warmup", result.load.warmup_reason},
                             {"peak_rss_bytes", peak_rss_bytes()},
                             {"interrupted", interrupted}});
+  if (const double share = others_cpu_share(before, cpu_times()); share >= 0 && o.target.url.empty())
+    trailer.set("others_cpu_share", share);
   if (!result.load.gave_up.empty()) trailer.set("gave_up", result.load.gave_up);
   o.write_line(trailer.dump());
 

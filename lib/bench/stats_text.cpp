@@ -100,7 +100,15 @@ std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsO
            std::to_string(g.n_in_max) + ", out " + std::to_string(g.n_out_min) + ".." +
            std::to_string(g.n_out_p50) + ".." + std::to_string(g.n_out_max) +
            " (least, median, most; counted by " + g.tokens_source + ")\n";
-  if (g.peak_rss_bytes >= 0) out += "memory    peak " + megabytes(g.peak_rss_bytes) + "\n";
+  if (g.peak_rss_bytes >= 0)
+    out += "memory    peak " + megabytes(g.peak_rss_bytes) +
+           (g.bytes_per_token >= 0
+                ? "; " + megabytes(static_cast<int64_t>(g.bytes_per_token)) + " read per token"
+                : "") +
+           (g.bandwidth_share >= 0
+                ? ", " + short_number(g.bandwidth_share * 100) + " % of the measured read bandwidth"
+                : "") +
+           "\n";
   if (g.good_share >= 0)
     out += "goodput   " + short_number(g.goodput) + " requests/s meet every limit, " +
            short_number(g.good_share * 100) + " % [" + short_number(g.good_share_interval.lo * 100) + ", " +

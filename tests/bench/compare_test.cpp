@@ -157,6 +157,17 @@ TEST_CASE("gates") {
   CHECK(compare_runs(a, a, gates({"p90_ttft:1ms"})).exit_code == 1);
 }
 
+TEST_CASE("a difference between runs on an unequally busy machine is not believed") {
+  RecordSet a = simulate(1, 200, 1), b = simulate(2, 200, 1.5);
+  const auto busy = [](double share) {
+    return ds::Json(ds::Json::Object{{"type", "trailer"}, {"others_cpu_share", share}});
+  };
+  a.trailers = {busy(0.05)}, b.trailers = {busy(0.6)};
+  CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 3);
+  b.trailers = {busy(0.1)};
+  CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 1);
+}
+
 TEST_CASE("Holm") {
   const auto p = holm_adjust({0.01, 0.04, 0.03});
   CHECK(p[0] == doctest::Approx(0.03));

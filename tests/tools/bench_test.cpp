@@ -61,7 +61,7 @@ TEST_CASE("run, stats, compare, report over a command") {
       "--gate p50_e2e:+5%");
   CHECK(r.code == 1);
   CHECK(r.out.find("SLOWER") != std::string::npos);
-  r = shell("$B compare bt_b.jsonl bt_a.jsonl --gate p50_e2e:+5%");
+  r = shell("$B compare bt_b.jsonl bt_a.jsonl --force --gate p50_e2e:+5%");
   CHECK(r.code == 0);
   r = shell("$B report bt_a.jsonl -o bt.html && $B stats bt.html --json");
   CHECK(r.code == 0);

@@ -20,7 +20,7 @@ constexpr int kStates = 200;
 
 double number(const Json& entry, const char* key, double otherwise = 0) {
   const Json* v = entry.find(key);
-  return v && v->is_number() ? v->as_double() : otherwise;
+  return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : otherwise;
 }
 std::string text(const Json* object, const char* key) {
   const Json* v = object ? object->find(key) : nullptr;

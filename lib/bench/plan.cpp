@@ -229,7 +229,7 @@ Plan read_plan(const std::string& path) {
   bool has_head = false;
   const auto number = [&](const Json& j, const char* key) {
     const Json* v = j.find(key);
-    return v && v->is_number() ? v->as_double() : 0.0;
+    return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : 0.0;
   };
   while (const auto text = lines.next()) {
     if (text->empty()) continue;

@@ -234,7 +234,7 @@ std::string accuracy_charts(const std::vector<ItemRecord>& items) {
     if (list.size() <= 8 && (turns.empty() || set != "multiturn")) out += grid_svg("accuracy, " + set, list);
   std::vector<GridCell> grid;
   for (const auto& [key, c] : turns)
-    grid.push_back(make(std::to_string(key.first) + " turns", std::to_string(key.second) + "+ turns ago", c));
+    grid.push_back(make(std::to_string(key.first) + " turns", std::to_string(key.second) + "+ back", c));
   // Columns in rising order, whatever row comes first.
   std::stable_sort(grid.begin(), grid.end(), [](const auto& a, const auto& b) {
     return std::atoi(a.column.c_str()) < std::atoi(b.column.c_str());
@@ -247,12 +247,12 @@ std::string ledger_chart(const std::vector<Json>& drift) {
   if (drift.empty()) return "";
   const auto number = [](const Json& j, const char* key) {
     const Json* v = j.find(key);
-    return v && v->is_number() ? v->as_double() : NAN;
+    return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : 0.0;
   };
   Chart share, sum;
   ChartSeries s, c;
   for (const Json& d : drift) {
-    const double n = number(d, "n"), right = number(d, "n_correct");
+    const double n = std::max(1.0, number(d, "n")), right = std::clamp(number(d, "n_correct"), 0.0, n);
     const Interval w = wilson_interval(static_cast<int64_t>(right), static_cast<int64_t>(n));
     s.x.push_back(number(d, "seq")), s.y.push_back(right / n * 100), s.lo.push_back(w.lo * 100),
         s.hi.push_back(w.hi * 100);
@@ -306,7 +306,9 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
       "content=\"width=device-width\">\n<title>" +
       escape_html(title) + "</title><style>" + kStyle + "</style></head><body>\n<h1>" + escape_html(title) +
       "</h1>\n";
-  const std::string about = header_text(set);
+  std::string about = header_text(set);
+  while (about.ends_with('\n')) about.pop_back();
+  for (size_t at; (at = about.find('\n')) != std::string::npos;) about.replace(at, 1, "; ");
   if (!about.empty()) out += "<p class=soft>" + escape_html(about) + "</p>\n";
   StatsOptions words = options;
   words.plots = false;

@@ -1,7 +1,8 @@
 // Words of scripts that use spaces: split at white space, then punctuation peeled off both ends, then hyphens and
 // their like inside, with a table for contractions and abbreviations. The rules are those of spaCy's blank English
 // pipeline, since the published thresholds (datatrove, FineWeb) were tuned on its words. Differences: look-ups that
-// spaCy makes by regular expression over rare scripts are made by Unicode property here.
+// spaCy makes by regular expression over rare scripts are made by Unicode property here; and spaCy joins pieces again
+// that form a table entry after splitting ("d=e." ends in "e."), which is not done.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -208,12 +208,12 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
   const uint32_t n = static_cast<uint32_t>(s.size());
   std::vector<std::pair<uint32_t, int>> contexts;  // position, category
   uint32_t single_run = 0;
-  const auto report = [&](uint32_t begin, uint32_t end, int term) {
+  const auto report = [&](uint32_t begin, uint32_t end, int term, bool spelled = false) {
     const Term& t = terms_[term];
     if (t.kind == Kind::kAcquit)
       contexts.emplace_back(begin, t.category);
     else if (t.kind == Kind::kTerm && enabled_[t.category])
-      work.hits.push_back({begin, end, term, t.hard});
+      work.hits.push_back({begin, end, term, t.hard || spelled});  // nobody spells out an innocent word
   };
   for (uint32_t i = 0; i + 1 < n; ++i) {
     const uint32_t c = s[i];
@@ -225,7 +225,7 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     if (!han && !is_word_symbol(s[i + 1]) && s[i + 1] != '\n') {
       ++single_run;
       const bool run_ends = i + 3 >= n || !is_word_symbol(s[i + 2]) || is_word_symbol(s[i + 3]);
-      if (single_run >= 4 && (run_ends || i + 3 == n)) {
+      if (single_run >= 3 && (run_ends || i + 3 == n)) {
         work.spelled.clear();
         work.spelled_at.clear();
         for (uint32_t k = i - 2 * (single_run - 1); k <= i; k += 2) {
@@ -237,8 +237,8 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
           work.spelled_at.push_back(work.position[i + 2]);
         }
         uint32_t end = 0;
-        const int term = match_at(work.spelled, 0, end);
-        if (term >= 0) report(work.spelled_at[0], work.spelled_at[end - 1] + 1, term);
+        const int term = work.spelled.size() >= 4 ? match_at(work.spelled, 0, end) : -1;
+        if (term >= 0) report(work.spelled_at[0], work.spelled_at[end - 1] + 1, term, true);
       }
       if (run_ends) single_run = 0;
     } else {

@@ -232,7 +232,7 @@ bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
       seen |= 1ull << (c[e] & 63);
       ++e;
     }
-    if (e - body < shape.least || n_digits < 2 || n_letters < 4 || distinct < 8 || (jwt && dots != 2)) continue;
+    if (e - body < shape.least || n_digits < 1 || n_letters < 4 || distinct < 8 || (jwt && dots != 2)) continue;
     if (e < doc.size() && word_char(c[e])) continue;
     hit = {i, e, PersonalKind::kSecret};
     return true;

@@ -5,8 +5,10 @@
 
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "filter/inspect.h"
 #include "filter/pipeline.h"
 #include "filter/report.h"
+#include "filter/shards.h"
 #include "io/json.h"
 #include "tools/cli.h"
 
@@ -22,6 +24,10 @@ struct Options {
   filter::RunOptions run;
   double max_line_mb = 64, dedup_memory_mb = 1024, max_bad = 1;
   bool show_config = false, quiet = false;
+  std::string id, out_of_domain, part = "0/1", clusters;
+  double loss = 0.01;
+  uint64_t sample = 100000;
+  std::vector<std::string> edges;
 };
 
 void add_options(CLI::App& app, Options& o) {
@@ -121,12 +127,10 @@ int exit_code(const filter::Report& r, const Options& o) {
   return r.damaged || all_bad || too_many ? static_cast<int>(ErrorKind::kBadData) : 0;
 }
 
-int filter_all(Options& o) {
-  const filter::Profile profile = effective_profile(o);
-  if (o.show_config) {
-    cli::standard_output().write(filter::profile_json(profile).dump() + "\n");
-    return 0;
-  }
+void write_out(std::string_view text) { cli::standard_output().write(text); }
+
+// Options in the library's words.
+void prepare_run(Options& o) {
   if (o.inputs.empty() && cli::stdin_is_terminal())
     throw Error(ErrorKind::kUsage, "no input", "", "give JSONL files, or pipe some in; see --help");
   filter::RunOptions& run = o.run;
@@ -136,23 +140,102 @@ int filter_all(Options& o) {
   run.bad_lines = o.bad_lines;
   run.work = o.work;
   run.resources = o.resources;
+  const filter::ShardChoice shard = filter::parse_shard(o.shard);
+  run.shard = shard.shard;
+  run.n_shards = shard.n_shards;
   run.input.max_line_bytes = static_cast<int64_t>(o.max_line_mb * 1e6);
   run.input.transcode = run.worker.transcode;
   run.dedup_memory_bytes = static_cast<int64_t>(o.dedup_memory_mb * 1e6);
-  run.write_stdout = [](std::string_view bytes) { cli::standard_output().write(bytes); };
+  run.write_stdout = write_out;
   run.stop = cli::stop_requested;
   const ThreadBudget budget = default_threads();
   run.threads = o.machine.threads ? o.machine.threads : budget.n_threads;
   if (!o.quiet && !o.machine.threads) cli::note(std::to_string(run.threads) + " threads (" + budget.reason + ")");
-  ProgressLine line;
-  if (!o.quiet && ::isatty(STDERR_FILENO)) run.progress = [&](const filter::Progress& p) { line.show(p); };
   cli::stop_on_signals();
-  const filter::Report report = filter::run(profile, run);
+}
+
+// Runs one of the pipeline's entries, then shows and writes its report.
+int with_report(Options& o, const std::function<filter::Report(filter::RunOptions&)>& entry) {
+  prepare_run(o);
+  ProgressLine line;
+  if (!o.quiet && ::isatty(STDERR_FILENO)) o.run.progress = [&](const filter::Progress& p) { line.show(p); };
+  const filter::Report report = entry(o.run);
   line.clear();
   if (!o.quiet) std::cerr << filter::report_text(report, 100, cli::stderr_has_colour());
   if (!o.report.empty()) write_file(o.report, filter::report_json(report).dump() + "\n");
   if (!o.html.empty()) write_file(o.html, filter::report_html(report));
   return exit_code(report, o);
+}
+
+void need_work(const Options& o) {
+  if (o.work.empty()) throw Error(ErrorKind::kUsage, "this step needs a folder that stays", "", "give --work DIR");
+}
+
+int filter_all(Options& o, const CLI::App& app) {
+  const filter::Profile profile = effective_profile(o);
+  if (o.show_config) return write_out(filter::profile_json(profile).dump() + "\n"), 0;
+  const auto chosen = app.get_subcommands();
+  const std::string command = chosen.empty() ? "" : chosen[0]->get_name();
+  if (command == "explain") {
+    prepare_run(o);
+    const auto view = filter::explain(profile, o.run, o.id);
+    if (!view.found) throw Error(ErrorKind::kNoInput, "no record with this id", o.id, "FILE:LINE works, too");
+    return write_out(filter::explain_text(profile, view, o.id)), 0;
+  }
+  if (command == "tune") {
+    prepare_run(o);
+    return write_out(filter::tune_text(profile, filter::tune(profile, o.run, o.sample))), 0;
+  }
+  if (command == "calibrate") {
+    prepare_run(o);
+    const auto c = filter::calibrate(profile, o.run, o.run.inputs[0], o.out_of_domain, o.loss);
+    std::cerr << filter::calibration_text(c);
+    return write_file(o.output, filter::calibration_profile(c).dump() + "\n"), 0;
+  }
+  if (command == "sig") {
+    need_work(o);
+    return with_report(o, [&](filter::RunOptions& run) { return filter::run_first_pass(profile, run); });
+  }
+  if (command == "apply") {
+    need_work(o);
+    return with_report(o, [&](filter::RunOptions& run) {
+      run.resume = true;  // takes over what sig left; does it now when nothing is there
+      filter::Report report = filter::run_first_pass(profile, run);
+      if (!report.interrupted) filter::run_second_pass(profile, run, filter::read_clusters(o.clusters), report);
+      return report;
+    });
+  }
+  if (command == "edges") {
+    const filter::ShardChoice part = filter::parse_shard(o.part);
+    filter::EdgeOptions edges;
+    edges.min_similarity = profile.min_similarity;
+    edges.exact = profile.rules[filter::rule_index("s4.exact")].on[0];
+    edges.near = profile.rules[filter::rule_index("s4.near")].on[0];
+    edges.memory_bytes = static_cast<int64_t>(o.dedup_memory_mb * 1e6);
+    const auto n = filter::write_edges(o.inputs, part.shard, part.n_shards, edges, o.output);
+    if (!o.quiet) cli::note(std::to_string(n) + " edges");
+    return 0;
+  }
+  if (command == "cluster") {
+    const auto n = filter::write_clusters(o.inputs, o.edges, o.output);
+    if (!o.quiet) cli::note(std::to_string(n) + " duplicates");
+    return 0;
+  }
+  return with_report(o, [&](filter::RunOptions& run) { return filter::run(profile, run); });
+}
+
+void add_commands(CLI::App& app, Options& o) {
+  app.require_subcommand(0, 1)->fallthrough();
+  const auto add = [&](const char* name, const char* says) { return app.add_subcommand(name, says)->fallthrough(); };
+  add("explain", "One record: every rule with its value and threshold")->add_option("--id", o.id, "Id, or FILE:LINE")->required();
+  add("tune", "Quantiles of every rule over a sample")->add_option("--sample", o.sample, "Records at most")->capture_default_str();
+  auto* calibrate = add("calibrate", "Semantic cut from an in-domain input and other texts; writes a profile to -o");
+  calibrate->add_option("--out-of-domain", o.out_of_domain, "Texts that should go")->required()->type_name("FILE");
+  calibrate->add_option("--loss", o.loss, "Share of the in-domain texts that may be lost")->capture_default_str()->check(CLI::Range(0.0, 1.0));
+  add("sig", "Step 1 of a distributed run: judge a --shard, leave candidates and signatures in --work");
+  add("edges", "Step 2: pairs of similar records over all work folders, to -o")->add_option("--part", o.part, "i/n of the 15 keys")->capture_default_str();
+  add("cluster", "Step 3: duplicates over all work folders, from --edges, to -o")->add_option("--edges", o.edges, "Files of step 2")->required()->type_name("FILE");
+  add("apply", "Step 4: write a --shard's outputs from its --work and --clusters")->add_option("--clusters", o.clusters, "File of step 3")->required()->type_name("FILE");
 }
 
 }  // namespace
@@ -161,5 +244,6 @@ int main(int argc, char** argv) {
   CLI::App app("Clean a JSONL corpus: five stages, Chinese and English, every drop explained", "ds-filter");
   Options o;
   add_options(app, o);
-  return cli::run(app, argc, argv, [&] { return filter_all(o); });
+  add_commands(app, o);
+  return cli::run(app, argc, argv, [&] { return filter_all(o, app); });
 }

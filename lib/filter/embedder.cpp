@@ -113,6 +113,8 @@ void Embedder::load_own(std::string_view bytes, const std::string& where) {
   if (v < 1 || vectors.shape[0] != v || scales.shape[0] != v || mean.shape[0] != kScripts || mean.shape[1] != dim_ ||
       references.shape[1] != dim_ || language.shape[0] != references.shape[0])
     throw bad("the tensors' shapes do not fit each other");
+  const TensorInfo& calibration = find("calibration", DType::kF32, 1);
+  if (calibration.shape[0] != kScripts) throw bad("the tensors' shapes do not fit each other");
   const auto floats = [&](const TensorInfo& t, int64_t begin, int64_t n, std::vector<float>& out) {
     for (int64_t i = 0; i < n; ++i) {
       const float f = load_unaligned<float>(data.data() + t.begin + (begin + i) * sizeof(float));
@@ -120,6 +122,12 @@ void Embedder::load_own(std::string_view bytes, const std::string& where) {
       out.push_back(f);
     }
   };
+  std::vector<float> cuts;
+  floats(calibration, 0, kScripts, cuts);
+  for (int k = 0; k < kScripts; ++k) {
+    if (!(cuts[k] > 0 && cuts[k] < 1)) throw bad("calibration is not between 0 and 1");
+    cut_[k] = cuts[k];
+  }
   hashes_.resize(v);
   std::memcpy(hashes_.data(), data.data() + hashes.begin, v * sizeof(uint64_t));
   rows_.resize(v * dim_);
@@ -236,18 +244,33 @@ Embedder::Result Embedder::embed(const Document& doc, int max_units, float* out)
     const float scale = scales_[r];
     for (int i = 0; i < dim_; ++i) out[i] += scale * static_cast<float>(v[i]);
   };
-  const auto& units = doc.shingle_units;
-  const size_t n = std::min<size_t>(units.size(), max_units);
   int known = 0;
-  for (size_t i = 0; i < n; ++i) {
-    const int64_t r = row(units[i]);
-    if (r >= 0) {
+  size_t n = 0;
+  if (doc.script == Script::kHan) {
+    // Ideographs and pairs of neighbours; Latin letters among them belong to no feature.
+    const Word* before = nullptr;
+    for (const Word& w : doc.words) {
+      if (!(doc.flags[w.begin] & kHan)) continue;
+      if (n == static_cast<size_t>(max_units)) break;
+      ++n;
+      const int64_t r = row(w.hash);
+      if (r >= 0) {
+        ++known;
+        add(r);
+      }
+      if (before && before->begin + 1 == w.begin) {
+        const int64_t pair = row(pair_hash(before->hash, w.hash));
+        if (pair >= 0) add(pair);
+      }
+      before = &w;
+    }
+  } else {
+    n = std::min<size_t>(doc.shingle_units.size(), max_units);
+    for (size_t i = 0; i < n; ++i) {
+      const int64_t r = row(doc.shingle_units[i]);
+      if (r < 0) continue;
       ++known;
       add(r);
-    }
-    if (doc.script == Script::kHan && i + 1 < n) {
-      const int64_t pair = row(pair_hash(units[i], units[i + 1]));
-      if (pair >= 0) add(pair);
     }
   }
   result.n_units = static_cast<int>(n);
@@ -278,9 +301,15 @@ void Embedder::set_references(const std::vector<std::string>& texts, int max_uni
     throw Error(ErrorKind::kBadData, "no reference text has a word the embedder knows", name,
                 "give texts of the languages that the embedder was made for");
   reference_name_ = name;
+  for (double& cut : cut_) cut = 0.7;  // the shipped calibration belongs to the shipped references
 }
 
-double Embedder::score(Script script, const float* vector) const {
+double Embedder::calibrated(double cosine, double cut) {
+  // Two straight lines through (0, 0), (cut, 0.7), (1, 1): monotone, so nothing is decided but the scale.
+  return cosine < cut ? cosine * 0.7 / cut : 0.7 + (cosine - cut) * 0.3 / (1 - cut);
+}
+
+double Embedder::cosine(Script script, const float* vector) const {
   const auto& list = references_[static_cast<int>(script)];
   double best = -1;
   for (size_t r = 0; r + dim_ <= list.size(); r += dim_) {

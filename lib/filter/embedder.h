@@ -34,7 +34,13 @@ class Embedder {
   const std::string& reference_name() const { return reference_name_; }
   int n_references(Script script) const { return static_cast<int>(references_[static_cast<int>(script)].size()) / dim_; }
   // Highest cosine to a reference of the document's script; -1 when there is none.
-  double score(Script script, const float* vector) const;
+  double cosine(Script script, const float* vector) const;
+  // The same on the scale where 0.7 is the calibrated cut: cosines of two embedders mean nothing to each other, so
+  // each brings the cosine that separates its domain (0.7 itself when it brings none).
+  double score(Script script, const float* vector) const { return calibrated(cosine(script, vector), cut_[static_cast<int>(script)]); }
+  double cut(Script script) const { return cut_[static_cast<int>(script)]; }
+  void set_cut(Script script, double cosine) { cut_[static_cast<int>(script)] = cosine; }
+  static double calibrated(double cosine, double cut);
 
  private:
   void load_own(std::string_view bytes, const std::string& where);
@@ -50,6 +56,7 @@ class Embedder {
   std::vector<int8_t> rows_;       // [V, D]
   std::vector<float> scales_;      // [V]
   std::vector<float> mean_[kScripts];
+  double cut_[kScripts] = {0.7, 0.7};
   std::vector<float> references_[kScripts];  // [R, D], unit vectors
   std::vector<uint32_t> slots_;    // open addressing: row + 1
 };

@@ -50,6 +50,14 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
       }
       embedder->set_references(texts, profile.semantic_max_units, options.references);
     }
+    // A cut made for another embedder or other references is a number without meaning.
+    if (!profile.semantic_digest.empty()) {
+      if (profile.semantic_digest != embedder->digest())
+        throw Error(ErrorKind::kBadModel, "the profile was calibrated for embedder " + profile.semantic_digest + ", this is " + embedder->digest(),
+                    embedder->name(), "run ds-filter calibrate with this embedder and these references");
+      for (int k = 0; k < kScripts; ++k)
+        if (profile.semantic_cut[k] > 0) embedder->set_cut(static_cast<Script>(k), profile.semantic_cut[k]);
+    }
     r.embedder = embedder;
   }
   if (has_stage(profile, "integrity") && !options.url_list.empty())

@@ -193,6 +193,14 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
           p.semantic_max_units = read.integer(value, k, 16, 1 << 24);
         else if (k == "min_units")
           p.semantic_min_units = read.integer(value, k, 1, 1 << 24);
+        else if (k == "embedder_digest")
+          p.semantic_digest = read.text(value, k);
+        else if (k == "cut")
+          for (const auto& [script, cut] : read.object(value, k)) {
+            const double c = read.number(cut, "semantic.cut." + script);
+            if (!(c >= 0 && c < 1)) read.fail("semantic.cut." + script + " must be from 0 to below 1");
+            p.semantic_cut[read.column(script, k)] = c;
+          }
         else
           read.fail("unknown key 'semantic." + k + "'");
       }
@@ -233,7 +241,10 @@ Json profile_json(const Profile& p) {
   out.set("duplicates", Json(Json::Object{{"shingle", pair(p.shingle)},
                                           {"min_similarity", Json(p.min_similarity)},
                                           {"contamination_ngram", pair(p.contamination_ngram)}}));
-  out.set("semantic", Json(Json::Object{{"max_units", Json(p.semantic_max_units)}, {"min_units", Json(p.semantic_min_units)}}));
+  out.set("semantic", Json(Json::Object{{"max_units", Json(p.semantic_max_units)},
+                                        {"min_units", Json(p.semantic_min_units)},
+                                        {"cut", Json(Json::Object{{"en", Json(p.semantic_cut[0])}, {"zh", Json(p.semantic_cut[1])}})},
+                                        {"embedder_digest", Json(p.semantic_digest)}}));
   return out;
 }
 

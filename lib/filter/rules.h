@@ -51,6 +51,8 @@ struct Profile {
   int contamination_ngram[kScripts] = {13, 20};
   int semantic_max_units = 4096;       // at most so many units of a text are embedded, in chunks of 512
   int semantic_min_units = 8;          // shorter: not scored, kept
+  double semantic_cut[kScripts] = {0, 0};  // cosine that 0.7 stands for; 0: the embedder's own calibration
+  std::string semantic_digest;         // of the embedder the cuts were made for; "": no cuts given
 };
 
 // All rules of all stages in table order; the index is the rule's number everywhere.

@@ -254,6 +254,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     if (stopping) break;
   }
   report.interrupted = o.stop && o.stop();
+  const Statistics& s = report.statistics;
+  report.conserved = s.read == s.kept + s.dropped + s.quarantined;
   for (const auto& f : report.files) report.damaged = report.damaged || !f.damage.empty();
   report.seconds = seconds_since(start);
   return report;

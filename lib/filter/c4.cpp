@@ -7,8 +7,50 @@
 namespace ds::filter {
 namespace {
 
-constexpr std::string_view kPolicy[] = {"terms of use", "privacy policy", "cookie policy",
-                                        "uses cookies", "use of cookies", "use cookies"};
+// What a line says of the phrases that the rules look for.
+struct Phrases {
+  bool lorem = false, javascript = false, policy = false;
+};
+
+// `text` at chars[i..], ASCII letters without case; characters before `begin` or behind `end` do not match.
+bool says(const uint32_t* chars, int64_t i, int64_t end, std::string_view text) {
+  if (i < 0 || i + static_cast<int64_t>(text.size()) > end) return false;
+  for (size_t k = 0; k < text.size(); ++k) {
+    const uint32_t c = chars[i + static_cast<int64_t>(k)];
+    if ((c >= 'A' && c <= 'Z' ? c + 32 : c) != static_cast<uint8_t>(text[k])) return false;
+  }
+  return true;
+}
+
+// Each phrase is looked for around its rarest letter: j, f, v, k, p.
+void look(const uint32_t* chars, int64_t i, int64_t end, uint32_t c, Phrases& found) {
+  switch (c | 0x20) {
+    case 'j':
+      found.javascript = found.javascript || says(chars, i, end, "javascript");
+      break;
+    case 'p':
+      found.lorem = found.lorem || says(chars, i - 7, end, "lorem ipsum");
+      break;
+    case 'f':
+      found.policy = found.policy || says(chars, i - 7, end, "terms of use");
+      break;
+    case 'v':
+      found.policy = found.policy || says(chars, i - 3, end, "privacy policy");
+      break;
+    case 'k':
+      found.policy = found.policy || says(chars, i - 3, end, "cookie policy") || says(chars, i - 8, end, "uses cookies") ||
+                     says(chars, i - 10, end, "use of cookies") || says(chars, i - 7, end, "use cookies");
+      break;
+    default:
+      break;
+  }
+}
+
+constexpr uint32_t kRare = 1u << ('j' - 'a') | 1u << ('p' - 'a') | 1u << ('f' - 'a') | 1u << ('v' - 'a') | 1u << ('k' - 'a');
+bool rare_letter(uint32_t c) {
+  const uint32_t letter = (c | 0x20) - 'a';
+  return letter < 26 && (kRare >> letter & 1);
+}
 
 // Removes "[12]", "[]", "[edit]", "[citation needed]". True when anything was.
 bool remove_citations(std::vector<uint32_t>& chars, std::vector<uint16_t>& flags) {
@@ -80,8 +122,8 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
     while (b < e && doc.flags[b] & kSpace) ++b;
     while (e > b && doc.flags[e - 1] & kSpace) --e;
     int n_words = 0, run = 0, longest = 0;
-    bool bracket = false, curly = false, cased = false;
-    uint32_t j_seen = 0;
+    bool bracket = false, curly = false;
+    Phrases phrases;
     for (uint32_t i = b; i < e; ++i) {
       if (doc.flags[i] & kSpace) {
         run = 0;
@@ -92,8 +134,7 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
       const uint32_t c = doc.chars[i];
       bracket |= c == '[';
       curly |= c == '{';
-      j_seen |= c == 'j' || c == 'J' || c == 'm' || c == 'M' || c == 'y' || c == 'Y';
-      cased |= c == 'c' || c == 'C' || c == 'u' || c == 'U';
+      if (rare_letter(c)) look(doc.chars.data() + b, i - b, e - b, c, phrases);
     }
     if (longest > profile.c4_max_word_length) return;
     const uint32_t* chars = doc.chars.data() + b;
@@ -108,6 +149,9 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
         chars = chars_.data();
         flags = flags_.data();
         n = static_cast<uint32_t>(chars_.size());
+        phrases = {};
+        for (uint32_t i = 0; i < n; ++i)
+          if (rare_letter(chars[i])) look(chars, i, n, chars[i], phrases);
       }
     }
     if (profile.c4_terminal_punctuation) {
@@ -117,41 +161,18 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
       if (!mark || ellipsis) return;
     }
     if (n_words < profile.c4_min_words_per_line) return;
-    // The phrases all hold a letter of "jmy" and most one of "cu": cheap tests before the line is copied.
-    if (j_seen && cased) {
-      lower_.clear();
-      for (uint32_t i = 0; i < n; ++i) {
-        const uint32_t c = chars[i];
-        lower_.push_back(c < 0x80 ? static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c) : '\x01');
-      }
-      if (lower_.find("lorem ipsum") != lower_.npos) {
-        ++result.lorem_lines;
-        stop = stop_at_lorem;
-        if (stop) return;
-      }
-    } else {
-      lower_.clear();
+    if (phrases.lorem) {
+      ++result.lorem_lines;
+      stop = stop_at_lorem;
+      if (stop) return;
     }
-    if (!lower_.empty() && lower_.find("javascript") != lower_.npos) return;
+    if (phrases.javascript) return;
     if (curly) {
       ++result.curly_lines;
       stop = stop_at_curly;
       if (stop) return;
     }
-    const auto policy_line = [&] {
-      // "use cookies" has neither j nor m nor y: look again without the cheap test.
-      if (!cased) return false;
-      if (lower_.empty())
-        for (uint32_t i = 0; i < n; ++i) {
-          const uint32_t c = chars[i];
-          lower_.push_back(c < 0x80 ? static_cast<char>(c >= 'A' && c <= 'Z' ? c + 32 : c) : '\x01');
-        }
-      if (lower_.find("use") == lower_.npos && lower_.find("polic") == lower_.npos) return false;
-      for (const std::string_view phrase : kPolicy)
-        if (lower_.find(phrase) != lower_.npos) return true;
-      return false;
-    };
-    if (policy_line()) return;
+    if (phrases.policy) return;
     if (rewritten) {
       words_.clear();
       tokenizer.split(chars, flags, n, words_);

@@ -44,7 +44,6 @@ class C4Rules {
   std::vector<uint32_t> chars_;   // the stripped line, citations removed
   std::vector<uint16_t> flags_;
   std::vector<Word> words_;
-  std::string lower_;
 };
 
 }  // namespace ds::filter

@@ -29,6 +29,10 @@ uint32_t homoglyph(uint32_t c) {
   return at == kFrom.npos ? c : static_cast<uint8_t>(kTo[at]);
 }
 
+uint32_t triple_bit(uint32_t a, uint32_t b, uint32_t c) {
+  return (a * 0x9E3779B1u ^ b * 0x85EBCA77u ^ c * 0xC2B2AE3Du) >> 14;
+}
+uint64_t slot_hash(uint64_t key) { return mix_hash(key * 0x9E3779B97F4A7C15ull); }
 uint32_t pair_bit(uint32_t a, uint32_t b) { return (a * 0x9E37u ^ b * 0x85EBu) & 0xFFFF; }
 
 }  // namespace
@@ -114,8 +118,14 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
     if (symbols.size() < 2) throw Error(ErrorKind::kBadModel, "a term needs two characters", at);
     term.length = static_cast<uint32_t>(symbols.size());
     longest_ = std::max(longest_, term.length);
-    const uint32_t bit = pair_bit(symbols[0], symbols[1]);
-    pairs_[bit / 64] |= 1ull << bit % 64;
+    if (is_han_symbol(symbols[0])) {
+      const uint32_t bit = pair_bit(symbols[0], symbols[1]);
+      pairs_[bit / 64] |= 1ull << bit % 64;
+    } else {
+      const uint32_t bit = triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kSeparator);
+      triples_[bit / 64] |= 1ull << bit % 64;
+      if (symbols.size() == 2) short_latin_ = true;
+    }
     int node = 0;
     for (const uint32_t s : symbols) {
       const uint64_t key = static_cast<uint64_t>(node) << 32 | s;
@@ -129,11 +139,24 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
   }
 }
 
-void Lexicon::finish() {}
+void Lexicon::finish() {
+  size_t size = 64;
+  while (size < edges_.size() * 2) size *= 2;
+  flat_.assign(size, {0, -1});
+  for (const auto& [key, to] : edges_) {
+    size_t s = slot_hash(key) & (size - 1);
+    while (flat_[s].key) s = (s + 1) & (size - 1);
+    flat_[s] = {key, to};
+  }
+}
 
 int Lexicon::step(int node, uint32_t symbol) const {
-  const auto it = edges_.find(static_cast<uint64_t>(node) << 32 | symbol);
-  return it == edges_.end() ? -1 : it->second;
+  const uint64_t key = static_cast<uint64_t>(node) << 32 | symbol;
+  const size_t mask = flat_.size() - 1;
+  for (size_t s = slot_hash(key) & mask;; s = (s + 1) & mask) {
+    if (flat_[s].key == key) return flat_[s].to;
+    if (flat_[s].key == 0) return -1;
+  }
 }
 
 void Lexicon::shadow(const Document& doc, Work& work) const {
@@ -246,8 +269,16 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     }
     // Between two ideographs a symbol may have been put: then the pair test cannot tell.
     const bool disguised = han && !is_word_symbol(s[i + 1]);
-    const uint32_t bit = pair_bit(c, s[i + 1]);
-    if (!disguised && !(pairs_[bit / 64] >> bit % 64 & 1)) continue;
+    if (han) {
+      const uint32_t bit = pair_bit(c, s[i + 1]);
+      if (!disguised && !(pairs_[bit / 64] >> bit % 64 & 1)) continue;
+    } else {
+      const uint32_t second = is_word_symbol(s[i + 1]) ? s[i + 1] : kSeparator;
+      const uint32_t third = i + 2 < n && is_word_symbol(s[i + 2]) ? s[i + 2] : kSeparator;
+      const uint32_t bit = triple_bit(c, second, third);
+      // A term of two letters and an open end goes on with any third one.
+      if (!short_latin_ && !(triples_[bit / 64] >> bit % 64 & 1)) continue;
+    }
     uint32_t end = 0;
     const int term = match_at(s, i, end);
     if (term < 0) continue;

@@ -64,11 +64,18 @@ class Lexicon {
   std::vector<Term> terms_;
   std::vector<std::string> categories_;
   std::vector<bool> enabled_;
-  std::unordered_map<uint64_t, int> edges_;  // (node, symbol) > node
+  std::unordered_map<uint64_t, int> edges_;  // (node, symbol) > node, while terms are added
+  struct Edge {
+    uint64_t key;
+    int to;
+  };
+  std::vector<Edge> flat_;                   // the same, open addressing; key 0 is free
   std::vector<int> node_term_ = {-1};        // term that ends at the node
-  std::vector<uint64_t> pairs_ = std::vector<uint64_t>(1024);  // bit per hash of a term's first two symbols
+  std::vector<uint64_t> pairs_ = std::vector<uint64_t>(1024);    // bit per hash of a Han term's first two symbols
+  std::vector<uint64_t> triples_ = std::vector<uint64_t>(4096);  // of a Latin term's first three, the third may be a blank
   std::vector<uint16_t> fold_;               // basic plane
   uint32_t longest_ = 0;
+  bool short_latin_ = false;  // a Latin term of two characters: the three-symbol test would miss it
 };
 
 }  // namespace ds::filter

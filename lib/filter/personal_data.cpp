@@ -311,6 +311,12 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
   const uint32_t n = doc.size();
   for (uint32_t i = 0; i < n; ++i) {
     const uint32_t c = doc.chars[i];
+    // Letters inside a word, blanks and most punctuation start nothing.
+    if (doc.flags[i] & kAlpha) {
+      if (c > 'z' || (i > 0 && (doc.flags[i - 1] & (kAlpha | kDigit)))) continue;
+    } else if (doc.flags[i] & kSpace) {
+      continue;
+    }
     PersonalHit hit{};
     bool found = false;
     uint32_t skip = 0;

@@ -25,6 +25,7 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
     lexicon->add(embedded_file("entities-zh.tsv"), "entities-zh.tsv");
     for (const auto& path : options.gazetteers) lexicon->add(read_file(path, 1 << 28), path);
     for (const auto& [category, on] : profile.categories) lexicon->enable(category, on);
+    lexicon->finish();
     r.lexicon = lexicon;
   }
   if (has_stage(profile, "semantic")) {

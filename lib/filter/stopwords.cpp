@@ -22,10 +22,15 @@ EnglishStopWords count_english_stop_words(const Document& doc) {
     for (int i = 0; i < 8; ++i) out[i] = hash_ascii(words[i]);
     return out;
   }();
+  static const uint64_t maybe = [] {  // low six bits of the hashes: nine words in ten need no comparison
+    uint64_t bits = 0;
+    for (const uint64_t h : hashes) bits |= 1ull << (h & 63);
+    return bits;
+  }();
   EnglishStopWords n;
   uint32_t seen = 0;
   for (const Word& w : doc.words) {
-    if (w.length < 2 || w.length > 4) continue;
+    if (!(maybe >> (w.hash & 63) & 1)) continue;
     for (uint32_t i = 0; i < hashes.size(); ++i) {
       if (w.hash != hashes[i]) continue;
       ++n.occurrences;

@@ -17,6 +17,12 @@ uint32_t maybe_key(const uint32_t* s, uint32_t n) {
   return (s[0] * 0x9E37u ^ s[n - 1] * 0x85EBu ^ n * 0xC2B2u) & 0xFFFF;
 }
 
+uint64_t chunk_hash(const uint32_t* s, uint32_t n) {
+  uint64_t h = kHashSeed;
+  for (uint32_t i = 0; i < n; ++i) h = (h ^ s[i]) * kHashPrime;
+  return mix_hash(h);
+}
+
 std::u32string decode_all(std::string_view text) {
   std::u32string out;
   while (!text.empty()) {
@@ -163,7 +169,7 @@ Tokenizer::Tokenizer() : maybe_(1024) {
     const auto* s = reinterpret_cast<const uint32_t*>(chunk.data());
     const uint32_t key = maybe_key(s, static_cast<uint32_t>(chunk.size()));
     maybe_[key / 64] |= 1ull << key % 64;
-    exceptions_.emplace(std::move(chunk), std::move(pieces));
+    exceptions_.emplace(chunk_hash(s, static_cast<uint32_t>(chunk.size())), std::move(pieces));
   }
 }
 
@@ -176,7 +182,7 @@ const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) 
   if (n == 0 || n > kMaxException) return nullptr;
   const uint32_t key = maybe_key(s, n);
   if (!(maybe_[key / 64] >> key % 64 & 1)) return nullptr;
-  const auto it = exceptions_.find(std::u32string(reinterpret_cast<const char32_t*>(s), n));
+  const auto it = exceptions_.find(chunk_hash(s, n));
   return it == exceptions_.end() ? nullptr : &it->second;
 }
 
@@ -274,7 +280,8 @@ void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint3
 
 void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
                             std::vector<Word>& out) const {
-  std::vector<std::pair<uint32_t, uint32_t>> suffixes;
+  thread_local std::vector<std::pair<uint32_t, uint32_t>> suffixes;  // scratch
+  suffixes.clear();
   bool open = true;
   if (const auto* pieces = exception(chars + begin, end - begin)) {
     emit_pieces(chars, flags, begin, *pieces, out);

@@ -28,7 +28,7 @@ class Tokenizer {
   void split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
                     std::vector<Word>& out) const;
 
-  std::unordered_map<std::u32string, std::vector<uint8_t>> exceptions_;  // chunk > lengths of its pieces
+  std::unordered_map<uint64_t, std::vector<uint8_t>> exceptions_;  // hash of the chunk > lengths of its pieces
   std::vector<uint64_t> maybe_;  // bit per (first, last, length) hash: most chunks need no look-up
 };
 

@@ -20,6 +20,7 @@ std::shared_ptr<Lexicon> shipped() {
   auto lexicon = std::make_shared<Lexicon>();
   lexicon->add(embedded_file("entities-en.tsv"), "entities-en.tsv");
   lexicon->add(embedded_file("entities-zh.tsv"), "entities-zh.tsv");
+  lexicon->finish();
   return lexicon;
 }
 
@@ -96,6 +97,7 @@ TEST_CASE("context acquits, presence and density differ") {
 TEST_CASE("a gazetteer adds terms and overrules shipped ones; its mistakes are named") {
   auto lexicon = shipped();
   lexicon->add("secret\tProject Zeus\nallow\t-\tonline casino\n", "own.tsv");
+  lexicon->finish();
   CHECK(dropped("about project  zeus today", lexicon));
   CHECK(!dropped("an online casino", lexicon));
   CHECK_THROWS_WITH_AS(lexicon->add("x\tmaybe\tterm\n", "own.tsv"), "expected hard or soft, found 'maybe'", Error);

@@ -1,5 +1,7 @@
 // Stage 2: Gopher quality and repetition, C4, FineWeb. English thresholds are the published ones; the Chinese column
 // is FineWeb-2's, carried over from jieba words to characters.
+#include <xxhash.h>
+
 #include <algorithm>
 
 #include "filter/c4.h"
@@ -61,9 +63,7 @@ class SegmentRepeats {
  public:
   void clear() { result_ = {}; seen_.clear(); }
   void add(const uint32_t* chars, uint32_t n) {
-    uint64_t h = kHashSeed + n;
-    for (uint32_t i = 0; i < n; ++i) h = (h ^ chars[i]) * kHashPrime;
-    seen_.emplace_back(mix_hash(h), n);
+    seen_.emplace_back(XXH3_64bits(chars, n * sizeof *chars), n);
     ++result_.n;
   }
   const RepeatedElements& finish() {

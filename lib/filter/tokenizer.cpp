@@ -14,7 +14,8 @@ namespace {
 constexpr uint32_t kMaxException = 16;
 
 uint32_t maybe_key(const uint32_t* s, uint32_t n) {
-  return (s[0] * 0x9E37u ^ s[n - 1] * 0x85EBu ^ n * 0xC2B2u) & 0xFFFF;
+  // First, middle and last character and the length: few chunks share all four with a table entry.
+  return ((s[0] ^ s[n - 1] << 7 ^ s[n / 2] << 14 ^ n << 21) * 0x9E3779B1u) >> 16;
 }
 
 uint64_t chunk_hash(const uint32_t* s, uint32_t n) {

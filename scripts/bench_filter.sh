@@ -14,7 +14,7 @@ rate() {  # FILE ARGS...: CPU seconds and MB per CPU-second of one run
   local file=$1; shift
   local bytes; bytes=$(python3 -c 'import json,sys; print(sum(len(json.loads(l)["text"].encode()) for l in open(sys.argv[1], encoding="utf-8")))' "$file")
   { /usr/bin/env TIMEFORMAT='%U %S %R' bash -c 'time "$@" > /dev/null 2>&1' _ "$bin" "$file" -o "$tmp/out.jsonl" --threads "${threads:-1}" -q "$@"; } 2> "$tmp/time"
-  awk -v b="$bytes" -v t="${threads:-1}" '{ printf "%.2f MB per CPU-second, %.2f MB/s wall (%d thread%s)\n", b / 1e6 / ($1 + $2), b / 1e6 / $3, t, t > 1 ? "s" : "" }' "$tmp/time"
+  awk -v b="$bytes" -v t="${threads:-1}" '{ printf "%.2f MB per CPU-second, %.2f MB/s wall (%d thread%s)\n", b / 1e6 / ($1 + $2), b / 1e6 / $3, t, (t > 1 ? "s" : "") }' "$tmp/time"
 }
 for lang in en zh; do
   small=$peers/corpus/$lang.jsonl big=$peers/corpus/$lang-big.jsonl

@@ -30,6 +30,8 @@ struct Options {
   std::vector<std::string> edges;
 };
 
+// One option a line: a table, not prose.
+// clang-format off
 void add_options(CLI::App& app, Options& o) {
   app.add_option("inputs", o.inputs, "JSONL files (.gz and .zst too), folders, or - for stdin")->type_name("FILE");
   app.add_option("-o,--output", o.output, "Kept records: file, folder/ (one file per input), or -")->capture_default_str()->type_name("PATH");
@@ -64,10 +66,12 @@ void add_options(CLI::App& app, Options& o) {
   cli::add_machine_options(app, o.machine);
 }
 
+// clang-format on
 filter::Profile effective_profile(const Options& o) {
   filter::Profile profile = filter::default_profile();
   if (!o.profile.empty())
-    filter::apply_profile(profile, parse_json(read_file(o.profile, 1 << 26), o.profile, ErrorKind::kBadModel), o.profile);
+    filter::apply_profile(profile, parse_json(read_file(o.profile, 1 << 26), o.profile, ErrorKind::kBadModel),
+                          o.profile);
   if (!o.stages.empty()) {
     Json::Array names;
     for (size_t at = 0; at <= o.stages.size();) {
@@ -104,7 +108,8 @@ class ProgressLine {
                           p.read ? 100.0 * static_cast<double>(p.kept) / static_cast<double>(p.read) : 0.0);
     if (p.total_bytes && p.bytes && n < 120) {
       const double share = static_cast<double>(p.bytes) / static_cast<double>(p.total_bytes);
-      std::snprintf(text + n, sizeof text - n, "  %3.0f %%  %.0f s left", 100 * share, seconds / share - seconds);
+      std::snprintf(text + n, sizeof text - n, "  %3.0f %%  %.0f s left", 100 * share,
+                    seconds / share - seconds);
     }
     std::cerr << "\r\x1b[K" << text << std::flush;
     shown_ = true;
@@ -150,7 +155,8 @@ void prepare_run(Options& o) {
   run.stop = cli::stop_requested;
   const ThreadBudget budget = default_threads();
   run.threads = o.machine.threads ? o.machine.threads : budget.n_threads;
-  if (!o.quiet && !o.machine.threads) cli::note(std::to_string(run.threads) + " threads (" + budget.reason + ")");
+  if (!o.quiet && !o.machine.threads)
+    cli::note(std::to_string(run.threads) + " threads (" + budget.reason + ")");
   cli::stop_on_signals();
 }
 
@@ -168,7 +174,8 @@ int with_report(Options& o, const std::function<filter::Report(filter::RunOption
 }
 
 void need_work(const Options& o) {
-  if (o.work.empty()) throw Error(ErrorKind::kUsage, "this step needs a folder that stays", "", "give --work DIR");
+  if (o.work.empty())
+    throw Error(ErrorKind::kUsage, "this step needs a folder that stays", "", "give --work DIR");
 }
 
 int filter_all(Options& o, const CLI::App& app) {
@@ -201,7 +208,8 @@ int filter_all(Options& o, const CLI::App& app) {
     return with_report(o, [&](filter::RunOptions& run) {
       run.resume = true;  // takes over what sig left; does it now when nothing is there
       filter::Report report = filter::run_first_pass(profile, run);
-      if (!report.interrupted) filter::run_second_pass(profile, run, filter::read_clusters(o.clusters), report);
+      if (!report.interrupted)
+        filter::run_second_pass(profile, run, filter::read_clusters(o.clusters), report);
       return report;
     });
   }
@@ -224,6 +232,7 @@ int filter_all(Options& o, const CLI::App& app) {
   return with_report(o, [&](filter::RunOptions& run) { return filter::run(profile, run); });
 }
 
+// clang-format off
 void add_commands(CLI::App& app, Options& o) {
   app.require_subcommand(0, 1)->fallthrough();
   const auto add = [&](const char* name, const char* says) { return app.add_subcommand(name, says)->fallthrough(); };
@@ -237,6 +246,8 @@ void add_commands(CLI::App& app, Options& o) {
   add("cluster", "Step 3: duplicates over all work folders, from --edges, to -o")->add_option("--edges", o.edges, "Files of step 2")->required()->type_name("FILE");
   add("apply", "Step 4: write a --shard's outputs from its --work and --clusters")->add_option("--clusters", o.clusters, "File of step 3")->required()->type_name("FILE");
 }
+
+// clang-format on
 
 }  // namespace
 

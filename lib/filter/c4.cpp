@@ -38,15 +38,17 @@ void look(const uint32_t* chars, int64_t i, int64_t end, uint32_t c, Phrases& fo
       found.policy = found.policy || says(chars, i - 3, end, "privacy policy");
       break;
     case 'k':
-      found.policy = found.policy || says(chars, i - 3, end, "cookie policy") || says(chars, i - 8, end, "uses cookies") ||
-                     says(chars, i - 10, end, "use of cookies") || says(chars, i - 7, end, "use cookies");
+      found.policy = found.policy || says(chars, i - 3, end, "cookie policy") ||
+                     says(chars, i - 8, end, "uses cookies") || says(chars, i - 10, end, "use of cookies") ||
+                     says(chars, i - 7, end, "use cookies");
       break;
     default:
       break;
   }
 }
 
-constexpr uint32_t kRare = 1u << ('j' - 'a') | 1u << ('p' - 'a') | 1u << ('f' - 'a') | 1u << ('v' - 'a') | 1u << ('k' - 'a');
+constexpr uint32_t kRare =
+    1u << ('j' - 'a') | 1u << ('p' - 'a') | 1u << ('f' - 'a') | 1u << ('v' - 'a') | 1u << ('k' - 'a');
 bool rare_letter(uint32_t c) {
   const uint32_t letter = (c | 0x20) - 'a';
   return letter < 26 && (kRare >> letter & 1);
@@ -64,7 +66,8 @@ bool remove_citations(std::vector<uint32_t>& chars, std::vector<uint16_t>& flags
       for (const std::string_view word : {std::string_view("edit]"), std::string_view("citation needed]")}) {
         if (hit || i + 1 + word.size() > chars.size()) continue;
         hit = true;
-        for (size_t k = 0; k < word.size() && hit; ++k) hit = chars[i + 1 + k] == static_cast<uint8_t>(word[k]);
+        for (size_t k = 0; k < word.size() && hit; ++k)
+          hit = chars[i + 1 + k] == static_cast<uint8_t>(word[k]);
         if (hit) j = i + word.size();
       }
       if (hit) {
@@ -98,8 +101,9 @@ int count_sentences(const uint32_t* chars, const uint16_t* flags, const Word* wo
         const uint32_t c = chars[w.begin + k];
         const uint16_t f = flags[w.begin + k];
         // The symbols among the peeled characters that are no punctuation by category.
-        punctuation = (f & (kPeel | kSymbol)) && !(f & (kAlpha | kDigit | kIcon | kControl)) && c != '<' && c != '>' &&
-                      c != '`' && c != 0xB4 && c != '$' && c != '^' && c != '+' && c != '=' && c != '|' && c != '~';
+        punctuation = (f & (kPeel | kSymbol)) && !(f & (kAlpha | kDigit | kIcon | kControl)) && c != '<' &&
+                      c != '>' && c != '`' && c != 0xB4 && c != '$' && c != '^' && c != '+' && c != '=' &&
+                      c != '|' && c != '~';
       }
       if (!punctuation) {
         ++sentences;
@@ -181,8 +185,8 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
       while (next_word < doc.words.size() && doc.words[next_word].begin < b) ++next_word;
       size_t end_word = next_word;
       while (end_word < doc.words.size() && doc.words[end_word].begin < e) ++end_word;
-      result.sentences +=
-          count_sentences(doc.chars.data(), doc.flags.data(), doc.words.data() + next_word, end_word - next_word);
+      result.sentences += count_sentences(doc.chars.data(), doc.flags.data(), doc.words.data() + next_word,
+                                          end_word - next_word);
       next_word = end_word;
     }
   });

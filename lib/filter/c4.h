@@ -8,8 +8,8 @@
 
 namespace ds::filter {
 
-// Calls visit(begin, end) for each line of Python's str.splitlines: "\r\n" is one break, the last break opens no
-// empty line.
+// Calls visit(begin, end) for each line of Python's str.splitlines: "\r\n" is one break, the last break opens
+// no empty line.
 template <class Visit>
 void for_each_splitline(const Document& doc, Visit&& visit) {
   if (doc.counts.other_break == 0) {
@@ -41,7 +41,7 @@ class C4Rules {
   C4Result judge(const Document& doc, const Profile& profile, bool stop_at_lorem, bool stop_at_curly);
 
  private:
-  std::vector<uint32_t> chars_;   // the stripped line, citations removed
+  std::vector<uint32_t> chars_;  // the stripped line, citations removed
   std::vector<uint16_t> flags_;
   std::vector<Word> words_;
 };

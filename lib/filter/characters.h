@@ -7,22 +7,22 @@
 namespace ds::filter {
 
 enum CharFlag : uint16_t {
-  kSpace = 1 << 0,    // Python's str.isspace: U+0085, U+00A0, U+3000 and FS..US are in
-  kAlpha = 1 << 1,    // any letter, ideographs included (general category L*)
-  kDigit = 1 << 2,    // decimal digit of any script (Nd)
-  kUpper = 1 << 3,    // upper case letter
-  kLower = 1 << 4,    // lower case letter
+  kSpace = 1 << 0,  // Python's str.isspace: U+0085, U+00A0, U+3000 and FS..US are in
+  kAlpha = 1 << 1,  // any letter, ideographs included (general category L*)
+  kDigit = 1 << 2,  // decimal digit of any script (Nd)
+  kUpper = 1 << 3,  // upper case letter
+  kLower = 1 << 4,  // lower case letter
   kHan = 1 << 5,
   kKana = 1 << 6,
   kHangul = 1 << 7,
-  kSymbol = 1 << 8,   // datatrove's punctuation list, controls and full-width "1" (sic) included
-  kTerminal = 1 << 9, // may end a sentence (Unicode Sentence_Terminal and Khmer signs)
-  kPeel = 1 << 10,    // one character that leaves the edge of a word: punctuation, quotes, pictographs
-  kIcon = 1 << 11,    // general category So
-  kControl = 1 << 12, // category Cc but tab, newline, carriage return
-  kSuspect = 1 << 13, // lead characters of mojibake, U+FFFD
+  kSymbol = 1 << 8,      // datatrove's punctuation list, controls and full-width "1" (sic) included
+  kTerminal = 1 << 9,    // may end a sentence (Unicode Sentence_Terminal and Khmer signs)
+  kPeel = 1 << 10,       // one character that leaves the edge of a word: punctuation, quotes, pictographs
+  kIcon = 1 << 11,       // general category So
+  kControl = 1 << 12,    // category Cc but tab, newline, carriage return
+  kSuspect = 1 << 13,    // lead characters of mojibake, U+FFFD
   kLineBreak = 1 << 14,  // Python's str.splitlines breaks here
-  kMark = 1 << 15,    // non-spacing mark (Mn)
+  kMark = 1 << 15,       // non-spacing mark (Mn)
 };
 
 class CharTable {

@@ -11,8 +11,8 @@
 namespace ds::filter {
 namespace {
 
-// In a group of more different signatures than this, each is compared with so many neighbours and pivots in an order
-// that only their content decides.
+// In a group of more different signatures than this, each is compared with so many neighbours and pivots in
+// an order that only their content decides.
 constexpr size_t kAllPairs = 64, kNeighbours = 16;
 
 struct KeyIndex {
@@ -31,7 +31,8 @@ struct Member {
 
 class GroupEdges {
  public:
-  GroupEdges(const SignatureSet& set, const EdgeOptions& options, const std::function<void(uint32_t, uint32_t)>& edge)
+  GroupEdges(const SignatureSet& set, const EdgeOptions& options,
+             const std::function<void(uint32_t, uint32_t)>& edge)
       : set_(set), options_(options), edge_(edge) {}
 
   void exact(const KeyIndex* group, size_t n) {
@@ -61,7 +62,8 @@ class GroupEdges {
         members_[different++] = members_[i];
     }
     for (size_t i = 0; i < different; ++i) {
-      for (size_t j = i + 1; j < std::min(different, different <= kAllPairs ? different : i + 1 + kNeighbours); ++j)
+      for (size_t j = i + 1;
+           j < std::min(different, different <= kAllPairs ? different : i + 1 + kNeighbours); ++j)
         compare(members_[i], members_[j]);
       if (different > kAllPairs)
         for (size_t j = 0; j < std::min(i, kAllPairs); ++j) compare(members_[j], members_[i]);
@@ -90,7 +92,8 @@ SignatureSet::SignatureSet(const std::vector<std::string>& paths) {
     first_.push_back(n_);
     n_ += bytes / sizeof(Signature);
   }
-  if (n_ > 0xFFFFFFFFull) throw Error(ErrorKind::kUsage, "more than 4294967295 records in one duplicate search", "");
+  if (n_ > 0xFFFFFFFFull)
+    throw Error(ErrorKind::kUsage, "more than 4294967295 records in one duplicate search", "");
 }
 
 const Signature& SignatureSet::operator[](uint64_t i) const {
@@ -101,7 +104,8 @@ const Signature& SignatureSet::operator[](uint64_t i) const {
 void find_edges(const SignatureSet& set, int key, const EdgeOptions& options,
                 const std::function<void(uint32_t, uint32_t)>& edge) {
   const uint64_t n = set.size();
-  const uint64_t fits = std::max<uint64_t>(1 << 16, static_cast<uint64_t>(options.memory_bytes) / sizeof(KeyIndex));
+  const uint64_t fits =
+      std::max<uint64_t>(1 << 16, static_cast<uint64_t>(options.memory_bytes) / sizeof(KeyIndex));
   // Keys are hashes, spread evenly: ranges of equal width hold about equally many.
   const uint64_t n_ranges = (n + fits - 1) / fits;
   GroupEdges group(set, options, edge);
@@ -111,7 +115,8 @@ void find_edges(const SignatureSet& set, int key, const EdgeOptions& options,
     keys.clear();
     for (uint64_t i = 0; i < n; ++i) {
       const uint64_t k = key_of(set[i], key);
-      if (n_ranges > 1 && static_cast<uint64_t>(static_cast<unsigned __int128>(k) * n_ranges >> 64) != range) continue;
+      if (n_ranges > 1 && static_cast<uint64_t>(static_cast<unsigned __int128>(k) * n_ranges >> 64) != range)
+        continue;
       keys.push_back({k, static_cast<uint32_t>(i)});
     }
     std::sort(keys.begin(), keys.end(), [](const KeyIndex& a, const KeyIndex& b) {
@@ -145,7 +150,8 @@ bool UnionFind::join(uint32_t a, uint32_t b) {
   return true;
 }
 
-std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOptions& options, ThreadPool& pool) {
+std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOptions& options,
+                                       ThreadPool& pool) {
   UnionFind components(set.size());
   std::mutex mutex;
   EdgeOptions each = options;
@@ -172,8 +178,8 @@ std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOption
 std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components) {
   std::unordered_map<uint32_t, uint32_t> sizes;
   std::vector<Duplicate> out;
-  // Roots are the lowest index; the lowest ordinal is the same record when the files came in order, and is looked for
-  // when not.
+  // Roots are the lowest index; the lowest ordinal is the same record when the files came in order, and is
+  // looked for when not.
   std::unordered_map<uint32_t, uint32_t> first;
   for (uint64_t i = 0; i < set.size(); ++i) {
     const uint32_t root = components.root(static_cast<uint32_t>(i));
@@ -200,7 +206,8 @@ std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& compone
     d.cluster_size = size->second;
     out.push_back(d);
   }
-  std::sort(out.begin(), out.end(), [](const Duplicate& a, const Duplicate& b) { return a.ordinal < b.ordinal; });
+  std::sort(out.begin(), out.end(),
+            [](const Duplicate& a, const Duplicate& b) { return a.ordinal < b.ordinal; });
   return out;
 }
 

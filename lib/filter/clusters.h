@@ -1,6 +1,6 @@
-// Near-duplicate clusters over signature files: equal band keys make candidate pairs, pairs that look similar enough
-// make edges, connected records make clusters, the earliest record of each stays. The clusters do not depend on the
-// order of files, threads or shards.
+// Near-duplicate clusters over signature files: equal band keys make candidate pairs, pairs that look similar
+// enough make edges, connected records make clusters, the earliest record of each stays. The clusters do not
+// depend on the order of files, threads or shards.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -36,7 +36,8 @@ struct EdgeOptions {
   int64_t memory_bytes = int64_t{1} << 30;  // for sorting keys; more records than fit are taken in key ranges
   std::function<bool()> stop;
 };
-// Calls edge(a, b), indices, for each accepted pair of one key's groups (fewer than all pairs where they are implied).
+// Calls edge(a, b), indices, for each accepted pair of one key's groups (fewer than all pairs where they are
+// implied).
 void find_edges(const SignatureSet& set, int key, const EdgeOptions& options,
                 const std::function<void(uint32_t, uint32_t)>& edge);
 

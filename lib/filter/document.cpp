@@ -75,7 +75,8 @@ void count(Document& doc) {
     han += f >> 5 & 1;
   }
   k.space = space, k.alpha = alpha, k.digit = digit, k.upper = upper, k.han = han;
-  static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 && kHan == 1 << 5);
+  static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 &&
+                kHan == 1 << 5);
   uint32_t line_begin = 0;
   for (uint32_t i = 0; i < n; ++i) {
     const uint16_t f = doc.flags[i];

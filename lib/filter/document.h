@@ -1,6 +1,6 @@
 // A record's text as the rules see it: decoded once, split into units once. The unit is the word for scripts
-// that use spaces and the character for Chinese; both are what the published thresholds were tuned on (English)
-// or re-derived for (Chinese, see README of data/filter).
+// that use spaces and the character for Chinese; both are what the published thresholds were tuned on
+// (English) or re-derived for (Chinese, see README of data/filter).
 #pragma once
 #include <cstdint>
 #include <string>
@@ -43,10 +43,10 @@ struct Document {
   std::vector<uint16_t> flags;  // CharFlag of each
   Counts counts;
   Script script = Script::kSpaced;
-  std::vector<Word> words;          // spaced scripts: words and punctuation marks; Chinese: every non-space
-                                    // character
+  std::vector<Word> words;  // spaced scripts: words and punctuation marks; Chinese: every non-space
+                            // character
   std::vector<uint64_t> shingle_units;  // folded words or characters without punctuation
-  std::vector<Line> lines;          // split at "\n", empty ones included
+  std::vector<Line> lines;              // split at "\n", empty ones included
 
   // Filled by the integrity stage.
   const char* language = "und";

@@ -3,9 +3,9 @@
 #include "core/error.h"
 
 // DS_DATA_DIR comes from the build. The assembler reads the files: no generated C array has to be compiled.
-#define DS_EMBED(symbol, name)                                                              \
+#define DS_EMBED(symbol, name)                                                                       \
   asm(".section .rodata\n.balign 64\n.global " #symbol "\n" #symbol ":\n.incbin \"" DS_DATA_DIR name \
-      "\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n.previous\n");               \
+      "\"\n.global " #symbol "_end\n" #symbol "_end:\n.byte 0\n.previous\n");                        \
   extern "C" const char symbol[], symbol##_end[]
 
 DS_EMBED(ds_data_exceptions, "en-exceptions.tsv");

@@ -19,8 +19,8 @@
 namespace ds::filter {
 namespace {
 
-// One source for several instruction sets, picked by the loader. Sums run over dimensions side by side and over rows in
-// order: the same result everywhere.
+// One source for several instruction sets, picked by the loader. Sums run over dimensions side by side and
+// over rows in order: the same result everywhere.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define DS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -29,7 +29,8 @@ namespace {
 #endif
 
 // out[i] += sum over rows of scale * row[i].
-DS_CLONES void sum_rows(const int8_t* table, const float* scales, int dim, const uint32_t* rows, size_t n, float* out) {
+DS_CLONES void sum_rows(const int8_t* table, const float* scales, int dim, const uint32_t* rows, size_t n,
+                        float* out) {
   constexpr size_t kAhead = 8;
   for (size_t k = 0; k < n; ++k) {
     if (k + kAhead < n) __builtin_prefetch(table + static_cast<size_t>(rows[k + kAhead]) * dim);
@@ -89,7 +90,8 @@ bool normalise(float* v, int dim) {
 
 std::string hex_digest(const void* data, size_t n, uint64_t seed) {
   char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(XXH3_64bits_withSeed(data, n, seed)));
+  std::snprintf(text, sizeof text, "%016llx",
+                static_cast<unsigned long long>(XXH3_64bits_withSeed(data, n, seed)));
   return text;
 }
 
@@ -129,11 +131,13 @@ void Embedder::load_own(std::string_view bytes, const std::string& where) {
   const uint64_t header_bytes = load_unaligned<uint64_t>(bytes.data());
   if (header_bytes > bytes.size() - 8) throw bad("the header is longer than the file");
   const std::string_view data = bytes.substr(8 + header_bytes);
-  const SafetensorsHeader header = parse_safetensors_header(bytes.substr(8, header_bytes), data.size(), where);
+  const SafetensorsHeader header =
+      parse_safetensors_header(bytes.substr(8, header_bytes), data.size(), where);
   const auto find = [&](const char* name, DType dtype, size_t rank) -> const TensorInfo& {
     for (const TensorInfo& t : header.tensors)
       if (t.name == name) {
-        if (t.dtype != dtype || t.shape.size() != rank) throw bad(std::string(name) + " has an unexpected type or shape");
+        if (t.dtype != dtype || t.shape.size() != rank)
+          throw bad(std::string(name) + " has an unexpected type or shape");
         return t;
       }
     throw bad(std::string("tensor ") + name + " is missing");
@@ -147,8 +151,8 @@ void Embedder::load_own(std::string_view bytes, const std::string& where) {
   const int64_t v = hashes.shape[0];
   if (vectors.shape[1] < 1 || vectors.shape[1] > kMaxDim) throw bad("the vectors have an unexpected width");
   dim_ = static_cast<int>(vectors.shape[1]);
-  if (v < 1 || vectors.shape[0] != v || scales.shape[0] != v || mean.shape[0] != kScripts || mean.shape[1] != dim_ ||
-      references.shape[1] != dim_ || language.shape[0] != references.shape[0])
+  if (v < 1 || vectors.shape[0] != v || scales.shape[0] != v || mean.shape[0] != kScripts ||
+      mean.shape[1] != dim_ || references.shape[1] != dim_ || language.shape[0] != references.shape[0])
     throw bad("the tensors' shapes do not fit each other");
   const TensorInfo& calibration = find("calibration", DType::kF32, 1);
   if (calibration.shape[0] != kScripts) throw bad("the tensors' shapes do not fit each other");
@@ -188,8 +192,8 @@ void Embedder::add_row(uint64_t hash, const float* values) {
   for (int i = 0; i < dim_; ++i) rows_.push_back(static_cast<int8_t>(std::lrint(values[i] / scale)));
 }
 
-// Whole words and ideographs of the vocabulary are used; continuation pieces ("##ing") never stand alone and are left
-// out, so words outside the vocabulary count as unknown.
+// Whole words and ideographs of the vocabulary are used; continuation pieces ("##ing") never stand alone and
+// are left out, so words outside the vocabulary count as unknown.
 void Embedder::load_model2vec(const std::string& folder) {
   const SafetensorsFile file(folder + "/model.safetensors");
   const TensorInfo* table = file.find("embeddings");
@@ -212,8 +216,9 @@ void Embedder::load_model2vec(const std::string& folder) {
     if (token.substr(0, 3) == "\xE2\x96\x81") token.remove_prefix(3);
     if (token.empty()) return;
     for (int i = 0; i < dim_; ++i)
-      row_values[i] = table->dtype == DType::kF32 ? load_unaligned<float>(data + (id * dim_ + i) * 4)
-                                                  : f16_to_f32(load_unaligned<uint16_t>(data + (id * dim_ + i) * 2));
+      row_values[i] = table->dtype == DType::kF32
+                          ? load_unaligned<float>(data + (id * dim_ + i) * 4)
+                          : f16_to_f32(load_unaligned<uint16_t>(data + (id * dim_ + i) * 2));
     add_row(entry_hash(token), row_values.data());
   };
   if (vocab->is_object()) {
@@ -235,7 +240,8 @@ void Embedder::load_vec(const std::string& path) {
   LineReader lines(path);
   const auto first = lines.next();
   long long count = 0;
-  if (!first || std::sscanf(std::string(*first).c_str(), "%lld %d", &count, &dim_) != 2 || dim_ < 1 || dim_ > kMaxDim)
+  if (!first || std::sscanf(std::string(*first).c_str(), "%lld %d", &count, &dim_) != 2 || dim_ < 1 ||
+      dim_ > kMaxDim)
     throw Error(ErrorKind::kBadModel, "expected 'count dim' in the first line", lines.where());
   std::vector<float> values(dim_);
   while (const auto line = lines.next()) {
@@ -246,7 +252,8 @@ void Embedder::load_vec(const std::string& path) {
     for (int i = 0; i < dim_; ++i) {
       char* end = nullptr;
       values[i] = std::strtof(at, &end);
-      if (end == at) throw Error(ErrorKind::kBadModel, "expected " + std::to_string(dim_) + " numbers", lines.where());
+      if (end == at)
+        throw Error(ErrorKind::kBadModel, "expected " + std::to_string(dim_) + " numbers", lines.where());
       at = end;
     }
     add_row(entry_hash(line->substr(0, space)), values.data());

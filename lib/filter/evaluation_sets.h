@@ -13,12 +13,13 @@ namespace ds::filter {
 
 class EvaluationSets {
  public:
-  // JSONL (every string of a record counts) or, for other names, one item a line. Throws Error{kNoInput}, {kBadData}.
+  // JSONL (every string of a record counts) or, for other names, one item a line. Throws Error{kNoInput},
+  // {kBadData}.
   void add(const std::string& path, const Profile& profile);
 
   struct Match {
-    int n_grams = 0;      // windows of the text that occur in a set
-    int first_item = -1;  // item of the first
+    int n_grams = 0;              // windows of the text that occur in a set
+    int first_item = -1;          // item of the first
     uint32_t begin = 0, end = 0;  // units of the first, indices into shingle_units
   };
   Match find(const Document& doc, const Profile& profile) const;

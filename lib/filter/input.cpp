@@ -25,7 +25,8 @@ bool is_data_file(const std::string& path) {
       name.resize(name.size() - std::strlen(packed));
       break;
     }
-  return name.ends_with(".jsonl") || name.ends_with(".json") || name.ends_with(".ndjson") || name.ends_with(".txt");
+  return name.ends_with(".jsonl") || name.ends_with(".json") || name.ends_with(".ndjson") ||
+         name.ends_with(".txt");
 }
 
 // UTF-16 to UTF-8 on the fly; unpaired surrogates and a cut last unit become U+FFFD.
@@ -79,9 +80,11 @@ std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
     std::error_code error;
     if (input != "-" && fs::is_directory(input, error)) {
       std::vector<std::string> found;
-      for (auto it = fs::recursive_directory_iterator(input, fs::directory_options::skip_permission_denied, error);
+      for (auto it =
+               fs::recursive_directory_iterator(input, fs::directory_options::skip_permission_denied, error);
            !error && it != fs::recursive_directory_iterator(); it.increment(error))
-        if (it->is_regular_file(error) && is_data_file(it->path().string())) found.push_back(it->path().string());
+        if (it->is_regular_file(error) && is_data_file(it->path().string()))
+          found.push_back(it->path().string());
       if (error) throw Error(ErrorKind::kNoInput, "cannot list: " + error.message(), input);
       if (found.empty())
         throw Error(ErrorKind::kNoInput, "no .jsonl, .json, .ndjson or .txt file in the folder", input);

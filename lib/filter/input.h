@@ -13,8 +13,8 @@
 
 namespace ds::filter {
 
-// Files as given; a folder stands for the .jsonl, .json, .ndjson and .txt files in it (.gz and .zst too), recursively,
-// sorted. Throws Error{kNoInput} when there is none.
+// Files as given; a folder stands for the .jsonl, .json, .ndjson and .txt files in it (.gz and .zst too),
+// recursively, sorted. Throws Error{kNoInput} when there is none.
 std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
 
 struct InputLine {
@@ -23,7 +23,7 @@ struct InputLine {
   uint64_t line;           // from 1
   bool oversize = false;   // only its first bytes are here: `length` of `whole_length`
   uint64_t whole_length = 0;
-  bool cut = false;        // the file was damaged inside this line
+  bool cut = false;  // the file was damaged inside this line
 };
 
 // A stretch of one file.
@@ -32,11 +32,11 @@ struct Batch {
   std::string bytes;  // kRecordPadding readable bytes behind the last line
   std::vector<InputLine> lines;
   bool ends_file = false;
-  std::string damage;           // why the file could not be read to its end, else ""
-  const char* encoding = "";    // "UTF-16" when the file's mark says so and it was not transcoded
-  bool transcoded = false;      // was UTF-16
+  std::string damage;                     // why the file could not be read to its end, else ""
+  const char* encoding = "";              // "UTF-16" when the file's mark says so and it was not transcoded
+  bool transcoded = false;                // was UTF-16
   uint64_t end_offset = 0, end_line = 0;  // where the next batch begins
-  uint64_t raw_bytes = 0;       // of the file read so far, before decompression
+  uint64_t raw_bytes = 0;                 // of the file read so far, before decompression
 };
 
 // Where to go on in a file; a file that is done is left out.
@@ -44,7 +44,7 @@ struct FilePlan {
   size_t file = 0;  // index among all inputs
   std::string path;
   uint64_t offset = 0, line = 0;
-  uint64_t end = ~0ull;  // content offset: lines that begin at or behind it belong to the next shard
+  uint64_t end = ~0ull;          // content offset: lines that begin at or behind it belong to the next shard
   bool find_line_start = false;  // offset may be inside a line: that line belongs to the shard before
 };
 

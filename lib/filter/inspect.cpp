@@ -28,7 +28,8 @@ void each_record(const Profile& profile, const Resources& resources, const RunOp
     const std::string& name = o.inputs[batch->file];
     for (const InputLine& line : batch->lines) {
       if (!visit.wanted(name, line)) continue;
-      worker.judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch, name, batch->file, out);
+      worker.judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch, name,
+                   batch->file, out);
       if (!out.blank && !visit(worker, out, name, line)) return;
     }
   }
@@ -138,7 +139,8 @@ struct Cosines {
     const int k = static_cast<int>(doc.script);
     vector.resize(embedder.dim());
     const Embedder::Result r = embedder.embed(doc, profile.semantic_max_units, vector.data());
-    if (r.n_units < profile.semantic_min_units || r.known_share < 0.5 || embedder.n_references(doc.script) == 0)
+    if (r.n_units < profile.semantic_min_units || r.known_share < 0.5 ||
+        embedder.n_references(doc.script) == 0)
       ++unscored[k];
     else
       values[k].push_back(embedder.cosine(doc.script, vector.data()));
@@ -158,7 +160,8 @@ Calibration calibrate(const Profile& given, const RunOptions& options, const std
   bare.stages.clear();
   Calibration result;
   result.digest = resources.embedder->digest();
-  Cosines sides[2] = {{*resources.embedder, profile, {}, {0, 0}, {}}, {*resources.embedder, profile, {}, {0, 0}, {}}};
+  Cosines sides[2] = {{*resources.embedder, profile, {}, {0, 0}, {}},
+                      {*resources.embedder, profile, {}, {0, 0}, {}}};
   const std::string* paths[2] = {&in_domain, &out_of_domain};
   for (int side = 0; side < 2; ++side) {
     RunOptions o = options;
@@ -180,8 +183,10 @@ Calibration calibrate(const Profile& given, const RunOptions& options, const std
     if (in.empty()) continue;
     std::sort(in.begin(), in.end());
     s.cut = in[static_cast<size_t>(std::floor(loss * static_cast<double>(in.size() - 1)))];
-    s.kept_out = out.empty() ? 0 : static_cast<double>(std::count_if(out.begin(), out.end(), [&](double v) { return v >= s.cut; })) /
-                                       static_cast<double>(out.size());
+    s.kept_out = out.empty() ? 0
+                             : static_cast<double>(std::count_if(out.begin(), out.end(),
+                                                                 [&](double v) { return v >= s.cut; })) /
+                                   static_cast<double>(out.size());
   }
   return result;
 }

@@ -1,12 +1,11 @@
 #include "filter/language.h"
 
-#include <cstdio>
-
 #include <cld2/public/compact_lang_det.h>
 #include <cld2/public/encodings.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstring>
 
 #include "filter/characters.h"
@@ -37,7 +36,8 @@ Language detect_language(const Document& doc) {
   if (k.kana > 0.1 * letters) return {"ja", 0.95};
   if (k.hangul > 0.3 * letters) return {"ko", 0.95};
   const EnglishStopWords stop = count_english_stop_words(doc);
-  if (stop.distinct >= kEnglishDistinct && stop.occurrences >= kEnglishShare * static_cast<double>(doc.words.size()))
+  if (stop.distinct >= kEnglishDistinct &&
+      stop.occurrences >= kEnglishShare * static_cast<double>(doc.words.size()))
     return {"en", 0.99};
   // The middle of a text is less of a menu than its beginning.
   std::string_view sample = doc.text;
@@ -53,8 +53,8 @@ Language detect_language(const Document& doc) {
   double score[3];
   bool reliable = false;
   const CLD2::CLDHints hints{nullptr, nullptr, CLD2::UNKNOWN_ENCODING, CLD2::UNKNOWN_LANGUAGE};
-  CLD2::ExtDetectLanguageSummary(sample.data(), static_cast<int>(sample.size()), true, &hints, 0, top, percent, score,
-                                 nullptr, &text_bytes, &reliable);
+  CLD2::ExtDetectLanguageSummary(sample.data(), static_cast<int>(sample.size()), true, &hints, 0, top,
+                                 percent, score, nullptr, &text_bytes, &reliable);
   if (top[0] == CLD2::UNKNOWN_LANGUAGE) return {};
   const char* code = CLD2::LanguageCode(top[0]);
   if (std::strncmp(code, "zh", 2) == 0) code = "zh";

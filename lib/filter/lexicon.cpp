@@ -175,8 +175,10 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
     }
     // Zero-width characters, soft hyphens and accents that stand alone are not there.
     if ((f & kMark) || (c >= 0x200B && c <= 0x200F) || c == 0xAD || c == 0x2060 || c == 0xFEFF) continue;
-    const uint32_t kind = f & kSpace ? kSeparator : (f & kTerminal) || c == 0xFF0C || c == 0x3001 || c == ',' || c == ';' ||
-                                                        c == 0xFF1B ? kFullStop : kSoftSymbol;
+    const uint32_t kind =
+        f & kSpace                                                                             ? kSeparator
+        : (f & kTerminal) || c == 0xFF0C || c == 0x3001 || c == ',' || c == ';' || c == 0xFF1B ? kFullStop
+                                                                                               : kSoftSymbol;
     s[n] = c == '\n' ? kFullStop : kind;
     at[n++] = i;
   }
@@ -197,7 +199,8 @@ int Lexicon::match_at(const std::vector<uint32_t>& s, uint32_t i, uint32_t& end)
       uint32_t skipped = k;
       while (skipped < n && !is_word_symbol(s[skipped]) && s[skipped] != kFullStop) ++skipped;
       if (skipped >= n) break;
-      if (last_han && skipped - k <= kMaxSkipped && is_word_symbol(s[skipped]) && step(node, s[skipped]) >= 0) {
+      if (last_han && skipped - k <= kMaxSkipped && is_word_symbol(s[skipped]) &&
+          step(node, s[skipped]) >= 0) {
         symbol = s[skipped];
         next = skipped + 1;
       } else if (symbol != kFullStop && skipped - k <= kMaxSkipped) {

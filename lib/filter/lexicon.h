@@ -1,5 +1,6 @@
-// Terms of entity categories and where they occur in a text, under the disguises people use: full width, traditional
-// characters, homoglyphs, zero-width characters, symbols between ideographs, l e t t e r s  spaced out.
+// Terms of entity categories and where they occur in a text, under the disguises people use: full width,
+// traditional characters, homoglyphs, zero-width characters, symbols between ideographs, l e t t e r s spaced
+// out.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -16,7 +17,8 @@ namespace ds::filter {
 //   acquit    category|* term             near a hit it turns hard into soft and soft into nothing
 //   allow     -          term             innocent longer forms: a hit inside one is none
 //   gazetteer lines may be just: category  term          (hard)
-// A term of Latin letters matches whole words; "term*" also their continuations. One with ideographs matches anywhere.
+// A term of Latin letters matches whole words; "term*" also their continuations. One with ideographs matches
+// anywhere.
 class Lexicon {
  public:
   void add(std::string_view tsv, const std::string& where);  // Throws Error{kBadModel} naming the line
@@ -69,11 +71,13 @@ class Lexicon {
     uint64_t key;
     int to;
   };
-  std::vector<Edge> flat_;                   // the same, open addressing; key 0 is free
-  std::vector<int> node_term_ = {-1};        // term that ends at the node
-  std::vector<uint64_t> pairs_ = std::vector<uint64_t>(1024);    // bit per hash of a Han term's first two symbols
-  std::vector<uint64_t> triples_ = std::vector<uint64_t>(4096);  // of a Latin term's first three, the third may be a blank
-  std::vector<uint16_t> fold_;               // basic plane
+  std::vector<Edge> flat_;             // the same, open addressing; key 0 is free
+  std::vector<int> node_term_ = {-1};  // term that ends at the node
+  std::vector<uint64_t> pairs_ =
+      std::vector<uint64_t>(1024);  // bit per hash of a Han term's first two symbols
+  std::vector<uint64_t> triples_ =
+      std::vector<uint64_t>(4096);  // of a Latin term's first three, the third may be a blank
+  std::vector<uint16_t> fold_;      // basic plane
   uint32_t longest_ = 0;
   bool short_latin_ = false;  // a Latin term of two characters: the three-symbol test would miss it
 };

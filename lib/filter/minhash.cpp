@@ -4,7 +4,8 @@
 
 #include <algorithm>
 
-// One source, compiled for several instruction sets; the loader picks. Integer arithmetic: same result everywhere.
+// One source, compiled for several instruction sets; the loader picks. Integer arithmetic: same result
+// everywhere.
 #if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
     !defined(__SANITIZE_THREAD__)
 #define DS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
@@ -38,7 +39,8 @@ const Permutations& permutations() {
   return p;
 }
 
-DS_CLONES void minima_of(const uint32_t* shingles, size_t n, const uint32_t* a, const uint32_t* b, uint32_t* minima) {
+DS_CLONES void minima_of(const uint32_t* shingles, size_t n, const uint32_t* a, const uint32_t* b,
+                         uint32_t* minima) {
   for (int i = 0; i < kHashes; ++i) minima[i] = 0xFFFFFFFFu;
   for (size_t s = 0; s < n; ++s) {
     const uint32_t x = shingles[s];
@@ -76,7 +78,8 @@ void MinHasher::sign(const Document& doc, int shingle, Signature& out) {
   alignas(64) uint32_t minima[kHashes];
   const Permutations& p = permutations();
   minima_of(shingles_.data(), shingles_.size(), p.a, p.b, minima);
-  for (int b = 0; b < kBands; ++b) out.bands[b] = XXH3_64bits_withSeed(minima + b * kRows, kRows * sizeof minima[0], b);
+  for (int b = 0; b < kBands; ++b)
+    out.bands[b] = XXH3_64bits_withSeed(minima + b * kRows, kRows * sizeof minima[0], b);
   for (int i = 0; i < kHashes; ++i) out.minima[i] = static_cast<uint16_t>(minima[i]);
 }
 

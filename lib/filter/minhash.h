@@ -1,4 +1,5 @@
-// Signatures for duplicate search: one key for exact equality after normalising, 112 MinHash values in 14 bands of 8.
+// Signatures for duplicate search: one key for exact equality after normalising, 112 MinHash values in 14
+// bands of 8.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -11,8 +12,8 @@ namespace ds::filter {
 
 constexpr int kBands = 14, kRows = 8, kHashes = kBands * kRows;
 
-// Where a record stands in the whole input: sorted file index, then offset of its line. Orders all records and does
-// not depend on threads, batches or shards.
+// Where a record stands in the whole input: sorted file index, then offset of its line. Orders all records
+// and does not depend on threads, batches or shards.
 constexpr int kOffsetBits = 44;
 inline uint64_t make_ordinal(uint64_t file, uint64_t offset) { return file << kOffsetBits | offset; }
 inline uint64_t ordinal_file(uint64_t ordinal) { return ordinal >> kOffsetBits; }
@@ -20,9 +21,9 @@ inline uint64_t ordinal_offset(uint64_t ordinal) { return ordinal & ((1ull << kO
 
 struct Signature {
   uint64_t ordinal = 0, line = 0;
-  std::array<uint64_t, 2> exact{};          // XXH3-128 of the normalised units
-  std::array<uint64_t, kBands> bands{};     // hash of each band's eight minima
-  std::array<uint16_t, kHashes> minima{};   // low bits of each minimum, for the estimate
+  std::array<uint64_t, 2> exact{};         // XXH3-128 of the normalised units
+  std::array<uint64_t, kBands> bands{};    // hash of each band's eight minima
+  std::array<uint16_t, kHashes> minima{};  // low bits of each minimum, for the estimate
 };
 static_assert(sizeof(Signature) == 368);
 

@@ -43,8 +43,8 @@ void RepetitionCounter::start(const std::vector<Word>& words, const RepetitionSi
   narrowed_to_ = 0;
 }
 
-// An n-gram can occur twice only where its first m < n words do: sizes ascend, so each step looks only at the places
-// the step before left over. That is what makes nine sizes cost little more than one.
+// An n-gram can occur twice only where its first m < n words do: sizes ascend, so each step looks only at the
+// places the step before left over. That is what makes nine sizes cost little more than one.
 void RepetitionCounter::narrow(int n) {
   if (narrowed_to_ == n) return;
   best_count_ = 0;

@@ -20,11 +20,11 @@ const RepetitionSizes& repetition_sizes(Script script);
 class RepetitionCounter {
  public:
   void start(const std::vector<Word>& words, const RepetitionSizes& sizes);
-  // Characters of the most frequent n-gram times its count; ties: the first seen. With `guard`, an n-gram that occurs
-  // once counts nothing. Call with i = 0, 1, 2 in this order.
+  // Characters of the most frequent n-gram times its count; ties: the first seen. With `guard`, an n-gram
+  // that occurs once counts nothing. Call with i = 0, 1, 2 in this order.
   double top_chars(int i, bool guard);
-  // Characters (without spaces) in n-grams seen before, left to right without overlap. Call after top_chars, with
-  // i = 0 .. 5 in this order.
+  // Characters (without spaces) in n-grams seen before, left to right without overlap. Call after top_chars,
+  // with i = 0 .. 5 in this order.
   double duplicate_chars(int i);
   // Characters of all words that lie in any n-gram occurring twice or more. Same order of calls.
   double covered_chars(int i);

@@ -47,7 +47,9 @@ void LineOutput::commit() {
 }
 
 Outputs::Outputs(const RunOptions& options)
-    : options_(options), per_file_(is_folder_name(options.output)), rejects_per_stage_(is_folder_name(options.rejects)) {
+    : options_(options),
+      per_file_(is_folder_name(options.output)),
+      rejects_per_stage_(is_folder_name(options.rejects)) {
   if (per_file_)
     make_folder(options.output);
   else
@@ -55,7 +57,8 @@ Outputs::Outputs(const RunOptions& options)
   if (rejects_per_stage_) make_folder(options.rejects);
   if (!options.rejects.empty() && !rejects_per_stage_)
     rejects_[0] = std::make_unique<LineOutput>(options.rejects, options.write_stdout);
-  if (!options.bad_lines.empty()) bad_ = std::make_unique<LineOutput>(options.bad_lines, options.write_stdout);
+  if (!options.bad_lines.empty())
+    bad_ = std::make_unique<LineOutput>(options.bad_lines, options.write_stdout);
 }
 
 std::string Outputs::output_path(const std::string& input) const {
@@ -114,9 +117,11 @@ std::string duplicate_reject(const Profile& profile, const RunOptions& o, size_t
   append_json_string(t, profile.name);
   t += ",\"file\":";
   append_json_string(t, shown(o, file));
-  t += ",\"line\":" + std::to_string(e.line) + ",\"offset\":" + std::to_string(e.offset) + ",\"duplicate_of\":{\"file\":";
+  t += ",\"line\":" + std::to_string(e.line) + ",\"offset\":" + std::to_string(e.offset) +
+       ",\"duplicate_of\":{\"file\":";
   append_json_string(t, shown(o, ordinal_file(d.kept_ordinal)));
-  t += ",\"line\":" + std::to_string(d.kept_line) + ",\"offset\":" + std::to_string(ordinal_offset(d.kept_ordinal)) +
+  t += ",\"line\":" + std::to_string(d.kept_line) +
+       ",\"offset\":" + std::to_string(ordinal_offset(d.kept_ordinal)) +
        ",\"cluster_size\":" + std::to_string(d.cluster_size) + "}}";
   if (!o.worker.text_lines) return with_member(e.bytes, t);
   std::string record = "{\"text\":";

@@ -45,7 +45,7 @@ class Outputs {
 };
 
 // The reject line of a duplicate.
-std::string duplicate_reject(const Profile& profile, const RunOptions& options, size_t file, const SegmentEntry& entry,
-                             const Duplicate& duplicate, int rule);
+std::string duplicate_reject(const Profile& profile, const RunOptions& options, size_t file,
+                             const SegmentEntry& entry, const Duplicate& duplicate, int rule);
 
 }  // namespace ds::filter

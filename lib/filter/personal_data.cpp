@@ -22,7 +22,8 @@ char ascii(uint32_t c) {
   return c < 0x7F ? static_cast<char>(c) : '\x7F';
 }
 
-bool near_word(const Document& doc, uint32_t begin, uint32_t reach, std::initializer_list<std::u32string_view> words) {
+bool near_word(const Document& doc, uint32_t begin, uint32_t reach,
+               std::initializer_list<std::u32string_view> words) {
   const uint32_t from = begin > reach ? begin - reach : 0;
   const CharTable& table = CharTable::instance();
   for (uint32_t i = from; i < begin; ++i)
@@ -39,12 +40,14 @@ bool near_word(const Document& doc, uint32_t begin, uint32_t reach, std::initial
 bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit& hit) {
   const auto& c = doc.chars;
   uint32_t b = at;
-  while (b > floor && at - b < kMaxLocal && (word_char(c[b - 1]) || c[b - 1] == '.' || c[b - 1] == '+' || c[b - 1] == '-' || c[b - 1] == '%'))
+  while (b > floor && at - b < kMaxLocal &&
+         (word_char(c[b - 1]) || c[b - 1] == '.' || c[b - 1] == '+' || c[b - 1] == '-' || c[b - 1] == '%'))
     --b;
   while (b < at && (c[b] == '.' || c[b] == '-')) ++b;
   if (b == at || c[at - 1] == '.') return false;
   uint32_t e = at + 1, last_dot = 0;
-  while (e < doc.size() && e - at < kMaxDomain && (digit(c[e]) || letter(c[e]) || c[e] == '-' || c[e] == '.')) {
+  while (e < doc.size() && e - at < kMaxDomain &&
+         (digit(c[e]) || letter(c[e]) || c[e] == '-' || c[e] == '.')) {
     if (c[e] == '.') {
       if (c[e - 1] == '.' || e == at + 1) break;
       last_dot = e;
@@ -79,14 +82,16 @@ bool ip_at(const Document& doc, uint32_t i, PersonalHit& hit) {
       ++at;
     }
   }
-  if (at < doc.size() && (word_char(c[at]) || (c[at] == '.' && at + 1 < doc.size() && digit(c[at + 1])))) return false;
-  const bool is_private = part[0] == 10 || part[0] == 127 || part[0] == 0 || part[0] >= 224 ||
-                          (part[0] == 192 && part[1] == 168) || (part[0] == 172 && part[1] >= 16 && part[1] < 32) ||
-                          (part[0] == 169 && part[1] == 254) || (part[0] == 100 && part[1] >= 64 && part[1] < 128) ||
-                          // documentation and benchmark nets
-                          (part[0] == 192 && part[1] == 0 && (part[2] == 0 || part[2] == 2)) ||
-                          (part[0] == 198 && (part[1] == 18 || part[1] == 19 || (part[1] == 51 && part[2] == 100))) ||
-                          (part[0] == 203 && part[1] == 0 && part[2] == 113);
+  if (at < doc.size() && (word_char(c[at]) || (c[at] == '.' && at + 1 < doc.size() && digit(c[at + 1]))))
+    return false;
+  const bool is_private =
+      part[0] == 10 || part[0] == 127 || part[0] == 0 || part[0] >= 224 ||
+      (part[0] == 192 && part[1] == 168) || (part[0] == 172 && part[1] >= 16 && part[1] < 32) ||
+      (part[0] == 169 && part[1] == 254) || (part[0] == 100 && part[1] >= 64 && part[1] < 128) ||
+      // documentation and benchmark nets
+      (part[0] == 192 && part[1] == 0 && (part[2] == 0 || part[2] == 2)) ||
+      (part[0] == 198 && (part[1] == 18 || part[1] == 19 || (part[1] == 51 && part[2] == 100))) ||
+      (part[0] == 203 && part[1] == 0 && part[2] == 113);
   if (is_private || near_word(doc, i, 12, {U"version", U"ver.", U"release", U"版本"})) return false;
   hit = {i, at, PersonalKind::kIp};
   return true;
@@ -104,7 +109,8 @@ bool number_at(const Document& doc, uint32_t i, PersonalHit& hit, uint32_t& run_
     if (a >= '0' && a <= '9') {
       digits.push_back(a);
       at.push_back(e);
-    } else if ((a == ' ' || a == '-') && e + 1 < doc.size() && ascii(c[e + 1]) >= '0' && ascii(c[e + 1]) <= '9') {
+    } else if ((a == ' ' || a == '-') && e + 1 < doc.size() && ascii(c[e + 1]) >= '0' &&
+               ascii(c[e + 1]) <= '9') {
       grouped = true;
     } else {
       break;
@@ -112,11 +118,14 @@ bool number_at(const Document& doc, uint32_t i, PersonalHit& hit, uint32_t& run_
   }
   run_end = e;
   const size_t n = digits.size();
-  const bool glued_left = i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || c[i - 1] == '/');
-  const bool glued_right = e < doc.size() && (letter(c[e]) || c[e] == '_' || (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1])));
+  const bool glued_left =
+      i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || c[i - 1] == '/');
+  const bool glued_right = e < doc.size() && (letter(c[e]) || c[e] == '_' ||
+                                              (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1])));
   // 17 digits and a digit or X.
   if (!grouped && !glued_left) {
-    const bool x = e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
+    const bool x =
+        e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
     if (n == 17 && x && valid_chinese_id(digits + "X")) {
       hit = {i, e + 1, PersonalKind::kIdCard};
       return true;
@@ -133,8 +142,11 @@ bool number_at(const Document& doc, uint32_t i, PersonalHit& hit, uint32_t& run_
     const bool issuer = (two == 62 && n >= 16) || (digits[0] == '4' && (n == 13 || n == 16 || n == 19)) ||
                         (n == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
                         (n == 15 && (two == 34 || two == 37));
-    // A random number passes Luhn one time in ten: the grouping of a printed card or a word nearby must speak for it.
-    if (issuer && (grouped || near_word(doc, i, 40, {U"card", U"visa", U"master", U"account", U"卡", U"账号", U"帐号", U"账户"}))) {
+    // A random number passes Luhn one time in ten: the grouping of a printed card or a word nearby must speak
+    // for it.
+    if (issuer &&
+        (grouped || near_word(doc, i, 40,
+                              {U"card", U"visa", U"master", U"account", U"卡", U"账号", U"帐号", U"账户"}))) {
       hit = {i, e, PersonalKind::kBankCard};
       return true;
     }
@@ -195,12 +207,14 @@ bool international_phone(const Document& doc, uint32_t i, PersonalHit& hit) {
       break;
     }
   }
-  if (n < 10 || n > 15 || (gaps == 0 && n < 11) || gaps > 5 || (e < doc.size() && word_char(c[e]))) return false;
+  if (n < 10 || n > 15 || (gaps == 0 && n < 11) || gaps > 5 || (e < doc.size() && word_char(c[e])))
+    return false;
   hit = {i, e, PersonalKind::kPhone};
   return true;
 }
 
-// Keys with a published shape. Letters and digits must be mixed: "AKIAXXXXXXXXXXXXXXXX" in a manual is no key.
+// Keys with a published shape. Letters and digits must be mixed: "AKIAXXXXXXXXXXXXXXXX" in a manual is no
+// key.
 bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
   const auto& c = doc.chars;
   struct Shape {
@@ -208,11 +222,12 @@ bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
     uint32_t least, most;
     bool dashes;
   };
-  static constexpr Shape kShapes[] = {{"AKIA", 16, 16, false}, {"ASIA", 16, 16, false}, {"ghp_", 36, 40, false},
-                                      {"gho_", 36, 40, false}, {"ghs_", 36, 40, false}, {"github_pat_", 60, 90, true},
-                                      {"glpat-", 20, 24, true}, {"xoxb-", 24, 90, true}, {"xoxp-", 24, 90, true},
-                                      {"sk-", 32, 170, true},  {"AIza", 35, 35, true},  {"hf_", 30, 40, false},
-                                      {"npm_", 36, 36, false}, {"eyJ", 60, 4000, true}};
+  static constexpr Shape kShapes[] = {
+      {"AKIA", 16, 16, false},  {"ASIA", 16, 16, false}, {"ghp_", 36, 40, false},
+      {"gho_", 36, 40, false},  {"ghs_", 36, 40, false}, {"github_pat_", 60, 90, true},
+      {"glpat-", 20, 24, true}, {"xoxb-", 24, 90, true}, {"xoxp-", 24, 90, true},
+      {"sk-", 32, 170, true},   {"AIza", 35, 35, true},  {"hf_", 30, 40, false},
+      {"npm_", 36, 36, false},  {"eyJ", 60, 4000, true}};
   for (const Shape& shape : kShapes) {
     uint32_t e = i;
     const char* p = shape.prefix;
@@ -224,7 +239,8 @@ bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
     const bool jwt = shape.prefix[0] == 'e';
     uint32_t dots = 0;
     while (e < doc.size() && e - body < shape.most &&
-           (digit(c[e]) || letter(c[e]) || (shape.dashes && (c[e] == '-' || c[e] == '_')) || (jwt && c[e] == '.'))) {
+           (digit(c[e]) || letter(c[e]) || (shape.dashes && (c[e] == '-' || c[e] == '_')) ||
+            (jwt && c[e] == '.'))) {
       n_digits += digit(c[e]);
       n_letters += letter(c[e]);
       dots += c[e] == '.';
@@ -232,7 +248,8 @@ bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
       seen |= 1ull << (c[e] & 63);
       ++e;
     }
-    if (e - body < shape.least || n_digits < 1 || n_letters < 4 || distinct < 8 || (jwt && dots != 2)) continue;
+    if (e - body < shape.least || n_digits < 1 || n_letters < 4 || distinct < 8 || (jwt && dots != 2))
+      continue;
     if (e < doc.size() && word_char(c[e])) continue;
     hit = {i, e, PersonalKind::kSecret};
     return true;
@@ -335,7 +352,8 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
     } else if ((c == 'A' || c == 'g' || c == 's' || c == 'x' || c == 'h' || c == 'n' || c == 'e') &&
                (i == 0 || !word_char(doc.chars[i - 1]))) {
       // All prefixes but AKIA, ASIA and AIza go on in lower case; both need 18 characters without a blank.
-      found = i + 18 < n && !(doc.flags[i + 4] & kSpace) && !(doc.flags[i + 9] & kSpace) && secret_at(doc, i, hit);
+      found = i + 18 < n && !(doc.flags[i + 4] & kSpace) && !(doc.flags[i + 9] & kSpace) &&
+              secret_at(doc, i, hit);
     }
     if (!found) continue;
     while (!out.empty() && out.back().end > hit.begin) {

@@ -1,5 +1,5 @@
-// Personal data and secrets in a text. Scanners start from rare characters (@, runs of digits, key prefixes) and read
-// a bounded stretch around them: linear time whatever the text.
+// Personal data and secrets in a text. Scanners start from rare characters (@, runs of digits, key prefixes)
+// and read a bounded stretch around them: linear time whatever the text.
 #pragma once
 #include <cstdint>
 #include <string_view>
@@ -11,8 +11,9 @@ namespace ds::filter {
 
 enum class PersonalKind : uint8_t { kEmail, kPhone, kIp, kIdCard, kBankCard, kSecret };
 constexpr int kPersonalKinds = 6;
-const char* personal_kind_name(PersonalKind kind);  // "email", "phone", "ip", "id_card", "bank_card", "secret"
-const char* personal_mask(PersonalKind kind);       // what a masked one is replaced by: "<EMAIL>" and so on
+const char* personal_kind_name(
+    PersonalKind kind);                        // "email", "phone", "ip", "id_card", "bank_card", "secret"
+const char* personal_mask(PersonalKind kind);  // what a masked one is replaced by: "<EMAIL>" and so on
 
 struct PersonalHit {
   uint32_t begin, end;  // code points

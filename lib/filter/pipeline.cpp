@@ -33,7 +33,8 @@ Json run_identity(const Profile& profile, const RunOptions& o) {
       size = st.st_size;
       mtime = static_cast<int64_t>(st.st_mtim.tv_sec) * 1000000000 + st.st_mtim.tv_nsec;
     }
-    files.as_array().push_back(Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));
+    files.as_array().push_back(
+        Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));
   }
   Json out;
   out.set("format", Json(1));
@@ -73,7 +74,8 @@ void open_work(const Profile& profile, const RunOptions& o) {
     // Only what such a folder holds is removed: a mistyped --work must not cost data.
     for (const auto& entry : fs::directory_iterator(o.work, error)) {
       const std::string name = entry.path().filename().string();
-      const bool ours = name.rfind("s-", 0) == 0 || name == "manifest.json" || name == "manifest.json.partial";
+      const bool ours =
+          name.rfind("s-", 0) == 0 || name == "manifest.json" || name == "manifest.json.partial";
       if (!ours)
         throw Error(ErrorKind::kUsage, "holds '" + name + "', which no run of ds-filter made", o.work,
                     "choose another --work folder");
@@ -99,8 +101,11 @@ std::vector<FilePlan> plan_files(const RunOptions& o) {
       throw Error(ErrorKind::kUsage, "one compressed file cannot be split into shards", o.inputs[0],
                   "give several files, or one that is not compressed");
     const uint64_t size = static_cast<uint64_t>(st.st_size);
-    const auto border = [&](int i) { return size / o.n_shards * i + std::min<uint64_t>(i, size % o.n_shards); };
-    FilePlan p{0, o.inputs[0], border(o.shard), 0, o.shard + 1 == o.n_shards ? ~0ull : border(o.shard + 1), false};
+    const auto border = [&](int i) {
+      return size / o.n_shards * i + std::min<uint64_t>(i, size % o.n_shards);
+    };
+    FilePlan p{0,    o.inputs[0], border(o.shard), 0, o.shard + 1 == o.n_shards ? ~0ull : border(o.shard + 1),
+               false};
     // A line belongs to the shard that its first byte is in: begin one byte early and skip to the line's end.
     if (p.offset > 0) {
       --p.offset;
@@ -152,7 +157,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   Progress progress;
   for (const auto& p : plan) {
     struct stat st {};
-    if (p.path != "-" && ::stat(p.path.c_str(), &st) == 0 && S_ISREG(st.st_mode)) progress.total_bytes += st.st_size;
+    if (p.path != "-" && ::stat(p.path.c_str(), &st) == 0 && S_ISREG(st.st_mode))
+      progress.total_bytes += st.st_size;
     if (p.path == "-") progress.total_bytes = 0;
   }
 
@@ -178,7 +184,9 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     next_offset[p.file] = left.offset;
     if (!done) todo.push_back(left);
   }
-  if (report.statistics.read > 0) report.notes.push_back("resumed: " + std::to_string(report.statistics.read) + " records were done before");
+  if (report.statistics.read > 0)
+    report.notes.push_back("resumed: " + std::to_string(report.statistics.read) +
+                           " records were done before");
 
   InputOptions input = o.input;
   input.stop = o.stop;
@@ -186,7 +194,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   worker_options.sign = false;
   for (const auto& s : profile.stages) worker_options.sign = worker_options.sign || s == "duplicates";
   std::vector<std::unique_ptr<Worker>> workers;
-  for (int t = 0; t < o.threads; ++t) workers.push_back(std::make_unique<Worker>(profile, resources, worker_options));
+  for (int t = 0; t < o.threads; ++t)
+    workers.push_back(std::make_unique<Worker>(profile, resources, worker_options));
   ThreadPool pool(o.threads);
   BatchReader reader(todo, input);
 
@@ -214,7 +223,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   };
   while (auto batch = reader.next()) {
     if (!writer) {
-      writer = std::make_unique<SegmentWriter>(segment_name(o.work, batch->file, next_segment[batch->file]++));
+      writer =
+          std::make_unique<SegmentWriter>(segment_name(o.work, batch->file, next_segment[batch->file]++));
       info = {};
       info.begin_offset = next_offset[batch->file];
     }
@@ -224,16 +234,16 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     pool.parallel_for(n, 8, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         const InputLine& line = batch->lines[i];
-        workers[thread]->judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch, file_name,
-                               batch->file, outcomes[i]);
+        workers[thread]->judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch,
+                               file_name, batch->file, outcomes[i]);
       }
     });
     for (int64_t i = 0; i < n; ++i) {
       const Outcome& out = outcomes[i];
       if (out.blank) continue;
       const InputLine& line = batch->lines[i];
-      const std::string_view bytes =
-          out.own ? std::string_view(out.text) : std::string_view(batch->bytes).substr(line.begin, line.length);
+      const std::string_view bytes = out.own ? std::string_view(out.text)
+                                             : std::string_view(batch->bytes).substr(line.begin, line.length);
       writer->add(SegmentEntry{out.fate, out.stage, line.offset, line.line, bytes});
       if (out.has_signature) writer->add(out.signature);
     }
@@ -243,7 +253,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     progress.read += n;
     for (int64_t i = 0; i < n; ++i) progress.kept += !outcomes[i].blank && outcomes[i].fate == Fate::kKept;
     const bool stopping = o.stop && o.stop();
-    if (batch->ends_file || stopping || segment_content >= static_cast<uint64_t>(kSegmentBytes)) close_segment(*batch);
+    if (batch->ends_file || stopping || segment_content >= static_cast<uint64_t>(kSegmentBytes))
+      close_segment(*batch);
     if (batch->ends_file) progress.bytes += batch->raw_bytes;
     if (o.progress) {
       Progress now = progress;
@@ -330,7 +341,8 @@ void run_second_pass(const Profile& profile, const RunOptions& o, const std::vec
     clusters.emplace_back(d->cluster_size, d);
   }
   report.n_clusters = clusters.size();
-  std::stable_sort(clusters.begin(), clusters.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
+  std::stable_sort(clusters.begin(), clusters.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
   for (size_t i = 0; i < std::min(kLargestClusters, clusters.size()); ++i) {
     const Duplicate& d = *clusters[i].second;
     const size_t f = ordinal_file(d.kept_ordinal);
@@ -351,12 +363,14 @@ Report run(const Profile& profile, RunOptions o) {
     } else {
       const char* tmp = std::getenv("TMPDIR");
       std::string pattern = std::string(tmp && *tmp ? tmp : "/tmp") + "/ds-filter-XXXXXX";
-      if (!::mkdtemp(pattern.data())) throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), pattern);
+      if (!::mkdtemp(pattern.data()))
+        throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), pattern);
       o.work = pattern;
       temporary = true;
     }
   }
-  struct Cleaner {  // what was thrown or stopped leaves a named work folder for --resume, a temporary one never
+  struct Cleaner {  // what was thrown or stopped leaves a named work folder for --resume, a temporary one
+                    // never
     std::string folder;
     bool armed;
     ~Cleaner() {

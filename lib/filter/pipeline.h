@@ -1,9 +1,9 @@
 // ds-filter as a library: one call reads, judges, finds duplicates and writes; the report says what happened.
 //
-// Two passes. The first streams the input through the record-local stages and leaves segments in a work folder (see
-// segment.h). Then duplicates are found among the signatures. The second pass copies what stays from the segments to
-// the outputs. A record that any record-local stage drops is no candidate: a cluster never loses all its members
-// because its representative was bad.
+// Two passes. The first streams the input through the record-local stages and leaves segments in a work
+// folder (see segment.h). Then duplicates are found among the signatures. The second pass copies what stays
+// from the segments to the outputs. A record that any record-local stage drops is no candidate: a cluster
+// never loses all its members because its representative was bad.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -20,9 +20,9 @@
 namespace ds::filter {
 
 struct ResourceOptions {
-  std::vector<std::string> gazetteers;      // TSV files over the shipped lexicon
-  std::string embedder;                     // "": the shipped one
-  std::string references;                   // JSONL or text lines: "" keeps the embedder's own
+  std::vector<std::string> gazetteers;  // TSV files over the shipped lexicon
+  std::string embedder;                 // "": the shipped one
+  std::string references;               // JSONL or text lines: "" keeps the embedder's own
   std::string url_list;
   std::vector<std::string> decontaminate;
 };
@@ -40,9 +40,9 @@ struct RunOptions {
   std::vector<std::string> inputs;  // files, "-"
   std::string output = "-";         // "-", a file, or a folder (ends with "/" or exists): one file per input
   std::function<void(std::string_view)> write_stdout;  // where "-" goes
-  std::string rejects;              // "": not kept; a file, or a folder with one file per stage
-  std::string bad_lines;            // "": not kept
-  std::string work;                 // "": <output>.work, or a temporary folder for "-"
+  std::string rejects;    // "": not kept; a file, or a folder with one file per stage
+  std::string bad_lines;  // "": not kept
+  std::string work;       // "": <output>.work, or a temporary folder for "-"
   bool resume = false;
   bool keep_work = false;
   int shard = 0, n_shards = 1;
@@ -79,7 +79,7 @@ struct Report {
   bool conserved = false;    // read = kept + dropped + quarantined
   double seconds = 0, dedup_seconds = 0, write_seconds = 0;
   int threads = 1, n_shards = 1, shard = 0;
-  std::string work;          // still there, else ""
+  std::string work;  // still there, else ""
   std::vector<std::string> notes;
 };
 
@@ -90,8 +90,8 @@ Report run(const Profile& profile, RunOptions options);
 // First pass; the segments stay in options.work.
 Report run_first_pass(const Profile& profile, const RunOptions& options);
 // Second pass over the segments of options.work; `duplicates` by ordinal.
-void run_second_pass(const Profile& profile, const RunOptions& options, const std::vector<Duplicate>& duplicates,
-                     Report& report);
+void run_second_pass(const Profile& profile, const RunOptions& options,
+                     const std::vector<Duplicate>& duplicates, Report& report);
 
 // The signature files of a work folder, in input order.
 std::vector<std::string> signature_files(const std::string& work);

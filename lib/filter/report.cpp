@@ -45,7 +45,8 @@ Json report_json(const Report& r) {
   out.set("records", std::move(counts));
   Json files(Json::Array{});
   for (const auto& f : r.files) {
-    Json row(Json::Object{{"path", Json(f.path)}, {"content_bytes", Json(static_cast<int64_t>(f.content_bytes))}});
+    Json row(
+        Json::Object{{"path", Json(f.path)}, {"content_bytes", Json(static_cast<int64_t>(f.content_bytes))}});
     if (!f.damage.empty()) row.set("damage", Json(f.damage));
     files.as_array().push_back(std::move(row));
   }
@@ -66,8 +67,9 @@ Json report_json(const Report& r) {
   for (size_t i = 0; i < s.stages.size(); ++i) {
     const double seconds = static_cast<double>(s.stages[i].nanoseconds) * 1e-9;
     stages.set(stage_table()[i].name,
-               Json(Json::Object{{"thread_seconds", Json(seconds)},
-                                 {"megabytes_per_second", Json(seconds > 0 ? mb(s.stages[i].text_bytes) / seconds : 0)}}));
+               Json(Json::Object{
+                   {"thread_seconds", Json(seconds)},
+                   {"megabytes_per_second", Json(seconds > 0 ? mb(s.stages[i].text_bytes) / seconds : 0)}}));
   }
   speed.set("stages", std::move(stages));
   out.set("speed", std::move(speed));
@@ -97,11 +99,13 @@ std::string report_text(const Report& r, int width, bool colour) {
     out += head + paint(code, bar(static_cast<double>(n) / read, bar_width)) + "\n";
   };
   out += "read " + grouped(s.read) + " records, " + printed("%.1f", mb(s.text_bytes)) + " MB of text in " +
-         printed("%.1f", r.seconds) + " s (" + printed("%.1f", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0) +
-         " MB/s, " + std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") + ")\n";
+         printed("%.1f", r.seconds) + " s (" +
+         printed("%.1f", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0) + " MB/s, " +
+         std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") + ")\n";
   row("kept", s.kept, "32");
   for (size_t i = 0; i < s.stages.size(); ++i)
-    if (s.stages[i].records || s.stages[i].dropped) row(std::string("dropped by ") + stage_table()[i].name, s.stages[i].dropped, "33");
+    if (s.stages[i].records || s.stages[i].dropped)
+      row(std::string("dropped by ") + stage_table()[i].name, s.stages[i].dropped, "33");
   row("quarantined", s.quarantined, "31");
   if (s.masked) row("kept with personal data masked", s.masked, "36");
   // The rules that dropped most.
@@ -110,22 +114,30 @@ std::string report_text(const Report& r, int width, bool colour) {
     const uint64_t n = s.rules[0][i].dropped + s.rules[1][i].dropped;
     if (n) rules.emplace_back(n, i);
   }
-  std::sort(rules.begin(), rules.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first > b.first : a.second < b.second; });
+  std::sort(rules.begin(), rules.end(), [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
   if (!rules.empty()) out += "top reasons\n";
-  for (size_t i = 0; i < std::min<size_t>(8, rules.size()); ++i) row(all_rules()[rules[i].second]->id, rules[i].first, "35");
-  for (const auto& [reason, n] : s.quarantine_reasons) out += "  quarantined: " + reason + " (" + grouped(n) + ")\n";
+  for (size_t i = 0; i < std::min<size_t>(8, rules.size()); ++i)
+    row(all_rules()[rules[i].second]->id, rules[i].first, "35");
+  for (const auto& [reason, n] : s.quarantine_reasons)
+    out += "  quarantined: " + reason + " (" + grouped(n) + ")\n";
   if (r.n_clusters)
-    out += "  " + grouped(r.n_clusters) + " duplicate clusters, the largest of " + grouped(r.largest_clusters[0].size) +
-           " records around " + r.largest_clusters[0].kept + "\n";
-  if (!r.largest_clusters.empty() && static_cast<double>(r.largest_clusters[0].size) > 0.01 * read && s.read >= 1000)
+    out += "  " + grouped(r.n_clusters) + " duplicate clusters, the largest of " +
+           grouped(r.largest_clusters[0].size) + " records around " + r.largest_clusters[0].kept + "\n";
+  if (!r.largest_clusters.empty() && static_cast<double>(r.largest_clusters[0].size) > 0.01 * read &&
+      s.read >= 1000)
     out += paint("33", "  that cluster is more than 1 % of the input: look at it before you trust it") + "\n";
   for (const auto& f : r.files)
     if (!f.damage.empty()) out += paint("31", "  " + f.path + ": " + f.damage) + "\n";
   for (const auto& n : r.notes) out += "  " + n + "\n";
   if (r.interrupted)
-    out += "interrupted: nothing was written" + (r.work.empty() ? std::string() : "; --resume goes on from " + r.work) + "\n";
+    out += "interrupted: nothing was written" +
+           (r.work.empty() ? std::string() : "; --resume goes on from " + r.work) + "\n";
   else
-    out += std::string(r.conserved ? "check: read = kept + dropped + quarantined holds" : paint("31", "check FAILED: read != kept + dropped + quarantined")) + "\n";
+    out += std::string(r.conserved ? "check: read = kept + dropped + quarantined holds"
+                                   : paint("31", "check FAILED: read != kept + dropped + quarantined")) +
+           "\n";
   return out;
 }
 

@@ -46,7 +46,8 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
         padded.resize(line->size() + kRecordPadding);
         reader.parse(std::string_view(padded).substr(0, line->size()), record);
         if (!record.ok || !record.has_text)
-          throw Error(ErrorKind::kBadData, record.ok ? "no field '" + fields.text_field + "'" : record.error, lines.where());
+          throw Error(ErrorKind::kBadData, record.ok ? "no field '" + fields.text_field + "'" : record.error,
+                      lines.where());
         texts.emplace_back(record.text);
       }
       embedder->set_references(texts, profile.semantic_max_units, options.references);
@@ -54,7 +55,9 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
     // A cut made for another embedder or other references is a number without meaning.
     if (!profile.semantic_digest.empty()) {
       if (profile.semantic_digest != embedder->digest())
-        throw Error(ErrorKind::kBadModel, "the profile was calibrated for embedder " + profile.semantic_digest + ", this is " + embedder->digest(),
+        throw Error(ErrorKind::kBadModel,
+                    "the profile was calibrated for embedder " + profile.semantic_digest + ", this is " +
+                        embedder->digest(),
                     embedder->name(), "run ds-filter calibrate with this embedder and these references");
       for (int k = 0; k < kScripts; ++k)
         if (profile.semantic_cut[k] > 0) embedder->set_cut(static_cast<Script>(k), profile.semantic_cut[k]);

@@ -33,7 +33,8 @@ class Reader {
  public:
   explicit Reader(std::string where) : where_(std::move(where)) {}
   [[noreturn]] void fail(const std::string& what, const std::string& hint = "") const {
-    throw Error(ErrorKind::kBadModel, what, where_, hint.empty() ? "ds-filter --show-config prints a complete profile" : hint);
+    throw Error(ErrorKind::kBadModel, what, where_,
+                hint.empty() ? "ds-filter --show-config prints a complete profile" : hint);
   }
   double number(const Json& v, const std::string& key) const {
     if (!v.is_number()) fail(key + " must be a number");
@@ -120,7 +121,8 @@ Profile default_profile() {
       s.threshold[k] = rule->threshold[k];
     }
   }
-  for (const char* kind : {"email", "phone", "ip", "id_card", "bank_card", "secret"}) p.personal_data[kind] = Action::kMask;
+  for (const char* kind : {"email", "phone", "ip", "id_card", "bank_card", "secret"})
+    p.personal_data[kind] = Action::kMask;
   for (const char* category : {"pornography", "violence", "gambling", "drugs", "fraud", "weapons"})
     p.categories[category] = true;
   return p;
@@ -175,7 +177,8 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
         p.personal_data[kind] = static_cast<Action>(found - std::begin(kActionNames));
       }
     } else if (key == "categories") {
-      for (const auto& [category, value] : read.object(v, key)) p.categories[category] = read.boolean(value, category);
+      for (const auto& [category, value] : read.object(v, key))
+        p.categories[category] = read.boolean(value, category);
     } else if (key == "duplicates") {
       for (const auto& [k, value] : read.object(v, key)) {
         if (k == "shingle")
@@ -211,7 +214,7 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
 }
 
 Json profile_json(const Profile& p) {
-  const auto pair = [](const int (&v)[kScripts]) {
+  const auto pair = [](const int(&v)[kScripts]) {
     return Json(Json::Object{{"en", Json(v[0])}, {"zh", Json(v[1])}});
   };
   Json out;
@@ -225,11 +228,13 @@ Json profile_json(const Profile& p) {
   for (size_t i = 0; i < p.rules.size(); ++i) {
     Json row(Json::Object{});
     for (int k = 0; k < kScripts; ++k)
-      row.set(script_name(static_cast<Script>(k)), p.rules[i].on[k] ? Json(p.rules[i].threshold[k]) : Json(false));
+      row.set(script_name(static_cast<Script>(k)),
+              p.rules[i].on[k] ? Json(p.rules[i].threshold[k]) : Json(false));
     rules.set(all_rules()[i]->id, std::move(row));
   }
   out.set("rules", std::move(rules));
-  out.set("repetition", Json(Json::Object{{"formula", Json(p.repetition_formula)}, {"count_guard", Json(p.count_guard)}}));
+  out.set("repetition",
+          Json(Json::Object{{"formula", Json(p.repetition_formula)}, {"count_guard", Json(p.count_guard)}}));
   out.set("c4", Json(Json::Object{{"terminal_punctuation", Json(p.c4_terminal_punctuation)},
                                   {"min_words_per_line", Json(p.c4_min_words_per_line)},
                                   {"max_word_length", Json(p.c4_max_word_length)}}));
@@ -241,10 +246,12 @@ Json profile_json(const Profile& p) {
   out.set("duplicates", Json(Json::Object{{"shingle", pair(p.shingle)},
                                           {"min_similarity", Json(p.min_similarity)},
                                           {"contamination_ngram", pair(p.contamination_ngram)}}));
-  out.set("semantic", Json(Json::Object{{"max_units", Json(p.semantic_max_units)},
-                                        {"min_units", Json(p.semantic_min_units)},
-                                        {"cut", Json(Json::Object{{"en", Json(p.semantic_cut[0])}, {"zh", Json(p.semantic_cut[1])}})},
-                                        {"embedder_digest", Json(p.semantic_digest)}}));
+  out.set("semantic",
+          Json(Json::Object{
+              {"max_units", Json(p.semantic_max_units)},
+              {"min_units", Json(p.semantic_min_units)},
+              {"cut", Json(Json::Object{{"en", Json(p.semantic_cut[0])}, {"zh", Json(p.semantic_cut[1])}})},
+              {"embedder_digest", Json(p.semantic_digest)}}));
   return out;
 }
 
@@ -271,7 +278,8 @@ bool Judgement::test(int rule_in_stage, double value) {
   if (!setting.on[static_cast<int>(script_)]) return false;
   const double threshold = setting.threshold[static_cast<int>(script_)];
   // A value that is no number fails neither comparison: nothing is dropped for 0/0.
-  const bool failed = all_rules()[rule]->drop_when == DropWhen::kBelow ? value < threshold : value > threshold;
+  const bool failed =
+      all_rules()[rule]->drop_when == DropWhen::kBelow ? value < threshold : value > threshold;
   values_.push_back({rule, value, failed});
   if (!failed) return false;
   if (verdict_ < 0) {

@@ -36,23 +36,24 @@ const char* action_name(Action action);
 
 struct Profile {
   std::string name = "default";
-  std::vector<std::string> stages;     // in order
-  std::vector<RuleSetting> rules;      // parallel to all_rules()
+  std::vector<std::string> stages;  // in order
+  std::vector<RuleSetting> rules;   // parallel to all_rules()
   std::vector<std::string> languages = {"en", "zh"};
-  std::string repetition_formula = "datatrove";  // or "covered": share of characters under any repeated n-gram
-  bool count_guard = true;             // an n-gram that occurs once is no repetition (datatrove has no such guard)
+  std::string repetition_formula =
+      "datatrove";          // or "covered": share of characters under any repeated n-gram
+  bool count_guard = true;  // an n-gram that occurs once is no repetition (datatrove has no such guard)
   bool c4_terminal_punctuation = false;  // lines must end in . ? ! " ' (FineWeb runs C4 without)
   int c4_min_words_per_line = 3;
   int c4_max_word_length = 1000;
   std::map<std::string, Action> personal_data;  // kind > action
   std::map<std::string, bool> categories;       // entity category > searched for
-  int shingle[kScripts] = {5, 10};     // units of one MinHash shingle
-  double min_similarity = 0.75;        // estimate two records need to be near-duplicates; 0: any shared band
+  int shingle[kScripts] = {5, 10};              // units of one MinHash shingle
+  double min_similarity = 0.75;  // estimate two records need to be near-duplicates; 0: any shared band
   int contamination_ngram[kScripts] = {13, 20};
-  int semantic_max_units = 4096;       // at most so many units of a text are embedded, in chunks of 512
-  int semantic_min_units = 8;          // shorter: not scored, kept
+  int semantic_max_units = 4096;           // at most so many units of a text are embedded, in chunks of 512
+  int semantic_min_units = 8;              // shorter: not scored, kept
   double semantic_cut[kScripts] = {0, 0};  // cosine that 0.7 stands for; 0: the embedder's own calibration
-  std::string semantic_digest;         // of the embedder the cuts were made for; "": no cuts given
+  std::string semantic_digest;             // of the embedder the cuts were made for; "": no cuts given
 };
 
 // All rules of all stages in table order; the index is the rule's number everywhere.
@@ -61,8 +62,8 @@ int rule_index(std::string_view id);  // -1 when unknown
 int stage_of_rule(int rule);          // index into stage_table()
 
 Profile default_profile();
-// Applies a JSON object over `profile`. Throws Error{kBadModel} for an unknown key or a wrong type: a misspelt rule
-// must not silently do nothing.
+// Applies a JSON object over `profile`. Throws Error{kBadModel} for an unknown key or a wrong type: a
+// misspelt rule must not silently do nothing.
 void apply_profile(Profile& profile, const Json& json, const std::string& where);
 Json profile_json(const Profile& profile);  // complete; apply_profile reads it back
 
@@ -85,7 +86,8 @@ class Judgement {
   void enter_stage(int first_rule) { base_ = first_rule; }
   void set_script(Script script) { script_ = script; }
 
-  // Reports the value of the current stage's rule. True: the record is dropped and nothing more need be measured.
+  // Reports the value of the current stage's rule. True: the record is dropped and nothing more need be
+  // measured.
   bool test(int rule_in_stage, double value);
   bool wants(int rule_in_stage) const;  // whether that rule is on for this script
   double threshold(int rule_in_stage) const;

@@ -60,7 +60,9 @@ void SegmentWriter::add(const SegmentEntry& e) {
   put(e.bytes);
 }
 
-void SegmentWriter::add(const Signature& s) { state_->signatures.write({reinterpret_cast<const char*>(&s), sizeof s}); }
+void SegmentWriter::add(const Signature& s) {
+  state_->signatures.write({reinterpret_cast<const char*>(&s), sizeof s});
+}
 
 void SegmentWriter::commit(const SegmentInfo& info) {
   Json json(Json::Object{{"begin_offset", Json(static_cast<int64_t>(info.begin_offset))},
@@ -99,7 +101,8 @@ bool read_segment_info(const std::string& stem, SegmentInfo& out) {
   const MappedFile file(stem + ".seg");
   Tail tail{};
   if (!check(file, tail, true)) return false;
-  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()) + tail.entries_bytes, tail.info_bytes);
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()) + tail.entries_bytes,
+                              tail.info_bytes);
   const std::string where = stem + ".seg";
   const Json json = parse_json(text, where);
   const auto count = [&](const char* key) -> uint64_t {
@@ -128,7 +131,8 @@ void read_segment(const std::string& stem, const std::function<void(const Segmen
   const char* p = reinterpret_cast<const char*>(file.bytes().data());
   for (uint64_t at = 0; at < tail.entries_bytes;) {
     EntryHead head;
-    if (tail.entries_bytes - at < sizeof head) throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
+    if (tail.entries_bytes - at < sizeof head)
+      throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
     std::memcpy(&head, p + at, sizeof head);
     at += sizeof head;
     if (head.length > tail.entries_bytes - at || head.fate > 2)

@@ -1,6 +1,7 @@
-// What the first pass leaves on disk: per stretch of input one file with the records' fates in input order, and one
-// with the signatures of those still in the race. They are the spool between the passes, the checkpoints of --resume
-// and the interface of distributed runs. A segment is there whole, with a checksum, or not at all.
+// What the first pass leaves on disk: per stretch of input one file with the records' fates in input order,
+// and one with the signatures of those still in the race. They are the spool between the passes, the
+// checkpoints of --resume and the interface of distributed runs. A segment is there whole, with a checksum,
+// or not at all.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -19,8 +20,8 @@ enum class Fate : uint8_t { kKept = 0, kDropped = 1, kBad = 2 };
 
 struct SegmentEntry {
   Fate fate;
-  uint8_t stage;          // that dropped it
-  uint64_t offset, line;  // in the file
+  uint8_t stage;           // that dropped it
+  uint64_t offset, line;   // in the file
   std::string_view bytes;  // the line to write: kept records as they are, rejects and bad lines as JSON
 };
 

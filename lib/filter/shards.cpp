@@ -39,10 +39,13 @@ std::vector<Row> read_rows(const std::string& path, const char* magic) {
   if (bytes.size() < sizeof head) throw Error(ErrorKind::kBadData, "too short", path, "make it again");
   std::memcpy(&head, bytes.data(), sizeof head);
   if (std::memcmp(head.magic, magic, 8) != 0)
-    throw Error(ErrorKind::kBadData, "is no file of this step", path, "see ds-filter --help for the order of steps");
-  if (head.n_rows != (bytes.size() - sizeof head) / sizeof(Row) || (bytes.size() - sizeof head) % sizeof(Row) ||
+    throw Error(ErrorKind::kBadData, "is no file of this step", path,
+                "see ds-filter --help for the order of steps");
+  if (head.n_rows != (bytes.size() - sizeof head) / sizeof(Row) ||
+      (bytes.size() - sizeof head) % sizeof(Row) ||
       XXH3_64bits(bytes.data() + sizeof head, bytes.size() - sizeof head) != head.checksum)
-    throw Error(ErrorKind::kBadData, "its checksum does not fit: cut short or damaged", path, "make it again");
+    throw Error(ErrorKind::kBadData, "its checksum does not fit: cut short or damaged", path,
+                "make it again");
   std::vector<Row> rows(head.n_rows);
   std::memcpy(static_cast<void*>(rows.data()), bytes.data() + sizeof head, head.n_rows * sizeof(Row));
   return rows;
@@ -54,7 +57,8 @@ SignatureSet signatures_of(const std::vector<std::string>& works) {
   std::vector<std::string> files;
   for (const auto& work : works) {
     const auto some = signature_files(work);
-    if (some.empty()) throw Error(ErrorKind::kNoInput, "holds no signatures", work, "run ds-filter sig first");
+    if (some.empty())
+      throw Error(ErrorKind::kNoInput, "holds no signatures", work, "run ds-filter sig first");
     files.insert(files.end(), some.begin(), some.end());
   }
   return SignatureSet(files);
@@ -81,8 +85,8 @@ ShardChoice parse_shard(const std::string& text) {
     return {id - least, count};
   }
   int i = -1, n = 0, used = 0;
-  if (std::sscanf(text.c_str(), "%d/%d%n", &i, &n, &used) != 2 || used != static_cast<int>(text.size()) || i < 0 ||
-      n < 1 || i >= n)
+  if (std::sscanf(text.c_str(), "%d/%d%n", &i, &n, &used) != 2 || used != static_cast<int>(text.size()) ||
+      i < 0 || n < 1 || i >= n)
     throw Error(ErrorKind::kUsage, "expected i/n with 0 <= i < n, found '" + text + "'", "--shard");
   return {i, n};
 }
@@ -98,8 +102,10 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
       edges.push_back({std::min(x, y), std::max(x, y)});
     });
   }
-  std::sort(edges.begin(), edges.end(), [](const Edge& x, const Edge& y) { return x.a != y.a ? x.a < y.a : x.b < y.b; });
-  edges.erase(std::unique(edges.begin(), edges.end(), [](const Edge& x, const Edge& y) { return x.a == y.a && x.b == y.b; }),
+  std::sort(edges.begin(), edges.end(),
+            [](const Edge& x, const Edge& y) { return x.a != y.a ? x.a < y.a : x.b < y.b; });
+  edges.erase(std::unique(edges.begin(), edges.end(),
+                          [](const Edge& x, const Edge& y) { return x.a == y.a && x.b == y.b; }),
               edges.end());
   write_rows(out, kEdgeMagic, edges);
   return edges.size();
@@ -113,19 +119,24 @@ uint64_t write_clusters(const std::vector<std::string>& works, const std::vector
   for (uint64_t i = 0; i < set.size(); ++i) by_ordinal.emplace_back(set[i].ordinal, static_cast<uint32_t>(i));
   std::sort(by_ordinal.begin(), by_ordinal.end());
   const auto index = [&](uint64_t ordinal, const std::string& path) {
-    const auto it = std::lower_bound(by_ordinal.begin(), by_ordinal.end(), std::pair<uint64_t, uint32_t>(ordinal, 0));
+    const auto it =
+        std::lower_bound(by_ordinal.begin(), by_ordinal.end(), std::pair<uint64_t, uint32_t>(ordinal, 0));
     if (it == by_ordinal.end() || it->first != ordinal)
-      throw Error(ErrorKind::kBadData, "names a record that no work folder holds", path, "give all work folders");
+      throw Error(ErrorKind::kBadData, "names a record that no work folder holds", path,
+                  "give all work folders");
     return it->second;
   };
   UnionFind components(set.size());
   for (const auto& path : edge_files)
-    for (const Edge& e : read_rows<Edge>(path, kEdgeMagic)) components.join(index(e.a, path), index(e.b, path));
+    for (const Edge& e : read_rows<Edge>(path, kEdgeMagic))
+      components.join(index(e.a, path), index(e.b, path));
   const std::vector<Duplicate> duplicates = duplicates_of(set, components);
   write_rows(out, kClusterMagic, duplicates);
   return duplicates.size();
 }
 
-std::vector<Duplicate> read_clusters(const std::string& path) { return read_rows<Duplicate>(path, kClusterMagic); }
+std::vector<Duplicate> read_clusters(const std::string& path) {
+  return read_rows<Duplicate>(path, kClusterMagic);
+}
 
 }  // namespace ds::filter

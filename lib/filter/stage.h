@@ -1,4 +1,5 @@
-// A stage looks at one record and reports values of its rules. Adding one: a file in stages/ and a row in stages.cpp.
+// A stage looks at one record and reports values of its rules. Adding one: a file in stages/ and a row in
+// stages.cpp.
 #pragma once
 #include <memory>
 #include <span>

@@ -48,10 +48,10 @@ bool is_quote(uint32_t c) {
 }
 
 constexpr std::u32string_view kUnits[] = {
-    U"km",  U"km²", U"km³", U"m",   U"m²",  U"m³", U"dm", U"dm²", U"dm³", U"cm", U"cm²", U"cm³",
-    U"mm",  U"mm²", U"mm³", U"ha",  U"µm",  U"nm", U"yd", U"in",  U"ft",  U"kg", U"g",   U"mg",
-    U"µg",  U"t",   U"lb",  U"oz",  U"m/s", U"km/h", U"kmh", U"mph", U"hPa", U"Pa", U"mbar", U"mb",
-    U"MB",  U"kb",  U"KB",  U"gb",  U"GB",  U"tb", U"TB", U"T",   U"G",   U"M",  U"K",   U"%"};
+    U"km", U"km²", U"km³", U"m",  U"m²",  U"m³",   U"dm",  U"dm²", U"dm³", U"cm", U"cm²",  U"cm³",
+    U"mm", U"mm²", U"mm³", U"ha", U"µm",  U"nm",   U"yd",  U"in",  U"ft",  U"kg", U"g",    U"mg",
+    U"µg", U"t",   U"lb",  U"oz", U"m/s", U"km/h", U"kmh", U"mph", U"hPa", U"Pa", U"mbar", U"mb",
+    U"MB", U"kb",  U"KB",  U"gb", U"GB",  U"tb",   U"TB",  U"T",   U"G",   U"M",  U"K",    U"%"};
 constexpr uint32_t kMaxUnit = 4;
 
 // How many characters leave the front; 0 for none.
@@ -107,7 +107,8 @@ bool looks_like_url(const uint32_t* s, const uint16_t* f, uint32_t n) {
   uint32_t i = 0;
   // scheme://
   uint32_t k = 0;
-  while (k < n && ((f[k] & (kAlpha | kDigit)) || s[k] == '_' || s[k] == '+' || s[k] == '-' || s[k] == '.')) ++k;
+  while (k < n && ((f[k] & (kAlpha | kDigit)) || s[k] == '_' || s[k] == '+' || s[k] == '-' || s[k] == '.'))
+    ++k;
   if (k >= 2 && k + 3 <= n && s[k] == ':' && s[k + 1] == '/' && s[k + 2] == '/') i = k + 3;
   const auto host_from = [&](uint32_t begin) {
     const auto label_char = [&](uint32_t j) {
@@ -129,8 +130,8 @@ bool looks_like_url(const uint32_t* s, const uint16_t* f, uint32_t n) {
       if (n_labels > 0 && lower && j - label >= 1) host_end = j + 1;
     }
     if (host_end == 0) return false;
-    // The name may be followed by a port, a path, or nothing; a shorter last name is tried by none of the texts
-    // seen, so only the longest is.
+    // The name may be followed by a port, a path, or nothing; a shorter last name is tried by none of the
+    // texts seen, so only the longest is.
     j = host_end;
     if (j < n && s[j] == ':') {
       uint32_t d = j + 1;
@@ -189,7 +190,8 @@ const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) 
 
 namespace {
 
-void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end, std::vector<Word>& out) {
+void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
+          std::vector<Word>& out) {
   if (begin >= end) return;
   const CharTable& table = CharTable::instance();
   uint64_t hash = kHashSeed, folded = kHashSeed;
@@ -212,8 +214,8 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
   w.folded = number && (any & kDigit) ? hash_char('0') : mix_hash(folded);
 }
 
-void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin, const std::vector<uint8_t>& pieces,
-                 std::vector<Word>& out) {
+void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
+                 const std::vector<uint8_t>& pieces, std::vector<Word>& out) {
   for (const uint8_t n : pieces) {
     emit(chars, flags, begin, begin + n, out);
     begin += n;
@@ -319,17 +321,18 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
     else
       split_inside(chars, flags, begin, end, out);
   }
-  for (auto it = suffixes.rbegin(); it != suffixes.rend(); ++it) emit(chars, flags, it->first, it->second, out);
+  for (auto it = suffixes.rbegin(); it != suffixes.rend(); ++it)
+    emit(chars, flags, it->first, it->second, out);
 }
 
-void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, std::vector<Word>& out) const {
+void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
+                      std::vector<Word>& out) const {
   for (uint32_t i = 0; i < n;) {
     while (i < n && (flags[i] & kSpace)) ++i;
     if (i == n) break;
     const uint32_t begin = i;
-    uint16_t any = 0, all = 0xFFFF;
+    uint16_t all = 0xFFFF;
     while (i < n && !(flags[i] & kSpace)) {
-      any |= flags[i];
       all &= flags[i];
       ++i;
     }

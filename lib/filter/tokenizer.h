@@ -1,8 +1,9 @@
-// Words of scripts that use spaces: split at white space, then punctuation peeled off both ends, then hyphens and
-// their like inside, with a table for contractions and abbreviations. The rules are those of spaCy's blank English
-// pipeline, since the published thresholds (datatrove, FineWeb) were tuned on its words. Differences: look-ups that
-// spaCy makes by regular expression over rare scripts are made by Unicode property here; and spaCy joins pieces again
-// that form a table entry after splitting ("d=e." ends in "e."), which is not done.
+// Words of scripts that use spaces: split at white space, then punctuation peeled off both ends, then hyphens
+// and their like inside, with a table for contractions and abbreviations. The rules are those of spaCy's
+// blank English pipeline, since the published thresholds (datatrove, FineWeb) were tuned on its words.
+// Differences: look-ups that spaCy makes by regular expression over rare scripts are made by Unicode property
+// here; and spaCy joins pieces again that form a table entry after splitting ("d=e." ends in "e."), which is
+// not done.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -28,7 +29,8 @@ class Tokenizer {
   void split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
                     std::vector<Word>& out) const;
 
-  std::unordered_map<uint64_t, std::vector<uint8_t>> exceptions_;  // hash of the chunk > lengths of its pieces
+  std::unordered_map<uint64_t, std::vector<uint8_t>>
+      exceptions_;               // hash of the chunk > lengths of its pieces
   std::vector<uint64_t> maybe_;  // bit per (first, last, length) hash: most chunks need no look-up
 };
 

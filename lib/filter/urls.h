@@ -1,4 +1,5 @@
-// A list of unwanted addresses: domains ("example.com", its subdomains too) or address beginnings ("example.com/x").
+// A list of unwanted addresses: domains ("example.com", its subdomains too) or address beginnings
+// ("example.com/x").
 #pragma once
 #include <string>
 #include <string_view>

@@ -17,7 +17,8 @@ std::string base64(std::string_view bytes) {
   out.reserve((bytes.size() + 2) / 3 * 4);
   for (size_t i = 0; i < bytes.size(); i += 3) {
     uint32_t v = 0;
-    for (size_t k = 0; k < 3; ++k) v = v << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
+    for (size_t k = 0; k < 3; ++k)
+      v = v << 8 | (i + k < bytes.size() ? static_cast<uint8_t>(bytes[i + k]) : 0);
     for (size_t k = 0; k < 4; ++k) out += i + k > bytes.size() ? '=' : kAlphabet[v >> (18 - 6 * k) & 63];
   }
   return out;
@@ -30,8 +31,9 @@ std::string from_gb18030(std::string_view bytes) {
   if (U_FAILURE(error)) return "";
   ucnv_setToUCallBack(converter, UCNV_TO_U_CALLBACK_STOP, nullptr, nullptr, nullptr, &error);
   std::u16string wide(bytes.size() + 1, u'\0');
-  const int32_t n = ucnv_toUChars(converter, reinterpret_cast<UChar*>(wide.data()), static_cast<int32_t>(wide.size()),
-                                  bytes.data(), static_cast<int32_t>(bytes.size()), &error);
+  const int32_t n =
+      ucnv_toUChars(converter, reinterpret_cast<UChar*>(wide.data()), static_cast<int32_t>(wide.size()),
+                    bytes.data(), static_cast<int32_t>(bytes.size()), &error);
   ucnv_close(converter);
   if (U_FAILURE(error)) return "";
   std::string out;
@@ -77,8 +79,8 @@ Worker::Worker(const Profile& profile, const Resources& resources, WorkerOptions
   }
 }
 
-void Worker::quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name, const char* error,
-                        const char* hint, Outcome& out) {
+void Worker::quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
+                        const char* error, const char* hint, Outcome& out) {
   out.fate = Fate::kBad;
   out.own = true;
   std::string& t = out.text;
@@ -102,8 +104,8 @@ void Worker::quarantine(std::string_view bytes, const InputLine& line, const std
   ++statistics_.quarantine_reasons[error];
 }
 
-void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& batch, const std::string& file_name,
-                   size_t file, Outcome& out) {
+void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& batch,
+                   const std::string& file_name, size_t file, Outcome& out) {
   out.fate = Fate::kKept;
   out.blank = out.own = out.has_signature = false;
   statistics_.input_bytes += line.length + 1;
@@ -114,7 +116,8 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   }
   ++statistics_.read;
   if (line.oversize)
-    return quarantine(bytes, line, file_name, "line too long", "only its beginning is kept here; see --max-line-mb", out);
+    return quarantine(bytes, line, file_name, "line too long",
+                      "only its beginning is kept here; see --max-line-mb", out);
   if (line.cut) return quarantine(bytes, line, file_name, "the file ends inside this line", "", out);
   if (*batch.encoding)
     return quarantine(bytes, line, file_name, "the file is UTF-16", "run with --transcode to read it", out);
@@ -135,7 +138,8 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   if (!record_.ok && find_invalid_utf8(bytes) != std::string_view::npos) {
     std::string utf8 = from_gb18030(bytes);
     if (!utf8.empty() && !options_.transcode)
-      return quarantine(bytes, line, file_name, record_.error, "it reads well as GB18030: run with --transcode", out);
+      return quarantine(bytes, line, file_name, record_.error,
+                        "it reads well as GB18030: run with --transcode", out);
     if (!utf8.empty()) {
       converted_ = std::move(utf8);
       const size_t length = converted_.size();
@@ -201,7 +205,8 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
     statistics_.stages[stage_index("duplicates")].nanoseconds += now_ns() - start;
   }
   if (!edits_.empty()) {
-    out.text = options_.text_lines ? masked_text() : replace_text(bytes, options_.fields.text_field, masked_text());
+    out.text =
+        options_.text_lines ? masked_text() : replace_text(bytes, options_.fields.text_field, masked_text());
     out.own = true;
     ++statistics_.masked;
   }
@@ -259,7 +264,8 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   t += spec.id;
   t += "\",\"value\":";
   number(t, judgement_.verdict_value());
-  t += spec.drop_when == DropWhen::kBelow ? ",\"drop_when\":\"<\",\"threshold\":" : ",\"drop_when\":\">\",\"threshold\":";
+  t += spec.drop_when == DropWhen::kBelow ? ",\"drop_when\":\"<\",\"threshold\":"
+                                          : ",\"drop_when\":\">\",\"threshold\":";
   number(t, profile_.rules[rule].threshold[static_cast<int>(doc_.script)]);
   t += ",\"unit\":";
   append_json_string(t, spec.unit);

@@ -26,9 +26,9 @@ struct WorkerOptions {
 // The fate of one line.
 struct Outcome {
   Fate fate = Fate::kKept;
-  bool blank = false;         // nothing but white space: no record
+  bool blank = false;  // nothing but white space: no record
   uint8_t stage = 0;
-  bool own = false;           // bytes are in `text`, else the line is passed on as it is
+  bool own = false;  // bytes are in `text`, else the line is passed on as it is
   std::string text;
   bool has_signature = false;
   Signature signature;
@@ -49,8 +49,8 @@ class Worker {
  private:
   bool parse(std::string_view bytes, Outcome& out);
   void run_stages();
-  void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name, const char* error,
-                  const char* hint, Outcome& out);
+  void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
+                  const char* error, const char* hint, Outcome& out);
   std::string masked_text() const;
   std::string verdict_member(const std::string& file_name, const InputLine& line) const;
 

@@ -1,5 +1,6 @@
-// Byte streams that may be gzip or zstd: recognised by their first bytes when read, by the file name when written.
-// Several members (gzip) or frames (zstd) one after another are one stream. Not seekable, except plain files.
+// Byte streams that may be gzip or zstd: recognised by their first bytes when read, by the file name when
+// written. Several members (gzip) or frames (zstd) one after another are one stream. Not seekable, except
+// plain files.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -30,8 +31,8 @@ class ByteSource {
 
   const std::string& name() const;  // "<stdin>" for "-"
   Compression compression() const;
-  uint64_t raw_bytes() const;       // read from the file so far, before decompression
-  int64_t raw_size() const;         // of a regular file, else -1
+  uint64_t raw_bytes() const;  // read from the file so far, before decompression
+  int64_t raw_size() const;    // of a regular file, else -1
   // Asked before each blocking read; true ends the stream as if it were over.
   void stop_when(std::function<bool()> asked);
 

@@ -16,12 +16,12 @@ struct RecordFields {
 
 struct Record {
   bool ok = false;
-  const char* error = nullptr;   // when not ok: static text for people
-  bool has_text = false;         // the field is there and is a string
-  bool duplicate_keys = false;   // the text field occurs more than once; the first one is taken
-  std::string_view text;         // valid until the reader's next call
+  const char* error = nullptr;  // when not ok: static text for people
+  bool has_text = false;        // the field is there and is a string
+  bool duplicate_keys = false;  // the text field occurs more than once; the first one is taken
+  std::string_view text;        // valid until the reader's next call
   std::string_view url;
-  std::string id;                // a string as it is, a number in digits, else empty
+  std::string id;  // a string as it is, a number in digits, else empty
 };
 
 // Not thread-safe: one per thread.

@@ -12,7 +12,8 @@ using namespace ds::filter;
 namespace {
 
 std::string word_text(const Document& doc, const Word& w) {
-  return std::string(doc.text.substr(doc.byte_offset(w.begin), doc.byte_offset(w.begin + w.length) - doc.byte_offset(w.begin)));
+  return std::string(doc.text.substr(doc.byte_offset(w.begin),
+                                     doc.byte_offset(w.begin + w.length) - doc.byte_offset(w.begin)));
 }
 
 std::string words(std::string_view text) {
@@ -31,9 +32,12 @@ TEST_CASE("words come apart as in the tokenizer that the thresholds were tuned o
   CHECK(words("cannot it's. don't Im its") == "can|not|it|'s|.|do|n't|I|m|its");
   CHECK(words("state-of-the-art (see foo(bar) a.b.c") == "state|-|of|-|the|-|art|(|see|foo(bar|)|a.b.c");
   CHECK(words("/usr/bin/x http://a.b/c?d=e") == "/usr|/|bin|/|x|http://a.b|/|c?d|=|e");
-  CHECK(words("10km 5. U.S. e.g. x=1 foo::bar $HOME --threads") == "10|km|5|.|U.S.|e.g.|x=1|foo::bar|$|HOME|--threads");
-  CHECK(words("1,000.5 [n] 'quoted' 3)... [[a]] **b**") == "1,000.5|[|n|]|'|quoted|'|3|)|...|[|[|a|]|]|*|*|b|*|*");
-  CHECK(words("user@host.org a,b A,B file.txt Foo.Bar end.\n\n\n New") == "user@host.org|a|,|b|A|,|B|file.txt|Foo|.|Bar|end|.|New");
+  CHECK(words("10km 5. U.S. e.g. x=1 foo::bar $HOME --threads") ==
+        "10|km|5|.|U.S.|e.g.|x=1|foo::bar|$|HOME|--threads");
+  CHECK(words("1,000.5 [n] 'quoted' 3)... [[a]] **b**") ==
+        "1,000.5|[|n|]|'|quoted|'|3|)|...|[|[|a|]|]|*|*|b|*|*");
+  CHECK(words("user@host.org a,b A,B file.txt Foo.Bar end.\n\n\n New") ==
+        "user@host.org|a|,|b|A|,|B|file.txt|Foo|.|Bar|end|.|New");
 }
 
 TEST_CASE("python white space separates words: U+3000, U+00A0, U+0085, file separators") {

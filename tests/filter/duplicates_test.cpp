@@ -17,7 +17,8 @@ using namespace ds::filter;
 namespace {
 
 std::string temp_folder(const char* name) {
-  const auto path = std::filesystem::temp_directory_path() / (std::string("ds-filter-test-") + name + std::to_string(::getpid()));
+  const auto path = std::filesystem::temp_directory_path() /
+                    (std::string("ds-filter-test-") + name + std::to_string(::getpid()));
   std::filesystem::create_directories(path);
   return path.string();
 }
@@ -33,11 +34,12 @@ Signature sign(const std::string& text, uint64_t ordinal) {
   return s;
 }
 
-std::vector<Duplicate> duplicates_among(const std::vector<Signature>& signatures, double min_similarity, int threads,
-                                        int64_t memory = 1 << 30) {
+std::vector<Duplicate> duplicates_among(const std::vector<Signature>& signatures, double min_similarity,
+                                        int threads, int64_t memory = 1 << 30) {
   const std::string folder = temp_folder("sig");
   std::ofstream(folder + "/a.sig", std::ios::binary)
-      .write(reinterpret_cast<const char*>(signatures.data()), static_cast<std::streamsize>(signatures.size() * sizeof(Signature)));
+      .write(reinterpret_cast<const char*>(signatures.data()),
+             static_cast<std::streamsize>(signatures.size() * sizeof(Signature)));
   EdgeOptions options;
   options.min_similarity = min_similarity;
   options.memory_bytes = memory;
@@ -95,7 +97,8 @@ TEST_CASE("exact duplicates differ in case, width, accents, spacing and punctuat
 }
 
 TEST_CASE("texts shorter than a shingle are duplicates of their equals only") {
-  const std::vector<Signature> s = {sign("yes", 1), sign("no", 2), sign("Yes!", 3), sign("two words", 4), sign("", 5), sign("...", 6)};
+  const std::vector<Signature> s = {sign("yes", 1),       sign("no", 2), sign("Yes!", 3),
+                                    sign("two words", 4), sign("", 5),   sign("...", 6)};
   const auto d = duplicates_among(s, 0.75, 1);
   REQUIRE(d.size() == 1);
   CHECK(d[0].ordinal == 3);
@@ -113,7 +116,8 @@ TEST_CASE("clusters do not depend on order, threads or memory; the first record 
     const int copies = 1 + static_cast<int>(rng() % 6);
     for (int c = 0; c < copies; ++c) {
       auto edited = words;
-      for (int e = 0; e < static_cast<int>(rng() % 4); ++e) edited[rng() % edited.size()] = "e" + std::to_string(rng());
+      for (int e = 0; e < static_cast<int>(rng() % 4); ++e)
+        edited[rng() % edited.size()] = "e" + std::to_string(rng());
       std::string text;
       for (const auto& w : edited) text += w + " ";
       texts.push_back(text);
@@ -162,8 +166,11 @@ TEST_CASE("optimal band counts of the area criterion are reproduced") {
 
 TEST_CASE("a text that holds 13 words of an evaluation item is found, 12 are not") {
   const std::string folder = temp_folder("eval");
-  std::ofstream(folder + "/eval.jsonl") << R"({"question":"If a train leaves the station at noon and travels sixty miles per hour how far is it by three","answer":"180"})" << "\n"
-                                        << R"({"question":"小明有三个苹果，他又买了五个苹果，然后吃掉了两个，请问他现在还有几个苹果？"})" << "\n";
+  std::ofstream(folder + "/eval.jsonl")
+      << R"({"question":"If a train leaves the station at noon and travels sixty miles per hour how far is it by three","answer":"180"})"
+      << "\n"
+      << R"({"question":"小明有三个苹果，他又买了五个苹果，然后吃掉了两个，请问他现在还有几个苹果？"})"
+      << "\n";
   EvaluationSets sets;
   const Profile profile = default_profile();
   sets.add(folder + "/eval.jsonl", profile);
@@ -173,9 +180,13 @@ TEST_CASE("a text that holds 13 words of an evaluation item is found, 12 are not
     prepare(doc);
     return sets.find(doc, profile).n_grams;
   };
-  CHECK(matches("Blah blah. A train LEAVES the station, at noon, and travels sixty miles per hour! Then more words follow here.") == 1);
-  CHECK(matches("a train leaves the station at noon and travels sixty miles per minute and so on and on") == 0);
-  CHECK(matches("题目：小明有三个苹果，他又买了五个苹果，然后吃掉了两个，请问他现在还有几个苹果？答案是六个。") > 0);
+  CHECK(matches("Blah blah. A train LEAVES the station, at noon, and travels sixty miles per hour! Then more "
+                "words follow here.") == 1);
+  CHECK(matches("a train leaves the station at noon and travels sixty miles per minute and so on and on") ==
+        0);
+  CHECK(matches(
+            "题目：小明有三个苹果，他又买了五个苹果，然后吃掉了两个，请问他现在还有几个苹果？答案是六个。") >
+        0);
   CHECK(matches("小明有三个苹果，小红有两个苹果，他们一共有五个苹果。") == 0);
   CHECK(sets.n_too_short() == 1);
   std::filesystem::remove_all(folder);

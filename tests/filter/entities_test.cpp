@@ -60,7 +60,8 @@ TEST_CASE("shipped sentences: precision and recall do not fall below what the RE
   for (const std::string lang : {"en", "zh"}) {
     int n[2] = {0, 0}, hit[2] = {0, 0};
     for (const int want : {0, 1}) {
-      std::ifstream in(std::string(DS_SOURCE_DIR "/data/filter/entities-test-") + lang + (want ? "-drop.txt" : "-keep.txt"));
+      std::ifstream in(std::string(DS_SOURCE_DIR "/data/filter/entities-test-") + lang +
+                       (want ? "-drop.txt" : "-keep.txt"));
       for (std::string line; std::getline(in, line);) {
         ++n[want];
         const bool d = dropped(line, lexicon);
@@ -79,10 +80,12 @@ TEST_CASE("shipped sentences: precision and recall do not fall below what the RE
 
 TEST_CASE("disguises are seen through, innocent longer forms stay") {
   const auto lexicon = shipped();
-  for (const char* text : {"ｐｏｒｎ ｖｉｄｅｏｓ here", "p o r n", "P.O.R.N now", "роrn videos", "po\u200brn videos", "porn-videos",
-                           "網上賭場", "网*上*赌*场", "网 上 赌 场", "黄\u200b片", "【网】上赌场"})
+  for (const char* text :
+       {"ｐｏｒｎ ｖｉｄｅｏｓ here", "p o r n", "P.O.R.N now", "роrn videos", "po\u200brn videos",
+        "porn-videos", "網上賭場", "网*上*赌*场", "网 上 赌 场", "黄\u200b片", "【网】上赌场"})
     CHECK_MESSAGE(dropped(text, lexicon), text);
-  for (const char* text : {"Essex", "暴力枚举", "约炮兵连", "大麻哈鱼", "救援交通", "网上。赌场", "a p o r t", "specialist", "document"})
+  for (const char* text : {"Essex", "暴力枚举", "约炮兵连", "大麻哈鱼", "救援交通", "网上。赌场", "a p o r t",
+                           "specialist", "document"})
     CHECK_MESSAGE(!dropped(text, lexicon), text);
 }
 
@@ -100,7 +103,8 @@ TEST_CASE("a gazetteer adds terms and overrules shipped ones; its mistakes are n
   lexicon->finish();
   CHECK(dropped("about project  zeus today", lexicon));
   CHECK(!dropped("an online casino", lexicon));
-  CHECK_THROWS_WITH_AS(lexicon->add("x\tmaybe\tterm\n", "own.tsv"), "expected hard or soft, found 'maybe'", Error);
+  CHECK_THROWS_WITH_AS(lexicon->add("x\tmaybe\tterm\n", "own.tsv"), "expected hard or soft, found 'maybe'",
+                       Error);
   CHECK_THROWS_AS(lexicon->add("only one field\n", "own.tsv"), Error);
   CHECK_THROWS_AS(lexicon->add("c\thard\tx\n", "own.tsv"), Error);  // one character matches everything
 }
@@ -125,7 +129,7 @@ TEST_CASE("cards need Luhn, an issuer and a reason") {
   CHECK(personal("pay with card 4111111111111111 now") == "bank_card:4111111111111111");
   CHECK(personal("4111 1111 1111 1111") == "bank_card:4111 1111 1111 1111");
   CHECK(personal("the number 4111111111111111 is prime?") == "");  // no reason to think of a card
-  CHECK(personal("card 1234567812345670") == "");                    // no issuer
+  CHECK(personal("card 1234567812345670") == "");                  // no issuer
 }
 
 TEST_CASE("mail, phones, addresses, keys") {
@@ -137,7 +141,8 @@ TEST_CASE("mail, phones, addresses, keys") {
   CHECK(personal("ISBN 978-3-16-148410-0, commit 138123456789") == "");
   CHECK(personal("host 8.8.8.8, version 1.2.3.4, lan 192.168.1.1, oid 1.3.6.1.4") == "ip:8.8.8.8");
   CHECK(personal("key AKIAIOSFODNN7EXAMPLE1 AKIAIOSFODNN7EXAMPLE") == "secret:AKIAIOSFODNN7EXAMPLE");
-  CHECK(personal("ghp_16C7e42F292c6912E7710c838347Ae178B4a") == "secret:ghp_16C7e42F292c6912E7710c838347Ae178B4a");
+  CHECK(personal("ghp_16C7e42F292c6912E7710c838347Ae178B4a") ==
+        "secret:ghp_16C7e42F292c6912E7710c838347Ae178B4a");
   CHECK(personal("sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") == "");
 }
 

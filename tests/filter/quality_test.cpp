@@ -58,8 +58,8 @@ Profile only(std::initializer_list<const char*> rules) {
 
 TEST_CASE("gopher quality: counted by hand") {
   const auto s = scores("The cat ... and the dog # sat.\n- bullet one\n• bullet two\nends here…");
-  // Words: The cat ... and the dog # sat . - bullet one • bullet two ends here … ; the bullet U+2022 is no symbol in
-  // datatrove's list, so it counts as a word of one character.
+  // Words: The cat ... and the dog # sat . - bullet one • bullet two ends here … ; the bullet U+2022 is no
+  // symbol in datatrove's list, so it counts as a word of one character.
   CHECK(s.at("s2.gopher.min_words") == 13);
   CHECK(s.at("s2.gopher.hashes") == doctest::Approx(1.0 / 18));
   CHECK(s.at("s2.gopher.ellipses") == doctest::Approx(2.0 / 18));
@@ -85,13 +85,15 @@ TEST_CASE("a value equal to the threshold is kept") {
 TEST_CASE("blank lines count among bullet lines' denominator; str.splitlines breaks at more than newlines") {
   CHECK(scores("- a\n\n- b\n\n").at("s2.gopher.bullet_lines") == doctest::Approx(0.5));
   CHECK(scores("- a\x0b- b\x0c"
-               "c\u2028d").at("s2.gopher.bullet_lines") == doctest::Approx(0.5));
+               "c\u2028d")
+            .at("s2.gopher.bullet_lines") == doctest::Approx(0.5));
   CHECK(scores("- a\r\n- b\r\nc\r\nd").at("s2.gopher.bullet_lines") == doctest::Approx(0.5));
 }
 
 TEST_CASE("fineweb splits at newline only and does not strip lines") {
   const auto s = scores("Ends with a stop.\nTrailing blank. \nnone\n\n中文句子。");
-  CHECK(s.at("s2.fineweb.line_punctuation") == doctest::Approx(0.5));  // blank line left out, "blank. " does not count
+  CHECK(s.at("s2.fineweb.line_punctuation") ==
+        doctest::Approx(0.5));  // blank line left out, "blank. " does not count
   CHECK(s.at("s2.fineweb.short_lines") == 1);
   CHECK(scores("one\x0btwo").at("s2.fineweb.short_lines") == 1);
   // Characters of repeated lines over characters without newlines.
@@ -158,7 +160,8 @@ TEST_CASE("duplicate n-grams agree with a naive reading on random words") {
           ++i;
         }
       }
-      CHECK(s.at("s2.rep.dup" + std::to_string(size)) == doctest::Approx(static_cast<double>(chars) / static_cast<double>(text.size())));
+      CHECK(s.at("s2.rep.dup" + std::to_string(size)) ==
+            doctest::Approx(static_cast<double>(chars) / static_cast<double>(text.size())));
     }
     for (int size = 2; size <= 4; ++size) {
       std::map<std::string, int> count;
@@ -171,8 +174,11 @@ TEST_CASE("duplicate n-grams agree with a naive reading on random words") {
       size_t best = 0;
       for (size_t i = 1; i < order.size(); ++i)
         if (count[order[i]] > count[order[best]]) best = i;
-      const double expected = order.empty() || count[order[best]] == 1 ? 0 : static_cast<double>(order[best].size()) * count[order[best]];
-      CHECK(s.at("s2.rep.top" + std::to_string(size)) == doctest::Approx(expected / static_cast<double>(text.size())));
+      const double expected = order.empty() || count[order[best]] == 1
+                                  ? 0
+                                  : static_cast<double>(order[best].size()) * count[order[best]];
+      CHECK(s.at("s2.rep.top" + std::to_string(size)) ==
+            doctest::Approx(expected / static_cast<double>(text.size())));
     }
   }
 }

@@ -10,11 +10,29 @@ namespace {
 
 enum Rule { kHard, kSoftDensity, kPersonalDropped, kPersonalCount };
 const RuleSpec kRules[] = {
-    {"s3.hard_terms", DropWhen::kAbove, {0, 0}, {true, true}, "occurrences", "hard terms that no context acquits"},
-    {"s3.soft_density", DropWhen::kAbove, {4, 4}, {true, true}, "per 1000 words | characters",
+    {"s3.hard_terms",
+     DropWhen::kAbove,
+     {0, 0},
+     {true, true},
+     "occurrences",
+     "hard terms that no context acquits"},
+    {"s3.soft_density",
+     DropWhen::kAbove,
+     {4, 4},
+     {true, true},
+     "per 1000 words | characters",
      "soft terms, when two or more different ones occur"},
-    {"s3.personal_data", DropWhen::kAbove, {0, 0}, {true, true}, "occurrences", "personal data of a kind set to drop"},
-    {"s3.personal_data_count", DropWhen::kAbove, {20, 20}, {true, true}, "occurrences",
+    {"s3.personal_data",
+     DropWhen::kAbove,
+     {0, 0},
+     {true, true},
+     "occurrences",
+     "personal data of a kind set to drop"},
+    {"s3.personal_data_count",
+     DropWhen::kAbove,
+     {20, 20},
+     {true, true},
+     "occurrences",
      "personal data of any kind: a text with many is a list of people"},
 };
 
@@ -75,7 +93,9 @@ class Entities : public Stage {
 
 StageRow entities_stage() {
   return {"entities", kRules,
-          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> { return std::make_unique<Entities>(p, r); },
+          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
+            return std::make_unique<Entities>(p, r);
+          },
           "unwanted terms by category; personal data masked or dropped"};
 }
 

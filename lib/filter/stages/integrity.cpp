@@ -1,4 +1,5 @@
-// Stage 1: is there a text at all, is it intact, is it in a wanted language, does its address stand on a list.
+// Stage 1: is there a text at all, is it intact, is it in a wanted language, does its address stand on a
+// list.
 
 #include <algorithm>
 
@@ -14,14 +15,31 @@ enum Rule { kMinChars, kMaxChars, kControl, kReplacement, kMojibake, kLanguage, 
 const RuleSpec kRules[] = {
     {"s1.min_chars", DropWhen::kBelow, {20, 20}, {true, true}, "characters", "length of the text"},
     {"s1.max_chars", DropWhen::kAbove, {5e6, 5e6}, {true, true}, "characters", "length of the text"},
-    {"s1.control_chars", DropWhen::kAbove, {.001, .001}, {true, true}, "share of characters",
+    {"s1.control_chars",
+     DropWhen::kAbove,
+     {.001, .001},
+     {true, true},
+     "share of characters",
      "control characters (NUL included; not tab, newline, carriage return)"},
     {"s1.replacement_chars", DropWhen::kAbove, {.001, .001}, {true, true}, "share of characters", "U+FFFD"},
-    {"s1.mojibake", DropWhen::kAbove, {.005, .005}, {true, true}, "share of characters",
+    {"s1.mojibake",
+     DropWhen::kAbove,
+     {.005, .005},
+     {true, true},
+     "share of characters",
      "sequences that UTF-8 read as Latin-1 or GBK leaves behind"},
-    {"s1.language", DropWhen::kBelow, {.65, .65}, {true, true}, "probability",
+    {"s1.language",
+     DropWhen::kBelow,
+     {.65, .65},
+     {true, true},
+     "probability",
      "the text is in a wanted language (1 when too short to tell)"},
-    {"s1.blocked_url", DropWhen::kAbove, {0, 0}, {true, true}, "list entries", "entries of --url-list that match the url"},
+    {"s1.blocked_url",
+     DropWhen::kAbove,
+     {0, 0},
+     {true, true},
+     "list entries",
+     "entries of --url-list that match the url"},
 };
 
 // Characters inside sequences such as "Ã©", "â€™", "ï¿½", "锟斤拷".
@@ -55,13 +73,15 @@ uint32_t mojibake_chars(const Document& doc) {
 
 class Integrity : public Stage {
  public:
-  Integrity(const Profile& profile, const Resources& resources) : profile_(profile), urls_(resources.blocked_urls) {}
+  Integrity(const Profile& profile, const Resources& resources)
+      : profile_(profile), urls_(resources.blocked_urls) {}
 
   void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
     const double n = doc.size();
     if (j.test(kMinChars, n) || j.test(kMaxChars, n)) return;
     const double share = n > 0 ? 1 / n : 0;
-    if (j.test(kControl, doc.counts.control * share) || j.test(kReplacement, doc.counts.replacement * share)) return;
+    if (j.test(kControl, doc.counts.control * share) || j.test(kReplacement, doc.counts.replacement * share))
+      return;
     if (j.test(kMojibake, doc.counts.suspect ? mojibake_chars(doc) * share : 0)) return;
     if (urls_ && !doc.url.empty()) {
       const std::string entry = urls_->match(doc.url);
@@ -88,7 +108,9 @@ class Integrity : public Stage {
 
 StageRow integrity_stage() {
   return {"integrity", kRules,
-          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> { return std::make_unique<Integrity>(p, r); },
+          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
+            return std::make_unique<Integrity>(p, r);
+          },
           "text present and intact, wanted language, url lists"};
 }
 

@@ -1,5 +1,5 @@
-// Stage 2: Gopher quality and repetition, C4, FineWeb. English thresholds are the published ones; the Chinese column
-// is FineWeb-2's, carried over from jieba words to characters.
+// Stage 2: Gopher quality and repetition, C4, FineWeb. English thresholds are the published ones; the Chinese
+// column is FineWeb-2's, carried over from jieba words to characters.
 #include <xxhash.h>
 
 #include <algorithm>
@@ -14,42 +14,140 @@ namespace ds::filter {
 namespace {
 
 enum Rule {
-  kMinWords, kMaxWords, kMeanLow, kMeanHigh, kHashes, kEllipses, kBullets, kEllipsisLines, kAlphaWords, kStopWords,
-  kLinePunctuation, kShortLines, kLineRepeats, kNewlines,
-  kLorem, kCurly, kSentences,
-  kParaFrac, kParaChars, kLineFrac, kLineChars, kTop0, kTop1, kTop2, kDup0, kDup1, kDup2, kDup3, kDup4, kDup5
+  kMinWords,
+  kMaxWords,
+  kMeanLow,
+  kMeanHigh,
+  kHashes,
+  kEllipses,
+  kBullets,
+  kEllipsisLines,
+  kAlphaWords,
+  kStopWords,
+  kLinePunctuation,
+  kShortLines,
+  kLineRepeats,
+  kNewlines,
+  kLorem,
+  kCurly,
+  kSentences,
+  kParaFrac,
+  kParaChars,
+  kLineFrac,
+  kLineChars,
+  kTop0,
+  kTop1,
+  kTop2,
+  kDup0,
+  kDup1,
+  kDup2,
+  kDup3,
+  kDup4,
+  kDup5
 };
 constexpr auto kBelow = DropWhen::kBelow;
 constexpr auto kAbove = DropWhen::kAbove;
 const char* const kOfText = "share of the text's characters";
 const RuleSpec kRules[] = {
-    {"s2.gopher.min_words", kBelow, {50, 100}, {true, true}, "words | characters", "words that are no symbols"},
-    {"s2.gopher.max_words", kAbove, {100000, 200000}, {true, true}, "words | characters", "words that are no symbols"},
-    {"s2.gopher.mean_word_low", kBelow, {3, 1}, {true, false}, "characters", "mean length of words that are no symbols"},
-    {"s2.gopher.mean_word_high", kAbove, {10, 5}, {true, false}, "characters", "mean length of words that are no symbols"},
+    {"s2.gopher.min_words",
+     kBelow,
+     {50, 100},
+     {true, true},
+     "words | characters",
+     "words that are no symbols"},
+    {"s2.gopher.max_words",
+     kAbove,
+     {100000, 200000},
+     {true, true},
+     "words | characters",
+     "words that are no symbols"},
+    {"s2.gopher.mean_word_low",
+     kBelow,
+     {3, 1},
+     {true, false},
+     "characters",
+     "mean length of words that are no symbols"},
+    {"s2.gopher.mean_word_high",
+     kAbove,
+     {10, 5},
+     {true, false},
+     "characters",
+     "mean length of words that are no symbols"},
     {"s2.gopher.hashes", kAbove, {.1, .1}, {true, true}, "per word | character", "number signs (#)"},
-    {"s2.gopher.ellipses", kAbove, {.1, .1}, {true, true}, "per word | character", "ellipses (... or U+2026)"},
-    {"s2.gopher.bullet_lines", kAbove, {.9, .9}, {true, true}, "share of lines", "lines that start with U+2022 or -"},
-    {"s2.gopher.ellipsis_lines", kAbove, {.3, .3}, {true, true}, "share of lines", "lines that end with an ellipsis"},
-    {"s2.gopher.alpha_words", kBelow, {.8, .735}, {true, true}, "share of words | letters, digits, symbols",
+    {"s2.gopher.ellipses",
+     kAbove,
+     {.1, .1},
+     {true, true},
+     "per word | character",
+     "ellipses (... or U+2026)"},
+    {"s2.gopher.bullet_lines",
+     kAbove,
+     {.9, .9},
+     {true, true},
+     "share of lines",
+     "lines that start with U+2022 or -"},
+    {"s2.gopher.ellipsis_lines",
+     kAbove,
+     {.3, .3},
+     {true, true},
+     "share of lines",
+     "lines that end with an ellipsis"},
+    {"s2.gopher.alpha_words",
+     kBelow,
+     {.8, .735},
+     {true, true},
+     "share of words | letters, digits, symbols",
      "words with a letter; Chinese: letters among letters, digits and other non-punctuation"},
     {"s2.gopher.stop_words", kBelow, {2, 2}, {true, true}, "distinct words", "stop words present"},
-    {"s2.fineweb.line_punctuation", kBelow, {.12, .106}, {true, true}, "share of lines",
+    {"s2.fineweb.line_punctuation",
+     kBelow,
+     {.12, .106},
+     {true, true},
+     "share of lines",
      "lines that end with terminal punctuation"},
-    {"s2.fineweb.short_lines", kAbove, {.67, .67}, {true, false}, "share of lines", "lines of at most 30 characters"},
+    {"s2.fineweb.short_lines",
+     kAbove,
+     {.67, .67},
+     {true, false},
+     "share of lines",
+     "lines of at most 30 characters"},
     {"s2.fineweb.repeated_lines", kAbove, {.01, .1}, {true, true}, kOfText, "characters in repeated lines"},
-    {"s2.fineweb.newlines", kAbove, {.3, .0913}, {true, true}, "per word | character",
+    {"s2.fineweb.newlines",
+     kAbove,
+     {.3, .0913},
+     {true, true},
+     "per word | character",
      "newlines (Chinese: FineWeb-2's .178 per jieba word of 1.95 characters)"},
     {"s2.c4.lorem_ipsum", kAbove, {0, 0}, {true, false}, "lines", "lines with \"lorem ipsum\""},
     {"s2.c4.curly_bracket", kAbove, {0, 0}, {true, false}, "lines", "lines with {"},
-    {"s2.c4.sentences", kBelow, {5, 5}, {true, false}, "sentences", "sentences in lines that pass the C4 line rules"},
+    {"s2.c4.sentences",
+     kBelow,
+     {5, 5},
+     {true, false},
+     "sentences",
+     "sentences in lines that pass the C4 line rules"},
     {"s2.rep.paragraphs", kAbove, {.3, .3}, {true, false}, "share of paragraphs", "repeated paragraphs"},
     {"s2.rep.paragraph_chars", kAbove, {.2, .2}, {true, false}, kOfText, "characters in repeated paragraphs"},
     {"s2.rep.lines", kAbove, {.3, .287}, {true, true}, "share of lines", "repeated lines"},
     {"s2.rep.line_chars", kAbove, {.2, .2}, {true, false}, kOfText, "characters in repeated lines"},
-    {"s2.rep.top2", kAbove, {.2, .256}, {true, true}, kOfText, "most frequent 2-gram (Chinese: 3 characters)"},
-    {"s2.rep.top3", kAbove, {.18, .201}, {true, true}, kOfText, "most frequent 3-gram (Chinese: 5 characters)"},
-    {"s2.rep.top4", kAbove, {.16, .171}, {true, true}, kOfText, "most frequent 4-gram (Chinese: 7 characters)"},
+    {"s2.rep.top2",
+     kAbove,
+     {.2, .256},
+     {true, true},
+     kOfText,
+     "most frequent 2-gram (Chinese: 3 characters)"},
+    {"s2.rep.top3",
+     kAbove,
+     {.18, .201},
+     {true, true},
+     kOfText,
+     "most frequent 3-gram (Chinese: 5 characters)"},
+    {"s2.rep.top4",
+     kAbove,
+     {.16, .171},
+     {true, true},
+     kOfText,
+     "most frequent 4-gram (Chinese: 7 characters)"},
     {"s2.rep.dup5", kAbove, {.15, .198}, {true, true}, kOfText, "repeated 5-grams (Chinese: 10 characters)"},
     {"s2.rep.dup6", kAbove, {.14, .182}, {true, true}, kOfText, "repeated 6-grams (Chinese: 12 characters)"},
     {"s2.rep.dup7", kAbove, {.13, .167}, {true, true}, kOfText, "repeated 7-grams (Chinese: 14 characters)"},
@@ -61,13 +159,17 @@ const RuleSpec kRules[] = {
 // Repeats among segments of the text, each compared by a hash of its characters.
 class SegmentRepeats {
  public:
-  void clear() { result_ = {}; seen_.clear(); }
+  void clear() {
+    result_ = {};
+    seen_.clear();
+  }
   void add(const uint32_t* chars, uint32_t n) {
     seen_.emplace_back(XXH3_64bits(chars, n * sizeof *chars), n);
     ++result_.n;
   }
   const RepeatedElements& finish() {
-    // Sorted by hash, each group but its first counts: which one is first does not matter, all have one length.
+    // Sorted by hash, each group but its first counts: which one is first does not matter, all have one
+    // length.
     std::sort(seen_.begin(), seen_.end());
     for (size_t i = 1; i < seen_.size(); ++i) {
       if (seen_[i] != seen_[i - 1]) continue;
@@ -117,7 +219,8 @@ class Quality : public Stage {
     }
     // Compared in double from integers: 5 / 50 must not exceed 0.1.
     const double n_words = static_cast<double>(doc.words.size());
-    if (n_words > 0 && (j.test(kHashes, hashes / n_words) || j.test(kEllipses, ellipses / n_words))) return true;
+    if (n_words > 0 && (j.test(kHashes, hashes / n_words) || j.test(kEllipses, ellipses / n_words)))
+      return true;
     if (gopher_lines(doc, j)) return true;
     double alpha = static_cast<double>(n_alpha) * per_word;
     if (doc.script == Script::kHan) {
@@ -142,8 +245,8 @@ class Quality : public Stage {
       while (e > b && doc.flags[e - 1] & kSpace) --e;
       if (b == e) return;
       bullets += doc.chars[b] == 0x2022 || doc.chars[b] == '-';
-      ellipses += doc.chars[e - 1] == 0x2026 || (e - b >= 3 && doc.chars[e - 1] == '.' && doc.chars[e - 2] == '.' &&
-                                                doc.chars[e - 3] == '.');
+      ellipses += doc.chars[e - 1] == 0x2026 || (e - b >= 3 && doc.chars[e - 1] == '.' &&
+                                                 doc.chars[e - 2] == '.' && doc.chars[e - 3] == '.');
     };
     for_each_splitline(doc, line);
     const double per = n ? static_cast<double>(n) : 1;
@@ -169,7 +272,8 @@ class Quality : public Stage {
       return true;
     if (j.wants(kLineRepeats)) {
       const uint32_t without_newlines = doc.size() - doc.counts.newline;
-      if (without_newlines && j.test(kLineRepeats, static_cast<double>(repeats_.finish().chars) / without_newlines))
+      if (without_newlines &&
+          j.test(kLineRepeats, static_cast<double>(repeats_.finish().chars) / without_newlines))
         return true;
     }
     return !doc.words.empty() &&
@@ -178,7 +282,8 @@ class Quality : public Stage {
 
   bool c4(const Document& doc, Judgement& j) {
     if (!j.wants(kLorem) && !j.wants(kCurly) && !j.wants(kSentences)) return false;
-    const C4Result r = c4_.judge(doc, profile_, !j.score_all() && j.wants(kLorem), !j.score_all() && j.wants(kCurly));
+    const C4Result r =
+        c4_.judge(doc, profile_, !j.score_all() && j.wants(kLorem), !j.score_all() && j.wants(kCurly));
     return j.test(kLorem, r.lorem_lines) || j.test(kCurly, r.curly_lines) || j.test(kSentences, r.sentences);
   }
 
@@ -187,7 +292,8 @@ class Quality : public Stage {
     if (chars == 0) return;
     if (j.wants(kParaFrac) || j.wants(kParaChars)) {
       const RepeatedElements r = paragraphs(doc);
-      if (j.test(kParaFrac, static_cast<double>(r.repeated) / r.n) || j.test(kParaChars, static_cast<double>(r.chars) / chars))
+      if (j.test(kParaFrac, static_cast<double>(r.repeated) / r.n) ||
+          j.test(kParaChars, static_cast<double>(r.chars) / chars))
         return;
     }
     if (j.wants(kLineFrac) || j.wants(kLineChars)) {
@@ -200,7 +306,8 @@ class Quality : public Stage {
         repeats_.add(doc.chars.data() + l.begin, l.end - l.begin);
       }
       const RepeatedElements& r = repeats_.finish();
-      if (j.test(kLineFrac, static_cast<double>(r.repeated) / r.n) || j.test(kLineChars, static_cast<double>(r.chars) / chars))
+      if (j.test(kLineFrac, static_cast<double>(r.repeated) / r.n) ||
+          j.test(kLineChars, static_cast<double>(r.chars) / chars))
         return;
     }
     const RepetitionSizes& sizes = repetition_sizes(doc.script);
@@ -214,7 +321,9 @@ class Quality : public Stage {
     }
   }
 
-  static double solid_chars(const Document& doc) { return std::max<double>(1, doc.size() - doc.counts.space); }
+  static double solid_chars(const Document& doc) {
+    return std::max<double>(1, doc.size() - doc.counts.space);
+  }
 
   // Paragraphs of the stripped text: split at two newlines or more.
   RepeatedElements paragraphs(const Document& doc) {
@@ -245,7 +354,9 @@ class Quality : public Stage {
 
 StageRow quality_stage() {
   return {"quality", kRules,
-          [](const Profile& p, const Resources&) -> std::unique_ptr<Stage> { return std::make_unique<Quality>(p); },
+          [](const Profile& p, const Resources&) -> std::unique_ptr<Stage> {
+            return std::make_unique<Quality>(p);
+          },
           "Gopher quality and repetition, C4 line rules, FineWeb rules"};
 }
 

@@ -7,8 +7,13 @@ namespace {
 
 enum Rule { kSimilarity };
 const RuleSpec kRules[] = {
-    {"s5.similarity", DropWhen::kBelow, {.7, .7}, {true, true}, "calibrated cosine",
-     "highest similarity to a reference text (not scored: shorter than min_units, or half of the words unknown)"},
+    {"s5.similarity",
+     DropWhen::kBelow,
+     {.7, .7},
+     {true, true},
+     "calibrated cosine",
+     "highest similarity to a reference text (not scored: shorter than min_units, or half of the words "
+     "unknown)"},
 };
 
 class Semantic : public Stage {
@@ -35,7 +40,9 @@ class Semantic : public Stage {
 
 StageRow semantic_stage() {
   return {"semantic", kRules,
-          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> { return std::make_unique<Semantic>(p, r); },
+          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
+            return std::make_unique<Semantic>(p, r);
+          },
           "similarity of meaning to reference texts"};
 }
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <regex>
 
 #include "core/error.h"
@@ -178,7 +179,7 @@ std::vector<PlannedShard> make_shards(const Checkpoint& model, const QuantizeOpt
 
 // Tensors by element size, widest first: then each starts at a multiple of its element size whatever the
 // shapes, which torch insists on. Otherwise input order, scales behind their weight.
-void lay_out(PlannedShard& shard) {
+void lay_out(PlannedShard& shard, const QuantizeOptions& o) {
   struct Slot {
     TensorInfo info;
     size_t step;
@@ -198,7 +199,18 @@ void lay_out(PlannedShard& shard) {
     (slot.is_scale ? step.out_scale : step.out) = static_cast<int>(shard.tensors.size());
     shard.tensors.push_back(slot.info);
   }
-  shard.header = make_safetensors_header(shard.tensors, {{"format", "pt"}});
+  // transformers refuses files without format=pt. How codes were made is written where no loader looks.
+  std::map<std::string, std::string> metadata = {{"format", "pt"}};
+  const bool encodes = std::any_of(shard.steps.begin(), shard.steps.end(),
+                                   [](const QuantStep& s) { return s.action == Action::kEncode; });
+  if (encodes) {
+    static constexpr const char* kRecipes[] = {"deepseek", "deepgemm", "hf"};
+    static constexpr const char* kPolicies[] = {"fail", "zero", "keep"};
+    metadata["ds-quantize"] = std::string("recipe ") + kRecipes[static_cast<int>(o.recipe)] + ", scales " +
+                              (o.scales == ScaleKind::kPow2 ? "pow2" : "f32") + ", non-finite " +
+                              kPolicies[static_cast<int>(o.nan_policy)];
+  }
+  shard.header = make_safetensors_header(shard.tensors, metadata);
 }
 
 std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions& o) {
@@ -325,7 +337,7 @@ QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
   QuantizePlan plan;
   plan.shards = make_shards(model, o, choose_steps(model, o));
   for (PlannedShard& shard : plan.shards) {
-    lay_out(shard);
+    lay_out(shard, o);
     plan.bytes_after += static_cast<int64_t>(shard.tensors.empty() ? 0 : shard.tensors.back().end);
     for (const QuantStep& step : shard.steps) {
       (step.action == Action::kCopy     ? plan.n_copied

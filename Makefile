@@ -7,7 +7,7 @@ MODELS ?= $(or $(DS_MODELS),models)
 export JOBS
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps demo test test-real asan tsan fuzz format format-check tidy docs install clean
+.PHONY: all help deps tools demo test test-real asan tsan fuzz format format-check tidy docs install clean
 
 all: $(BUILD)/build.ninja ## build everything into build/
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -22,13 +22,16 @@ deps: ## install the packages that are missing (Debian 12, Ubuntu 24.04)
 $(BUILD)/build.ninja: CMakeLists.txt tests/CMakeLists.txt | deps
 	@scripts/configure.sh $(BUILD) -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(CMAKE_FLAGS)
 
-demo: all ## install, build, and let the embedded model answer
+tools: $(BUILD)/build.ninja ## the programs without their tests
+	@cmake --build $(BUILD) -j $(JOBS) --target tools
+
+demo: tools ## install, build, and let the embedded model answer
 	@scripts/demo.sh $(BUILD)
 
 test: all ## everything that must hold, with a closing count
 	@scripts/run_tests.sh $(BUILD)
 
-test-real: all ## greedy answers of SmolLM2-135M against transformers (needs the network once)
+test-real: tools ## greedy answers of SmolLM2-135M against transformers (needs the network once)
 	@scripts/test_real.sh $(BUILD) $(MODELS)
 
 asan: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
@@ -55,7 +58,7 @@ tidy: $(BUILD)/build.ninja ## clang-tidy over lib/ and tools/
 	@command -v clang-tidy > /dev/null || { echo "tidy: clang-tidy is missing: apt-get install clang-tidy"; exit 1; }
 	@find lib kernels tools -name '*.cpp' -print0 | xargs -0 -n 1 -P $(JOBS) clang-tidy -p $(BUILD) --quiet
 
-docs: all ## man pages and bash completions, from the tools' own option tables
+docs: tools ## man pages and bash completions, from the tools' own option tables
 	@scripts/make_docs.sh $(BUILD)
 
 install: docs ## tools, man pages and completions under PREFIX (/usr/local)

@@ -107,7 +107,7 @@ TEST_CASE("ds-filter in a pipe: kept lines are the input's bytes, stdout holds n
   CHECK(contents(d / "out") == good + "\n" + other + "\n");
   const std::string rejects = contents(d / "rej.jsonl"), bad = contents(d / "bad.jsonl");
   CHECK(count_lines(rejects) == 1);
-  CHECK(rejects.find("\"rule\":\"s1.min_chars\",\"value\":5,") != std::string::npos);
+  CHECK(rejects.find("\"rule\":\"s1.min_chars\",\"value\":5.0,") != std::string::npos);
   CHECK(rejects.find("\"n\": 1.50,\"ds_filter\":{") !=
         std::string::npos);  // the record's own bytes come first
   CHECK(bad.find("\"line\":3") != std::string::npos);

@@ -1,5 +1,7 @@
 #include "kernels/probe.h"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
@@ -61,6 +63,7 @@ double probe_read_bandwidth(const Exec& exec, int64_t bytes, int rounds) {
   const std::unique_ptr<char, void (*)(void*)> memory(
       static_cast<char*>(std::aligned_alloc(kChunk * 2, bytes)), [](void* p) { std::free(p); });
   if (!memory) throw std::bad_alloc();
+  ::madvise(memory.get(), bytes, MADV_HUGEPAGE);  // the machine's best, not that of small pages
   exec.pool.parallel_for(bytes / kChunk, 16, [&](int64_t begin, int64_t end, int) {
     std::memset(memory.get() + begin * kChunk, 1, (end - begin) * kChunk);
   });
@@ -70,7 +73,8 @@ double probe_read_bandwidth(const Exec& exec, int64_t bytes, int rounds) {
   for (int round = 0; round < rounds; ++round) {
     const int64_t start = now_ns();
     exec.pool.parallel_for(bytes / kChunk, 8, [&](int64_t begin, int64_t end, int thread_idx) {
-      sink[thread_idx * 16] += kernels.read(memory.get() + begin * kChunk, (end - begin) * kChunk);
+      sink[thread_idx * 16] +=
+          kernels.read(memory.get() + begin * kChunk, (end - begin) * kChunk, cpu_features().prefetch_bytes);
     });
     best = std::max(best, static_cast<double>(bytes) / seconds_since(start));
   }

@@ -21,7 +21,7 @@ PeakFlops probe_peak_flops(const Exec& exec, int rounds);
 struct ProbeKernels {
   const char* name;
   // Reads bytes [begin, end) of 64-byte lines; returns something that depends on all of them.
-  float (*read)(const void* data, int64_t n_bytes);
+  float (*read)(const void* data, int64_t n_bytes, int64_t prefetch_bytes);
   // Runs n_rounds of independent multiply-adds; returns the operations done in *flops.
   float (*multiply_add)(int64_t n_rounds, double* flops);
 };

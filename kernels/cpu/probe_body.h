@@ -5,12 +5,13 @@
 namespace ds {
 namespace {
 
-inline float probe_read(const void* data, int64_t n_bytes) {
+inline float probe_read(const void* data, int64_t n_bytes, int64_t prefetch_bytes) {
   const char* p = static_cast<const char*>(data);
   constexpr int64_t kBytes = Vec::kLanes * 4;
   Vec sum[4] = {Vec::zero(), Vec::zero(), Vec::zero(), Vec::zero()};
   for (int64_t i = 0; i + 4 * kBytes <= n_bytes; i += 4 * kBytes) {
-    for (int64_t line = 0; line < 4 * kBytes; line += 64) prefetch(p + i + 4096 + line);
+    if (prefetch_bytes)
+      for (int64_t line = 0; line < 4 * kBytes; line += 64) prefetch(p + i + prefetch_bytes + line);
     for (int v = 0; v < 4; ++v) sum[v] = sum[v] + Vec::load_f32(p + i + v * kBytes);
   }
   return ((sum[0] + sum[1]) + (sum[2] + sum[3])).sum();

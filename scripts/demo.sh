@@ -87,6 +87,14 @@ if [ -x "$build/ds-run" ]; then
     n_steps=$((n_steps + 1))
   done
 fi
+# The other tools bring their own scene.
+for tool in quantize filter bench; do
+  if [ -x "$build/ds-$tool" ]; then
+    title "ds-$tool:"
+    "scripts/demo_$tool.sh" "$build"
+    n_steps=$((n_steps + 1))
+  fi
+done
 if [ $n_steps = 0 ]; then
   echo "demo: no tool is built yet in $build"
   exit 0

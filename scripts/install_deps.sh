@@ -13,7 +13,7 @@ packages=(
   libpcre2-dev libicu-dev           # tokenizer patterns, Unicode normalisation
   zlib1g-dev libzstd-dev            # compressed input
   libre2-dev libcld2-dev libxxhash-dev  # filter: patterns, language, hashes
-  libcpp-httplib-dev                # bench: talking to a server
+  libcurl4-openssl-dev              # bench: talking to a server
   doctest-dev                       # tests
 )
 ci_packages=(clang clang-format libclang-rt-dev)

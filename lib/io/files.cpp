@@ -161,6 +161,31 @@ void write_all(int fd, std::string_view bytes, const std::string& where) {
   }
 }
 
+void read_at(int fd, void* to, size_t n, uint64_t offset, const std::string& where) {
+  char* at = static_cast<char*>(to);
+  while (n > 0) {
+    const ssize_t got = ::pread(fd, at, n, static_cast<off_t>(offset));
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) throw Error(ErrorKind::kIo, "reading failed: " + os_error(), where);
+    if (got == 0)
+      throw Error(ErrorKind::kBadData, "ends " + std::to_string(n) + " bytes early", where,
+                  "did it change while it was read?");
+    at += got, n -= got, offset += got;
+  }
+}
+
+void write_at(int fd, const void* from, size_t n, uint64_t offset, const std::string& where) {
+  const char* at = static_cast<const char*>(from);
+  while (n > 0) {
+    const ssize_t put = ::pwrite(fd, at, n, static_cast<off_t>(offset));
+    if (put < 0 && errno == EINTR) continue;
+    if (put < 0)
+      throw Error(ErrorKind::kIo, "writing failed: " + os_error(), where,
+                  errno == ENOSPC ? "free some space and run again" : "");
+    at += put, n -= put, offset += put;
+  }
+}
+
 void OutputStream::write(std::string_view bytes) {
   if (buffer_.size() + bytes.size() > kBufferBytes) flush();
   if (bytes.size() > kBufferBytes) {
@@ -175,12 +200,16 @@ void OutputStream::flush() {
   write_all(fd_, bytes, where_);
 }
 
-AtomicFile::AtomicFile(const std::string& path)
-    : path_(followed(path)),
-      partial_(is_special(path_) ? path_ : path_ + ".partial"),
-      in_place_(partial_ == path_),
-      fd_(::open(partial_.c_str(), in_place_ ? O_WRONLY | O_CLOEXEC : O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC,
-                 0666)) {
+AtomicFile::AtomicFile(const std::string& path, Existing existing)
+    : path_(existing == Existing::kFollow ? followed(path) : path),
+      partial_(existing == Existing::kFollow && is_special(path_) ? path_ : path_ + ".partial"),
+      in_place_(partial_ == path_) {
+  if (existing == Existing::kReplace)
+    ::unlink(partial_.c_str());  // left by a killed run, or a link elsewhere
+  const int how = in_place_                       ? O_WRONLY
+                  : existing == Existing::kFollow ? O_RDWR | O_CREAT | O_TRUNC
+                                                  : O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
+  fd_ = FileHandle(::open(partial_.c_str(), how | O_CLOEXEC, 0666));
   struct stat st {};
   if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
     ::unlink(partial_.c_str());
@@ -207,15 +236,16 @@ void AtomicFile::write(std::string_view bytes) {
   }
 }
 
-void AtomicFile::commit() {
+void AtomicFile::commit(bool sync) {
   write_all(fd_.get(), buffer_, partial_);
   buffer_.clear();
   committed_ = in_place_;
   if (in_place_) return;
-  if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
+  if (sync && ::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);
   if (::rename(partial_.c_str(), path_.c_str()) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);
   committed_ = true;
+  if (!sync) return;
   // The rename itself is durable once the folder is synced.
   const size_t slash = path_.rfind('/');
   const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);

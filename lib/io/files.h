@@ -63,6 +63,10 @@ class FileHandle {
 // Writes all bytes. EPIPE throws BrokenPipe; anything else Error{kIo} naming `where`.
 void write_all(int fd, std::string_view bytes, const std::string& where);
 
+// Reads or writes exactly so many bytes at an offset, from any thread. A short file is Error{kBadData}.
+void read_at(int fd, void* to, size_t n, uint64_t offset, const std::string& where);
+void write_at(int fd, const void* from, size_t n, uint64_t offset, const std::string& where);
+
 // Buffered output to a descriptor it does not own. Errors are thrown by the call that meets them; call
 // flush() at the end, a destructor cannot report.
 class OutputStream {
@@ -79,17 +83,20 @@ class OutputStream {
 
 // An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
 // commit(). Without commit() the partial file is removed. A symbolic link is followed, and what is no regular
-// file (a device, a pipe) is written in place: renaming over /dev/null would replace it.
+// file (a device, a pipe) is written in place: renaming over /dev/null would replace it. With kReplace
+// whatever lies under either name is replaced and never written through: for files inside a folder of ours.
 class AtomicFile {
  public:
+  enum class Existing { kFollow, kReplace };
   // Throws Error{kCannotCreate}.
-  explicit AtomicFile(const std::string& path);
+  explicit AtomicFile(const std::string& path, Existing existing = Existing::kFollow);
   ~AtomicFile();
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(std::string_view bytes);
   int fd() const { return fd_.get(); }
-  void commit();
+  // Without `sync` the rename does not wait for the disk: whole for every reader, but not for a power cut.
+  void commit(bool sync = true);
 
  private:
   std::string path_, partial_;

@@ -1,0 +1,95 @@
+#include "bench/overhead.h"
+
+#include <algorithm>
+#include <atomic>
+#include <memory>
+#include <thread>
+#include <vector>
+
+#include "bench/quantile.h"
+#include "bench/scripted_server.h"
+#include "bench/target.h"
+#include "core/clock.h"
+#include "core/parallel.h"
+
+namespace ds::bench {
+
+Json measure_overhead(const std::string& kind, int n) {
+  std::unique_ptr<ScriptedServer> server;
+  std::unique_ptr<Target> target;
+  TargetOptions options;
+  options.timeout_s = 10;
+  const char* what = "recording an empty answer";
+  if (kind == "cmd") {
+    target = make_command_target("/bin/true", options);
+    what = "starting /bin/true and waiting for it";
+  } else if (kind == "url") {
+    server = std::make_unique<ScriptedServer>(make_script({}));
+    options.model_name = "null";
+    target = make_http_target(server->url(), options);
+    what = "a request to a null server in this process";
+  } else {
+    target = make_null_target();
+  }
+  Request request;
+  request.prompt = "null";
+  std::vector<double> first, all;
+  for (int i = 0; i < n + 3; ++i) {
+    const Outcome o = target->send(request, {});
+    if (i < 3) continue;  // first connection, first page faults
+    all.push_back(static_cast<double>(o.t_done_ns - o.t_send_ns) * 1e-6);
+    first.push_back(o.event_ns.empty() ? all.back()
+                                       : static_cast<double>(o.event_ns[0] - o.t_send_ns) * 1e-6);
+  }
+  std::sort(first.begin(), first.end());
+  std::sort(all.begin(), all.end());
+  return Json(Json::Object{{"what", what},
+                           {"n", n},
+                           {"ttft_p50_ms", quantile(first, 0.5)},
+                           {"ttft_p99_ms", quantile(first, 0.99)},
+                           {"e2e_p50_ms", quantile(all, 0.5)}});
+}
+
+double measure_read_bandwidth(int n_threads) {
+  constexpr size_t kWords = size_t{256} << 17;  // 256 MiB of 8-byte words
+  std::vector<uint64_t> buffer(kWords, 1);
+  ThreadPool pool(std::max(1, n_threads));
+  std::atomic<uint64_t> sink{0};
+  double best = 0;
+  for (int pass = 0; pass < 5; ++pass) {
+    const int64_t begin = now_ns();
+    pool.parallel_for(kWords, 1 << 17, [&](int64_t from, int64_t to, int) {
+      // Eight independent sums keep enough loads in flight.
+      uint64_t sum[8] = {};
+      for (int64_t i = from; i + 8 <= to; i += 8)
+        for (int k = 0; k < 8; ++k) sum[k] += buffer[i + k];
+      uint64_t total = 0;
+      for (const uint64_t s : sum) total += s;
+      sink += total;
+    });
+    best = std::max(best, static_cast<double>(kWords * 8) / static_cast<double>(now_ns() - begin));
+  }
+  return sink ? best : 0;
+}
+
+double null_server_ceiling(int n_clients, double seconds) {
+  ScriptedServer server(make_script({}));
+  TargetOptions options;
+  options.model_name = "null";
+  options.timeout_s = 10;
+  const auto target = make_http_target(server.url(), options);
+  Request request;
+  request.prompt = "null";
+  std::atomic<int64_t> n{0};
+  const int64_t begin = now_ns();
+  std::vector<std::thread> threads;
+  for (int i = 0; i < n_clients; ++i)
+    threads.emplace_back([&] {
+      while (seconds_since(begin) < seconds)
+        if (target->send(request, {}).ok()) ++n;
+    });
+  for (auto& t : threads) t.join();
+  return static_cast<double>(n) / seconds_since(begin);
+}
+
+}  // namespace ds::bench

@@ -1,0 +1,15 @@
+// One self-contained HTML page: no scripts, nothing fetched, light and dark. The records are inside, so
+// `ds-bench stats report.html` reads it back.
+#pragma once
+#include <string>
+
+#include "bench/record.h"
+#include "bench/stats.h"
+
+namespace ds::bench {
+
+// JSON lines of the records, as they are embedded.
+std::string records_text(const RecordSet& set);
+std::string report_html(const RecordSet& set, const StatsOptions& options, const std::string& title);
+
+}  // namespace ds::bench

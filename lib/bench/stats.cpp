@@ -1,0 +1,219 @@
+#include "bench/stats.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <set>
+
+namespace ds::bench {
+namespace {
+
+std::vector<double> sorted(std::vector<double> v) {
+  std::sort(v.begin(), v.end());
+  return v;
+}
+
+MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records, Metric metric, Clock clock,
+                               const StatsOptions& options) {
+  MetricSummary m{metric, clock, 0, 0, 0, {}, {}, {}, {}};
+  const std::vector<double> values = sorted(metric_values(records, metric, clock));
+  m.n = static_cast<int64_t>(values.size());
+  if (values.empty()) return m;
+  for (const double v : values) m.mean += v;
+  m.mean /= static_cast<double>(m.n);
+  m.max = values.back();
+  m.p50 = quantile_with_interval(values, 0.5, options.method, options.level);
+  m.p90 = quantile_with_interval(values, 0.9, options.method, options.level);
+  m.p95 = quantile_with_interval(values, 0.95, options.method, options.level);
+  m.p99 = quantile_with_interval(values, 0.99, options.method, options.level);
+  return m;
+}
+
+double median_or(std::vector<double> values, double otherwise) {
+  if (values.empty()) return otherwise;
+  return quantile(sorted(std::move(values)), 0.5);
+}
+
+// The longest prefix, at most a quarter, whose removal still moves the median by more than half the width of
+// its interval.
+int64_t unsteady_prefix(const std::vector<double>& in_order) {
+  const auto n = in_order.size();
+  if (n < 24) return 0;
+  const auto all = quantile_with_interval(sorted(in_order), 0.5);
+  if (!all.interval) return 0;
+  const double half = (all.interval->hi - all.interval->lo) / 2;
+  for (size_t k = n / 4; k >= 1; --k) {
+    const double rest = quantile(sorted({in_order.begin() + static_cast<int64_t>(k), in_order.end()}), 0.5);
+    const double before =
+        quantile(sorted({in_order.begin(), in_order.begin() + static_cast<int64_t>(k)}), 0.5);
+    // The prefix itself must be slower: a run that slows down later is no matter of warm-up.
+    if (std::fabs(rest - all.value) > half && before > rest) return static_cast<int64_t>(k);
+  }
+  return 0;
+}
+
+void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& records) {
+  std::vector<double> in, out;
+  int64_t n_short = 0, n_asked = 0, n_tokens = 0, n_events = 0;
+  for (const RequestRecord* r : records) {
+    if (!r->ok()) continue;
+    if (r->n_in >= 0) in.push_back(static_cast<double>(r->n_in));
+    if (r->n_out >= 0) {
+      out.push_back(static_cast<double>(r->n_out));
+      if (r->tokens_source != "events") n_tokens += r->n_out, n_events += r->n_events();
+    }
+    if (r->n_out >= 0 && r->want_out > 0) ++n_asked, n_short += r->n_out < r->want_out;
+    if (!r->tokens_source.empty()) g.tokens_source = r->tokens_source;
+  }
+  const auto three = [](std::vector<double> v, int64_t& lo, int64_t& mid, int64_t& hi) {
+    if (v.empty()) return;
+    v = sorted(std::move(v));
+    lo = static_cast<int64_t>(v.front()), mid = static_cast<int64_t>(quantile(v, 0.5)),
+    hi = static_cast<int64_t>(v.back());
+  };
+  three(in, g.n_in_min, g.n_in_p50, g.n_in_max);
+  three(out, g.n_out_min, g.n_out_p50, g.n_out_max);
+  if (n_asked) g.short_share = static_cast<double>(n_short) / static_cast<double>(n_asked);
+  if (n_events) g.tokens_per_event = static_cast<double>(n_tokens) / static_cast<double>(n_events);
+}
+
+// Wall time of each segment apart: a resumed run did not measure while it was away.
+double wall_seconds(const std::vector<const RequestRecord*>& records) {
+  std::map<int64_t, std::pair<int64_t, int64_t>> segments;
+  for (const RequestRecord* r : records) {
+    auto [it, fresh] = segments.try_emplace(r->segment, r->t_send_ns, r->t_done_ns);
+    if (!fresh) {
+      it->second.first = std::min(it->second.first, r->t_send_ns);
+      it->second.second = std::max(it->second.second, r->t_done_ns);
+    }
+  }
+  double s = 0;
+  for (const auto& [segment, span] : segments) s += static_cast<double>(span.second - span.first) * 1e-9;
+  return s;
+}
+
+// Bytes a token moves, and which share of the measured read bandwidth that is at the median TPOT.
+void add_bandwidth(GroupSummary& g, const RecordSet& set) {
+  const MetricSummary* tpot = g.find(Metric::kTpot, Clock::kSvc);
+  for (const Json& h : set.headers) {
+    const Json* target = h.find(g.arm == "b" ? "target_b" : "target");
+    const Json *weights = target ? target->find("weight_bytes_per_token") : nullptr,
+               *cache = target ? target->find("cache_bytes_per_token") : nullptr, *gb_s = h.find("read_gb_s");
+    if (!weights || !weights->is_number()) continue;
+    const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
+                           static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
+    g.bytes_per_token =
+        weights->as_double() + (cache && cache->is_number() ? cache->as_double() * context : 0);
+    if (gb_s && gb_s->is_number() && gb_s->as_double() > 0 && tpot && tpot->p50.value > 0)
+      g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->as_double() * 1e9);
+    return;
+  }
+}
+
+GroupSummary summarize_group(const RecordSet& set, const std::string& arm, const std::string& point,
+                             const StatsOptions& options) {
+  GroupSummary g;
+  g.arm = arm;
+  g.point = point;
+  const auto records = group_records(set, arm, point);
+  for (const auto& r : set.requests) g.n_warmup += r.phase == "warmup" && r.arm == arm;
+  std::vector<double> user, prefill, late, e2e;
+  int64_t n_tokens = 0, n_good = 0;
+  bool tokens_known = false;
+  for (const RequestRecord* r : records) {
+    ++g.n;
+    late.push_back(static_cast<double>(r->t_send_ns - r->t_plan_ns) * 1e-6);
+    g.peak_rss_bytes = std::max(g.peak_rss_bytes, r->peak_rss_bytes);
+    n_good += meets(*r, options.objectives, Clock::kResp);
+    if (!r->ok()) {
+      ++g.errors[r->error];
+      continue;
+    }
+    ++g.n_ok;
+    if (!r->finish.empty()) ++g.finishes[r->finish];
+    if (r->n_out >= 0) n_tokens += r->n_out, tokens_known = true;
+    if (const auto t = metric_ms(*r, Metric::kTpot, Clock::kSvc); t && *t > 0) user.push_back(1e3 / *t);
+    if (const auto t = metric_ms(*r, Metric::kTtft, Clock::kSvc); t && *t > 0 && r->n_in > 0)
+      prefill.push_back(static_cast<double>(r->n_in) / (*t * 1e-3));
+    e2e.push_back(*metric_ms(*r, Metric::kE2e, Clock::kSvc));
+  }
+  for (const Clock clock : {Clock::kSvc, Clock::kResp})
+    for (const Metric metric : kMetrics) {
+      // Gaps and TPOT lie between events: the start plays no part in them.
+      MetricSummary m = summarize_metric(records, metric, clock, options);
+      if (m.n) g.metrics.push_back(std::move(m));
+    }
+  g.wall_s = wall_seconds(records);
+  if (g.wall_s > 0) {
+    g.requests_per_s = static_cast<double>(g.n_ok) / g.wall_s;
+    if (tokens_known) g.tok_s = static_cast<double>(n_tokens) / g.wall_s;
+    if (!options.objectives.empty()) g.goodput = static_cast<double>(n_good) / g.wall_s;
+  }
+  if (!options.objectives.empty() && g.n) {
+    g.good_share = static_cast<double>(n_good) / static_cast<double>(g.n);
+    g.good_share_interval = wilson_interval(n_good, g.n, options.level);
+  }
+  g.tok_s_user = median_or(std::move(user), -1);
+  g.prefill_tok_s = median_or(std::move(prefill), -1);
+  add_lengths(g, records);
+  add_bandwidth(g, set);
+  g.effective_n = effective_samples(e2e);
+  g.unsteady_prefix = unsteady_prefix(e2e);
+  if (!late.empty()) g.late_p99_ms = quantile(sorted(std::move(late)), 0.99);
+  return g;
+}
+
+}  // namespace
+
+const MetricSummary* GroupSummary::find(Metric metric, Clock clock) const {
+  for (const auto& m : metrics)
+    if (m.metric == metric && m.clock == clock) return &m;
+  return nullptr;
+}
+
+std::vector<const RequestRecord*> group_records(const RecordSet& set, const std::string& arm,
+                                                const std::string& point) {
+  std::vector<const RequestRecord*> out;
+  for (const RequestRecord& r : set.requests)
+    if (r.phase != "warmup" && r.arm == arm && r.point == point) out.push_back(&r);
+  std::stable_sort(out.begin(), out.end(), [](const RequestRecord* a, const RequestRecord* b) {
+    return std::pair(a->segment, a->t_send_ns) < std::pair(b->segment, b->t_send_ns);
+  });
+  return out;
+}
+
+std::vector<GroupSummary> summarize(const RecordSet& set, const StatsOptions& options) {
+  std::vector<std::pair<std::string, std::string>> keys;
+  for (const RequestRecord& r : set.requests) {
+    if (r.phase == "warmup") continue;
+    const std::pair key(r.arm, r.point);
+    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
+  }
+  std::vector<GroupSummary> groups;
+  for (const auto& [arm, point] : keys) groups.push_back(summarize_group(set, arm, point, options));
+  return groups;
+}
+
+std::string short_number(double v) {
+  char text[32];
+  const double a = std::fabs(v);
+  std::snprintf(text, sizeof text,
+                a >= 100 || a == 0 ? "%.0f"
+                : a >= 10          ? "%.1f"
+                : a >= 1           ? "%.2f"
+                : a >= 0.1         ? "%.3f"
+                                   : "%.3g",
+                v);
+  return text;
+}
+
+std::string quantile_text(const Quantile& q) {
+  if (q.n == 0) return "-";
+  if (!q.interval)
+    return ">= " + short_number(q.value) + " (n " + std::to_string(q.n) + " < " + std::to_string(q.n_needed) +
+           ")";
+  return short_number(q.value) + " [" + short_number(q.interval->lo) + ", " + short_number(q.interval->hi) +
+         "]";
+}
+
+}  // namespace ds::bench

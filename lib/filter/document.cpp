@@ -1,0 +1,157 @@
+#include "filter/document.h"
+
+#include <cstring>
+
+#include "core/utf8.h"
+#include "filter/characters.h"
+#include "filter/tokenizer.h"
+
+namespace ds::filter {
+namespace {
+
+// A text counts as Chinese when at least this share of its letters are ideographs ...
+constexpr double kHanShare = 0.3;
+// ... and fewer than this are kana: Japanese is no Chinese.
+constexpr double kKanaShare = 0.01;
+
+void decode(Document& doc) {
+  const CharTable& table = CharTable::instance();
+  const uint16_t* flag_table = table.flag_table();
+  const std::string_view text = doc.text;
+  doc.chars.resize(text.size());
+  doc.flags.resize(text.size());
+  uint32_t* chars = doc.chars.data();
+  uint16_t* flags = doc.flags.data();
+  size_t n = 0;
+  const auto* p = reinterpret_cast<const uint8_t*>(text.data());
+  const auto* const end = p + text.size();
+  while (p < end) {
+    // Eight ASCII bytes at a time.
+    while (end - p >= 8) {
+      uint64_t eight;
+      std::memcpy(&eight, p, 8);
+      if (eight & 0x8080808080808080ull) break;
+      for (int i = 0; i < 8; ++i) {
+        chars[n + i] = p[i];
+        flags[n + i] = flag_table[p[i]];
+      }
+      n += 8;
+      p += 8;
+    }
+    if (p >= end) break;
+    uint32_t c = *p;
+    // The JSON parser has checked the bytes: no range tests here.
+    if (c < 0x80) {
+      p += 1;
+    } else if (c < 0xE0) {
+      c = (c & 0x1F) << 6 | (p[1] & 0x3F);
+      p += 2;
+    } else if (c < 0xF0) {
+      c = (c & 0x0F) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
+      p += 3;
+    } else {
+      c = (c & 0x07) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3F);
+      p += 4;
+    }
+    chars[n] = c;
+    flags[n++] = table.flags(c);
+  }
+  doc.chars.resize(n);
+  doc.flags.resize(n);
+}
+
+void count(Document& doc) {
+  Counts& k = doc.counts;
+  k = {};
+  doc.lines.clear();
+  const uint32_t n = doc.size();
+  // The common flags without a branch, so that the loop becomes vector code.
+  uint32_t space = 0, alpha = 0, digit = 0, upper = 0, han = 0;
+  for (const uint16_t f : doc.flags) {
+    space += f & 1;
+    alpha += f >> 1 & 1;
+    digit += f >> 2 & 1;
+    upper += f >> 3 & 1;
+    han += f >> 5 & 1;
+  }
+  k.space = space, k.alpha = alpha, k.digit = digit, k.upper = upper, k.han = han;
+  static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 &&
+                kHan == 1 << 5);
+  uint32_t line_begin = 0;
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint16_t f = doc.flags[i];
+    if (f & (kKana | kHangul | kControl | kSuspect | kLineBreak)) {
+      if (f & kKana) ++k.kana;
+      if (f & kHangul) ++k.hangul;
+      if (f & kControl) ++k.control;
+      if (f & kSuspect) {
+        if (doc.chars[i] == 0xFFFD)
+          ++k.replacement;
+        else
+          ++k.suspect;
+      }
+      if (doc.chars[i] == '\n') {
+        ++k.newline;
+        doc.lines.push_back({line_begin, i});
+        line_begin = i + 1;
+      } else if (f & kLineBreak) {
+        ++k.other_break;
+      }
+    }
+  }
+  doc.lines.push_back({line_begin, n});
+}
+
+void split_characters(Document& doc) {
+  const CharTable& table = CharTable::instance();
+  doc.words.clear();
+  doc.shingle_units.clear();
+  doc.words.reserve(doc.chars.size());
+  const uint32_t n = doc.size();
+  for (uint32_t i = 0; i < n; ++i) {
+    const uint16_t f = doc.flags[i];
+    if (f & kSpace) continue;
+    const uint32_t c = doc.chars[i];
+    const uint64_t hash = hash_char(c);
+    Word& w = doc.words.emplace_back();
+    w.begin = i;
+    w.length = 1;
+    w.hash = hash;
+    w.alpha = f & kAlpha;
+    w.symbol = f & kSymbol;
+    if (f & (kAlpha | kDigit)) doc.shingle_units.push_back(f & kHan ? hash : hash_char(table.fold(c)));
+  }
+}
+
+void split_words(Document& doc) {
+  doc.words.clear();
+  doc.shingle_units.clear();
+  Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), doc.words);
+  for (const Word& w : doc.words)
+    if (!w.symbol) doc.shingle_units.push_back(w.folded);
+}
+
+}  // namespace
+
+const char* script_name(Script script) { return script == Script::kHan ? "zh" : "en"; }
+
+size_t Document::byte_offset(uint32_t char_idx) const {
+  size_t at = 0;
+  for (uint32_t i = 0; i < char_idx && i < chars.size(); ++i)
+    at += chars[i] < 0x80 ? 1 : chars[i] < 0x800 ? 2 : chars[i] < 0x10000 ? 3 : 4;
+  return at;
+}
+
+void prepare(Document& doc) {
+  decode(doc);
+  count(doc);
+  const Counts& k = doc.counts;
+  const bool han = k.han >= kHanShare * k.alpha && k.han > 0 && k.kana < kKanaShare * k.alpha + 1;
+  doc.script = han ? Script::kHan : Script::kSpaced;
+  if (han)
+    split_characters(doc);
+  else
+    split_words(doc);
+}
+
+}  // namespace ds::filter

@@ -1,0 +1,80 @@
+// The input as batches of whole lines, read ahead by one thread while others work.
+#pragma once
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+namespace ds::filter {
+
+// Files as given; a folder stands for the .jsonl, .json, .ndjson and .txt files in it (.gz and .zst too),
+// recursively, sorted. Throws Error{kNoInput} when there is none.
+std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
+
+struct InputLine {
+  uint64_t begin, length;  // in Batch::bytes, without the newline
+  uint64_t offset;         // in the file's (decompressed) content
+  uint64_t line;           // from 1
+  bool oversize = false;   // only its first bytes are here: `length` of `whole_length`
+  uint64_t whole_length = 0;
+  bool cut = false;  // the file was damaged inside this line
+};
+
+// A stretch of one file.
+struct Batch {
+  size_t file = 0;
+  std::string bytes;  // kRecordPadding readable bytes behind the last line
+  std::vector<InputLine> lines;
+  bool ends_file = false;
+  std::string damage;                     // why the file could not be read to its end, else ""
+  const char* encoding = "";              // "UTF-16" when the file's mark says so and it was not transcoded
+  bool transcoded = false;                // was UTF-16
+  uint64_t end_offset = 0, end_line = 0;  // where the next batch begins
+  uint64_t raw_bytes = 0;                 // of the file read so far, before decompression
+};
+
+// Where to go on in a file; a file that is done is left out.
+struct FilePlan {
+  size_t file = 0;  // index among all inputs
+  std::string path;
+  uint64_t offset = 0, line = 0;
+  uint64_t end = ~0ull;          // content offset: lines that begin at or behind it belong to the next shard
+  bool find_line_start = false;  // offset may be inside a line: that line belongs to the shard before
+};
+
+struct InputOptions {
+  int64_t batch_bytes = 4 << 20;
+  int64_t max_line_bytes = int64_t{64} << 20;
+  bool transcode = false;
+  std::function<bool()> stop;
+};
+
+class BatchReader {
+ public:
+  BatchReader(std::vector<FilePlan> plan, InputOptions options);
+  ~BatchReader();
+  // The next batch in order; null at the end or after stop. Throws what reading threw.
+  std::unique_ptr<Batch> next();
+
+ private:
+  void run();
+  void read_file(const FilePlan& plan);
+  bool put(std::unique_ptr<Batch> batch);
+
+  std::vector<FilePlan> plan_;
+  InputOptions options_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<std::unique_ptr<Batch>> ready_;
+  bool done_ = false, abandon_ = false;
+  std::exception_ptr error_;
+  std::thread thread_;
+};
+
+}  // namespace ds::filter

@@ -1,0 +1,85 @@
+// Terms of entity categories and where they occur in a text, under the disguises people use: full width,
+// traditional characters, homoglyphs, zero-width characters, symbols between ideographs, l e t t e r s spaced
+// out.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "filter/document.h"
+
+namespace ds::filter {
+
+// Tab separated lines, "#" starts a comment:
+//   category  hard|soft  term             one hard term is enough to drop a text; soft ones count by density
+//   acquit    category|* term             near a hit it turns hard into soft and soft into nothing
+//   allow     -          term             innocent longer forms: a hit inside one is none
+//   gazetteer lines may be just: category  term          (hard)
+// A term of Latin letters matches whole words; "term*" also their continuations. One with ideographs matches
+// anywhere.
+class Lexicon {
+ public:
+  void add(std::string_view tsv, const std::string& where);  // Throws Error{kBadModel} naming the line
+  void finish();                                             // after the last add
+
+  struct Hit {
+    uint32_t begin, end;  // code points of the document
+    int term;
+    bool hard;
+  };
+  // Scratch of one thread.
+  struct Work {
+    std::vector<uint32_t> symbols, position, spelled, spelled_at;
+    std::vector<Hit> hits;
+  };
+  // Hits in text order, overlaps resolved (longest wins), acquitted ones already softened or gone.
+  const std::vector<Hit>& find(const Document& doc, Work& work) const;
+
+  const std::string& category(int term) const { return categories_[terms_[term].category]; }
+  const std::string& term(int t) const { return terms_[t].text; }
+  size_t n_terms() const { return terms_.size(); }
+  std::vector<std::string> categories() const { return categories_; }
+  // Which categories count; others are not looked at. By default all.
+  void enable(const std::string& category, bool on);
+
+ private:
+  enum class Kind : uint8_t { kTerm, kAcquit, kAllow };
+  struct Term {
+    std::string text;
+    int category;
+    Kind kind;
+    bool hard, open_end, han;
+    uint32_t length;
+  };
+  struct Match {
+    uint32_t begin, end;  // indices into symbols
+    int term;
+  };
+  uint32_t fold(uint32_t c) const;
+  void shadow(const Document& doc, Work& work) const;
+  int step(int node, uint32_t symbol) const;
+  int match_at(const std::vector<uint32_t>& s, uint32_t i, uint32_t& end) const;
+  int category_index(const std::string& name);
+
+  std::vector<Term> terms_;
+  std::vector<std::string> categories_;
+  std::vector<bool> enabled_;
+  std::unordered_map<uint64_t, int> edges_;  // (node, symbol) > node, while terms are added
+  struct Edge {
+    uint64_t key;
+    int to;
+  };
+  std::vector<Edge> flat_;             // the same, open addressing; key 0 is free
+  std::vector<int> node_term_ = {-1};  // term that ends at the node
+  std::vector<uint64_t> pairs_ =
+      std::vector<uint64_t>(1024);  // bit per hash of a Han term's first two symbols
+  std::vector<uint64_t> triples_ =
+      std::vector<uint64_t>(4096);  // of a Latin term's first three, the third may be a blank
+  std::vector<uint16_t> fold_;      // basic plane
+  uint32_t longest_ = 0;
+  bool short_latin_ = false;  // a Latin term of two characters: the three-symbol test would miss it
+};
+
+}  // namespace ds::filter

@@ -1,0 +1,133 @@
+#include "filter/ngrams.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace ds::filter {
+namespace {
+
+constexpr uint64_t kBase = 0x9E3779B97F4A7C15ull;
+constexpr int kLargestN = 20;
+
+size_t table_size(size_t n) {
+  size_t size = 64;
+  while (size < n * 2) size *= 2;
+  return size;
+}
+
+}  // namespace
+
+const RepetitionSizes& repetition_sizes(Script script) {
+  static const RepetitionSizes words = {{2, 3, 4}, {5, 6, 7, 8, 9, 10}, true};
+  static const RepetitionSizes characters = {{3, 5, 7}, {10, 12, 14, 16, 18, 20}, false};
+  return script == Script::kHan ? characters : words;
+}
+
+void RepetitionCounter::start(const std::vector<Word>& words, const RepetitionSizes& sizes) {
+  sizes_ = &sizes;
+  n_words_ = static_cast<uint32_t>(words.size());
+  prefix_.resize(n_words_ + 1);
+  lengths_.resize(n_words_ + 1);
+  prefix_[0] = 0;
+  lengths_[0] = 0;
+  uint64_t h = 0;
+  uint32_t l = 0;
+  for (uint32_t i = 0; i < n_words_; ++i) {
+    prefix_[i + 1] = h = h * kBase + words[i].hash;
+    lengths_[i + 1] = l += words[i].length;
+  }
+  if (powers_.empty()) {
+    powers_.resize(kLargestN + 1, 1);
+    for (int i = 1; i <= kLargestN; ++i) powers_[i] = powers_[i - 1] * kBase;
+  }
+  narrowed_to_ = 0;
+}
+
+// An n-gram can occur twice only where its first m < n words do: sizes ascend, so each step looks only at the
+// places the step before left over. That is what makes nine sizes cost little more than one.
+void RepetitionCounter::narrow(int n) {
+  if (narrowed_to_ == n) return;
+  best_count_ = 0;
+  const uint32_t last = n_words_ >= static_cast<uint32_t>(n) ? n_words_ - n + 1 : 0;
+  if (narrowed_to_ == 0) {
+    candidates_.resize(last);
+    for (uint32_t i = 0; i < last; ++i) candidates_[i] = i;
+  }
+  narrowed_to_ = n;
+  while (!candidates_.empty() && candidates_.back() >= last) candidates_.pop_back();
+  const size_t n_slots = table_size(candidates_.size());
+  if (slots_.size() < n_slots) slots_.resize(n_slots);
+  std::memset(slots_.data(), 0, n_slots * sizeof(Slot));
+  slot_of_.resize(candidates_.size());
+  const size_t mask = n_slots - 1;
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const uint32_t i = candidates_[c];
+    const uint64_t k = key(i, n);
+    size_t s = mix_hash(k) & mask;
+    while (slots_[s].count && slots_[s].key != k) s = (s + 1) & mask;
+    if (slots_[s].count++ == 0) {
+      slots_[s].key = k;
+      slots_[s].first = i;
+    }
+    slot_of_[c] = static_cast<uint32_t>(s);
+  }
+  size_t kept = 0;
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const Slot& slot = slots_[slot_of_[c]];
+    if (slot.count > best_count_) {  // first seen wins ties: candidates ascend
+      best_count_ = slot.count;
+      best_first_ = slot.first;
+    }
+    if (slot.count > 1) {
+      slot_of_[kept] = slot_of_[c];
+      candidates_[kept++] = candidates_[c];
+    }
+  }
+  candidates_.resize(kept);
+  slot_of_.resize(kept);
+}
+
+double RepetitionCounter::top_chars(int i, bool guard) {
+  const int n = sizes_->top[i];
+  if (n_words_ < static_cast<uint32_t>(n)) return 0;
+  narrow(n);
+  const uint32_t gaps = sizes_->spaces ? n - 1 : 0;
+  if (best_count_ <= 1) return guard ? 0 : length(0, n) + gaps;  // all alike: the first n-gram of the text
+  return static_cast<double>(length(best_first_, n) + gaps) * best_count_;
+}
+
+double RepetitionCounter::duplicate_chars(int i) {
+  const int n = sizes_->duplicate[i];
+  if (n_words_ < static_cast<uint32_t>(n)) return 0;
+  narrow(n);
+  uint64_t chars = 0;
+  uint32_t next = 0;
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const uint32_t at = candidates_[c];
+    if (at < next) continue;  // inside the n-gram just counted: the reference jumps over it
+    Slot& slot = slots_[slot_of_[c]];
+    if (slot.count == 0) {  // counts are done with: 0 marks "seen"
+      chars += length(at, n);
+      next = at + n;
+    } else {
+      slot.count = 0;
+    }
+  }
+  return static_cast<double>(chars);
+}
+
+double RepetitionCounter::covered_chars(int i) {
+  const int n = sizes_->duplicate[i];
+  if (n_words_ < static_cast<uint32_t>(n)) return 0;
+  narrow(n);
+  uint64_t chars = 0;
+  uint32_t covered_to = 0;
+  for (const uint32_t at : candidates_) {
+    const uint32_t from = std::max(at, covered_to), to = at + n;
+    chars += length(from, to - from);
+    covered_to = to;
+  }
+  return static_cast<double>(chars);
+}
+
+}  // namespace ds::filter

@@ -1,0 +1,415 @@
+#include "filter/pipeline.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+
+#include "core/clock.h"
+#include "filter/embedder.h"
+#include "filter/outputs.h"
+#include "io/compress.h"
+#include "io/json.h"
+
+namespace ds::filter {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr int64_t kSegmentBytes = 32 << 20;  // of content: a checkpoint each
+constexpr size_t kLargestClusters = 20;
+
+// Identifies a run: what must be the same for --resume to go on.
+Json run_identity(const Profile& profile, const RunOptions& o) {
+  Json files(Json::Array{});
+  for (const auto& path : o.inputs) {
+    struct stat st {};
+    int64_t size = -1, mtime = 0;
+    if (path != "-" && ::stat(path.c_str(), &st) == 0) {
+      size = st.st_size;
+      mtime = static_cast<int64_t>(st.st_mtim.tv_sec) * 1000000000 + st.st_mtim.tv_nsec;
+    }
+    files.as_array().push_back(
+        Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));
+  }
+  Json out;
+  out.set("format", Json(1));
+  out.set("profile", profile_json(profile));
+  out.set("inputs", std::move(files));
+  out.set("shard", Json(std::to_string(o.shard) + "/" + std::to_string(o.n_shards)));
+  out.set("text_field", Json(o.worker.fields.text_field));
+  out.set("id_field", Json(o.worker.fields.id_field));
+  out.set("url_field", Json(o.worker.fields.url_field));
+  out.set("text_lines", Json(o.worker.text_lines));
+  out.set("transcode", Json(o.input.transcode));
+  out.set("no_short_circuit", Json(o.worker.score_all));
+  out.set("max_line_bytes", Json(o.input.max_line_bytes));
+  Json extra(Json::Array{});
+  for (const auto& g : o.resources.gazetteers) extra.as_array().push_back(Json(g));
+  for (const auto& d : o.resources.decontaminate) extra.as_array().push_back(Json(d));
+  extra.as_array().push_back(Json(o.resources.embedder));
+  extra.as_array().push_back(Json(o.resources.references));
+  extra.as_array().push_back(Json(o.resources.url_list));
+  out.set("resources", std::move(extra));
+  return out;
+}
+
+// Prepares the work folder: empty for a new run, checked for a resumed one.
+void open_work(const Profile& profile, const RunOptions& o) {
+  std::error_code error;
+  const std::string manifest = o.work + "/manifest.json";
+  const Json identity = run_identity(profile, o);
+  if (o.resume && file_exists(manifest)) {
+    const std::string before = read_file(manifest, 1 << 26);
+    if (before != identity.dump() + "\n")
+      throw Error(ErrorKind::kUsage, "the unfinished run had other inputs or another configuration", manifest,
+                  "give the same arguments, or run without --resume to start over");
+    return;
+  }
+  if (file_exists(o.work)) {
+    // Only what such a folder holds is removed: a mistyped --work must not cost data.
+    for (const auto& entry : fs::directory_iterator(o.work, error)) {
+      const std::string name = entry.path().filename().string();
+      const bool ours =
+          name.rfind("s-", 0) == 0 || name == "manifest.json" || name == "manifest.json.partial";
+      if (!ours)
+        throw Error(ErrorKind::kUsage, "holds '" + name + "', which no run of ds-filter made", o.work,
+                    "choose another --work folder");
+    }
+    fs::remove_all(o.work, error);
+  }
+  fs::create_directories(o.work, error);
+  if (error) throw Error(ErrorKind::kCannotCreate, "cannot create: " + error.message(), o.work);
+  AtomicFile file(manifest);
+  file.write(identity.dump() + "\n");
+  file.commit();
+}
+
+// Which files, or which part of the one file, this shard reads.
+std::vector<FilePlan> plan_files(const RunOptions& o) {
+  std::vector<FilePlan> plan;
+  if (o.n_shards > 1 && o.inputs.size() == 1) {
+    struct stat st {};
+    if (o.inputs[0] == "-" || ::stat(o.inputs[0].c_str(), &st) != 0 || !S_ISREG(st.st_mode))
+      throw Error(ErrorKind::kUsage, "a stream cannot be split into shards", o.inputs[0], "give files");
+    ByteSource source(o.inputs[0]);
+    if (source.compression() != Compression::kNone)
+      throw Error(ErrorKind::kUsage, "one compressed file cannot be split into shards", o.inputs[0],
+                  "give several files, or one that is not compressed");
+    const uint64_t size = static_cast<uint64_t>(st.st_size);
+    const auto border = [&](int i) {
+      return size / o.n_shards * i + std::min<uint64_t>(i, size % o.n_shards);
+    };
+    FilePlan p{0,    o.inputs[0], border(o.shard), 0, o.shard + 1 == o.n_shards ? ~0ull : border(o.shard + 1),
+               false};
+    // A line belongs to the shard that its first byte is in: begin one byte early and skip to the line's end.
+    if (p.offset > 0) {
+      --p.offset;
+      p.find_line_start = true;
+    }
+    plan.push_back(p);
+    return plan;
+  }
+  for (size_t f = 0; f < o.inputs.size(); ++f)
+    if (f % o.n_shards == static_cast<size_t>(o.shard)) plan.push_back({f, o.inputs[f], 0, 0, ~0ull, false});
+  return plan;
+}
+
+}  // namespace
+
+std::vector<std::string> signature_files(const std::string& work) {
+  std::vector<std::string> files;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator(work, error))
+    if (entry.path().extension() == ".sig") files.push_back(entry.path().string());
+  if (error) throw Error(ErrorKind::kNoInput, "cannot list: " + error.message(), work);
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+Report run_first_pass(const Profile& profile, const RunOptions& o) {
+  const int64_t start = now_ns();
+  Report report;
+  report.profile = profile;
+  report.threads = o.threads;
+  report.shard = o.shard;
+  report.n_shards = o.n_shards;
+  const Resources resources = load_resources(profile, o.resources, o.worker.fields);
+  if (resources.embedder) {
+    report.embedder = resources.embedder->name();
+    report.embedder_digest = resources.embedder->digest();
+    report.references = resources.embedder->reference_name();
+  }
+  open_work(profile, o);
+  report.work = o.work;
+
+  std::vector<FilePlan> plan = plan_files(o);
+  for (const auto& p : plan) report.files.push_back({p.path, "", 0});
+  const auto result_of = [&](size_t file) -> FileResult& {
+    for (size_t i = 0; i < plan.size(); ++i)
+      if (plan[i].file == file) return report.files[i];
+    return report.files[0];
+  };
+  Progress progress;
+  for (const auto& p : plan) {
+    struct stat st {};
+    if (p.path != "-" && ::stat(p.path.c_str(), &st) == 0 && S_ISREG(st.st_mode))
+      progress.total_bytes += st.st_size;
+    if (p.path == "-") progress.total_bytes = 0;
+  }
+
+  // What an earlier run finished is taken over.
+  std::vector<FilePlan> todo;
+  std::vector<size_t> next_segment(o.inputs.size(), 0);
+  std::vector<uint64_t> next_offset(o.inputs.size(), 0);
+  for (const auto& p : plan) {
+    FilePlan left = p;
+    bool done = false;
+    for (size_t s = 0; o.resume && !done; ++s) {
+      SegmentInfo info;
+      if (!read_segment_info(segment_name(o.work, p.file, s), info)) break;
+      report.statistics.merge(info.statistics);
+      next_segment[p.file] = s + 1;
+      left.offset = info.end_offset;
+      left.line = info.end_line;
+      left.find_line_start = false;
+      done = info.ends_file;
+      result_of(p.file).damage = info.damage;
+      result_of(p.file).content_bytes = info.end_offset;
+    }
+    next_offset[p.file] = left.offset;
+    if (!done) todo.push_back(left);
+  }
+  if (report.statistics.read > 0)
+    report.notes.push_back("resumed: " + std::to_string(report.statistics.read) +
+                           " records were done before");
+
+  InputOptions input = o.input;
+  input.stop = o.stop;
+  WorkerOptions worker_options = o.worker;
+  worker_options.sign = false;
+  for (const auto& s : profile.stages) worker_options.sign = worker_options.sign || s == "duplicates";
+  std::vector<std::unique_ptr<Worker>> workers;
+  for (int t = 0; t < o.threads; ++t)
+    workers.push_back(std::make_unique<Worker>(profile, resources, worker_options));
+  ThreadPool pool(o.threads);
+  BatchReader reader(todo, input);
+
+  std::unique_ptr<SegmentWriter> writer;
+  SegmentInfo info;
+  uint64_t segment_content = 0;
+  std::vector<Outcome> outcomes;
+  const auto close_segment = [&](const Batch& batch) {
+    info.end_offset = batch.end_offset;
+    info.end_line = batch.end_line;
+    info.ends_file = batch.ends_file;
+    info.damage = batch.damage;
+    info.statistics = {};
+    for (auto& w : workers) {
+      info.statistics.merge(w->statistics());
+      w->statistics() = {};
+    }
+    report.statistics.merge(info.statistics);
+    writer->commit(info);
+    writer.reset();
+    segment_content = 0;
+    FileResult& result = result_of(batch.file);
+    result.damage = batch.damage;
+    result.content_bytes = batch.end_offset;
+  };
+  while (auto batch = reader.next()) {
+    if (!writer) {
+      writer =
+          std::make_unique<SegmentWriter>(segment_name(o.work, batch->file, next_segment[batch->file]++));
+      info = {};
+      info.begin_offset = next_offset[batch->file];
+    }
+    const std::string& file_name = o.inputs[batch->file] == "-" ? "<stdin>" : o.inputs[batch->file];
+    const int64_t n = static_cast<int64_t>(batch->lines.size());
+    if (outcomes.size() < batch->lines.size()) outcomes.resize(batch->lines.size());
+    pool.parallel_for(n, 8, [&](int64_t begin, int64_t end, int thread) {
+      for (int64_t i = begin; i < end; ++i) {
+        const InputLine& line = batch->lines[i];
+        workers[thread]->judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch,
+                               file_name, batch->file, outcomes[i]);
+      }
+    });
+    for (int64_t i = 0; i < n; ++i) {
+      const Outcome& out = outcomes[i];
+      if (out.blank) continue;
+      const InputLine& line = batch->lines[i];
+      const std::string_view bytes = out.own ? std::string_view(out.text)
+                                             : std::string_view(batch->bytes).substr(line.begin, line.length);
+      writer->add(SegmentEntry{out.fate, out.stage, line.offset, line.line, bytes});
+      if (out.has_signature) writer->add(out.signature);
+    }
+    segment_content += batch->end_offset - next_offset[batch->file];
+    progress.content_bytes += batch->end_offset - next_offset[batch->file];
+    next_offset[batch->file] = batch->end_offset;
+    progress.read += n;
+    for (int64_t i = 0; i < n; ++i) progress.kept += !outcomes[i].blank && outcomes[i].fate == Fate::kKept;
+    const bool stopping = o.stop && o.stop();
+    if (batch->ends_file || stopping || segment_content >= static_cast<uint64_t>(kSegmentBytes))
+      close_segment(*batch);
+    if (batch->ends_file) progress.bytes += batch->raw_bytes;
+    if (o.progress) {
+      Progress now = progress;
+      if (!batch->ends_file) now.bytes += batch->raw_bytes;
+      now.doing = "reading";
+      o.progress(now);
+    }
+    if (stopping) break;
+  }
+  report.interrupted = o.stop && o.stop();
+  const Statistics& s = report.statistics;
+  report.conserved = s.read == s.kept + s.dropped + s.quarantined;
+  for (const auto& f : report.files) report.damaged = report.damaged || !f.damage.empty();
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+void run_second_pass(const Profile& profile, const RunOptions& o, const std::vector<Duplicate>& duplicates,
+                     Report& report) {
+  const int64_t start = now_ns();
+  Statistics& s = report.statistics;
+  const int exact_rule = rule_index("s4.exact"), near_rule = rule_index("s4.near");
+  const int stage = stage_of_rule(exact_rule);
+  Outputs outputs(o);
+  size_t next = 0;
+  uint64_t written = 0, dropped = 0, quarantined = 0;
+  uint64_t kept_bytes = 0;
+  for (const FilePlan& p : plan_files(o)) {
+    outputs.begin_file(o.inputs[p.file]);
+    for (size_t segment = 0;; ++segment) {
+      const std::string stem = segment_name(o.work, p.file, segment);
+      if (!file_exists(stem + ".seg")) break;
+      if (o.stop && o.stop()) {
+        report.interrupted = true;
+        return;
+      }
+      read_segment(stem, [&](const SegmentEntry& e) {
+        if (e.fate == Fate::kBad) {
+          ++quarantined;
+          outputs.bad_line(e.bytes);
+          return;
+        }
+        if (e.fate == Fate::kDropped) {
+          ++dropped;
+          outputs.reject(e.stage, e.bytes);
+          return;
+        }
+        const uint64_t ordinal = make_ordinal(p.file, e.offset);
+        while (next < duplicates.size() && duplicates[next].ordinal < ordinal) ++next;
+        if (next < duplicates.size() && duplicates[next].ordinal == ordinal) {
+          const Duplicate& d = duplicates[next];
+          const int rule = d.exact ? exact_rule : near_rule;
+          ++dropped;
+          ++s.stages[stage].dropped;
+          ++s.rules[0][rule].dropped;
+          ++s.rules[0][rule].failed;
+          ++s.rules[0][rule].evaluated;
+          ++s.rules[0][rule].histogram[std::min(kBins - 1, static_cast<int>(d.similarity * kBins))];
+          outputs.reject(stage, duplicate_reject(profile, o, p.file, e, d, rule));
+          return;
+        }
+        ++written;
+        kept_bytes += e.bytes.size() + 1;
+        outputs.keep(e.bytes);
+      });
+    }
+    outputs.end_file();
+  }
+  outputs.finish();
+  s.kept = written;
+  s.kept_bytes = kept_bytes;
+  s.dropped = dropped;
+  report.conserved = s.read == written + dropped + quarantined && quarantined == s.quarantined;
+  std::vector<std::pair<uint64_t, const Duplicate*>> clusters;
+  uint64_t last = ~0ull;
+  std::vector<const Duplicate*> by_kept;
+  for (const Duplicate& d : duplicates) by_kept.push_back(&d);
+  std::sort(by_kept.begin(), by_kept.end(), [](const Duplicate* a, const Duplicate* b) {
+    return a->kept_ordinal != b->kept_ordinal ? a->kept_ordinal < b->kept_ordinal : a->ordinal < b->ordinal;
+  });
+  for (const Duplicate* d : by_kept) {
+    if (d->kept_ordinal == last) continue;
+    last = d->kept_ordinal;
+    clusters.emplace_back(d->cluster_size, d);
+  }
+  report.n_clusters = clusters.size();
+  std::stable_sort(clusters.begin(), clusters.end(),
+                   [](const auto& a, const auto& b) { return a.first > b.first; });
+  for (size_t i = 0; i < std::min(kLargestClusters, clusters.size()); ++i) {
+    const Duplicate& d = *clusters[i].second;
+    const size_t f = ordinal_file(d.kept_ordinal);
+    report.largest_clusters.push_back(
+        {clusters[i].first, (f < o.inputs.size() ? o.inputs[f] : "?") + ":" + std::to_string(d.kept_line)});
+  }
+  report.write_seconds = seconds_since(start);
+}
+
+Report run(const Profile& profile, RunOptions o) {
+  const int64_t start = now_ns();
+  bool temporary = false;
+  if (o.work.empty()) {
+    if (o.output != "-") {
+      std::string base = o.output;
+      while (base.size() > 1 && base.back() == '/') base.pop_back();
+      o.work = base + ".work";
+    } else {
+      const char* tmp = std::getenv("TMPDIR");
+      std::string pattern = std::string(tmp && *tmp ? tmp : "/tmp") + "/ds-filter-XXXXXX";
+      if (!::mkdtemp(pattern.data()))
+        throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), pattern);
+      o.work = pattern;
+      temporary = true;
+    }
+  }
+  struct Cleaner {  // what was thrown or stopped leaves a named work folder for --resume, a temporary one
+                    // never
+    std::string folder;
+    bool armed;
+    ~Cleaner() {
+      std::error_code error;
+      if (armed) fs::remove_all(folder, error);
+    }
+  } cleaner{o.work, temporary};
+  Report report = run_first_pass(profile, o);
+  if (!report.interrupted) {
+    const int64_t dedup_start = now_ns();
+    std::vector<Duplicate> duplicates;
+    for (const auto& s : profile.stages) {
+      if (s != "duplicates") continue;
+      if (o.progress) {
+        Progress p;
+        p.doing = "finding duplicates";
+        o.progress(p);
+      }
+      EdgeOptions edges;
+      edges.min_similarity = profile.min_similarity;
+      edges.exact = profile.rules[rule_index("s4.exact")].on[0];
+      edges.near = profile.rules[rule_index("s4.near")].on[0];
+      edges.memory_bytes = o.dedup_memory_bytes;
+      edges.stop = o.stop;
+      ThreadPool pool(o.threads);
+      const SignatureSet set(signature_files(o.work));
+      duplicates = find_duplicates(set, edges, pool);
+      report.statistics.stages[stage_index("duplicates")].nanoseconds += now_ns() - dedup_start;
+    }
+    report.dedup_seconds = seconds_since(dedup_start);
+    if (!(o.stop && o.stop()))
+      run_second_pass(profile, o, duplicates, report);
+    else
+      report.interrupted = true;
+  }
+  report.seconds = seconds_since(start);
+  if (!report.interrupted && !o.keep_work) cleaner.armed = true;
+  if (cleaner.armed) report.work.clear();
+  return report;
+}
+
+}  // namespace ds::filter

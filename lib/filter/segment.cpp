@@ -1,0 +1,145 @@
+#include "filter/segment.h"
+
+#include <xxhash.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "io/json.h"
+
+namespace ds::filter {
+namespace {
+
+constexpr char kMagic[] = "dsfseg1\n";
+
+struct EntryHead {
+  uint8_t fate, stage;
+  uint16_t unused;
+  uint32_t length_high;
+  uint64_t length, offset, line;
+};
+static_assert(sizeof(EntryHead) == 32);
+
+// Closing bytes of the file: how long the info is, checksum of all before, magic.
+struct Tail {
+  uint64_t entries_bytes, info_bytes, checksum;
+  char magic[8];
+};
+
+}  // namespace
+
+std::string segment_name(const std::string& folder, size_t file, size_t segment) {
+  char name[64];
+  std::snprintf(name, sizeof name, "/s-%06zu-%06zu", file, segment);
+  return folder + name;
+}
+
+struct SegmentWriter::State {
+  explicit State(const std::string& stem)
+      : entries(stem + ".seg"), signatures(stem + ".sig"), hash(XXH3_createState()) {
+    XXH3_64bits_reset(hash);
+  }
+  ~State() { XXH3_freeState(hash); }
+  State(const State&) = delete;
+  State& operator=(const State&) = delete;
+  AtomicFile entries, signatures;
+  XXH3_state_t* hash;
+};
+
+SegmentWriter::SegmentWriter(const std::string& stem) : state_(std::make_shared<State>(stem)) {}
+
+void SegmentWriter::put(std::string_view bytes) {
+  state_->entries.write(bytes);
+  XXH3_64bits_update(state_->hash, bytes.data(), bytes.size());
+  bytes_ += bytes.size();
+}
+
+void SegmentWriter::add(const SegmentEntry& e) {
+  const EntryHead head{static_cast<uint8_t>(e.fate), e.stage, 0, 0, e.bytes.size(), e.offset, e.line};
+  put({reinterpret_cast<const char*>(&head), sizeof head});
+  put(e.bytes);
+}
+
+void SegmentWriter::add(const Signature& s) {
+  state_->signatures.write({reinterpret_cast<const char*>(&s), sizeof s});
+}
+
+void SegmentWriter::commit(const SegmentInfo& info) {
+  Json json(Json::Object{{"begin_offset", Json(static_cast<int64_t>(info.begin_offset))},
+                         {"end_offset", Json(static_cast<int64_t>(info.end_offset))},
+                         {"end_line", Json(static_cast<int64_t>(info.end_line))},
+                         {"ends_file", Json(info.ends_file)},
+                         {"damage", Json(info.damage)},
+                         {"statistics", statistics_json(info.statistics)}});
+  const std::string text = json.dump();
+  Tail tail{bytes_, text.size(), 0, {}};
+  put(text);
+  tail.checksum = XXH3_64bits_digest(state_->hash);
+  std::memcpy(tail.magic, kMagic, 8);
+  state_->entries.write({reinterpret_cast<const char*>(&tail), sizeof tail});
+  // The signatures first: a segment counts once its .seg is there.
+  state_->signatures.commit();
+  state_->entries.commit();
+}
+
+namespace {
+
+bool check(const MappedFile& file, Tail& tail, bool whole) {
+  const auto bytes = file.bytes();
+  if (bytes.size() < sizeof tail) return false;
+  std::memcpy(&tail, bytes.data() + bytes.size() - sizeof tail, sizeof tail);
+  if (std::memcmp(tail.magic, kMagic, 8) != 0) return false;
+  const uint64_t body = bytes.size() - sizeof tail;
+  if (tail.entries_bytes > body || tail.info_bytes != body - tail.entries_bytes) return false;
+  return !whole || XXH3_64bits(bytes.data(), body) == tail.checksum;
+}
+
+}  // namespace
+
+bool read_segment_info(const std::string& stem, SegmentInfo& out) {
+  if (!file_exists(stem + ".seg") || !file_exists(stem + ".sig")) return false;
+  const MappedFile file(stem + ".seg");
+  Tail tail{};
+  if (!check(file, tail, true)) return false;
+  const std::string_view text(reinterpret_cast<const char*>(file.bytes().data()) + tail.entries_bytes,
+                              tail.info_bytes);
+  const std::string where = stem + ".seg";
+  const Json json = parse_json(text, where);
+  const auto count = [&](const char* key) -> uint64_t {
+    const Json* v = json.find(key);
+    if (!v || !v->is_int()) throw Error(ErrorKind::kBadData, std::string(key) + " is missing", where);
+    return static_cast<uint64_t>(v->as_int());
+  };
+  out.begin_offset = count("begin_offset");
+  out.end_offset = count("end_offset");
+  out.end_line = count("end_line");
+  const Json* ends = json.find("ends_file");
+  const Json* damage = json.find("damage");
+  const Json* statistics = json.find("statistics");
+  if (!ends || !ends->is_bool() || !damage || !damage->is_string() || !statistics)
+    throw Error(ErrorKind::kBadData, "the closing record is incomplete", where);
+  out.ends_file = ends->as_bool();
+  out.damage = damage->as_string();
+  out.statistics = statistics_from_json(*statistics, where);
+  return true;
+}
+
+void read_segment(const std::string& stem, const std::function<void(const SegmentEntry&)>& visit) {
+  const MappedFile file(stem + ".seg");
+  Tail tail{};
+  if (!check(file, tail, false)) throw Error(ErrorKind::kBadData, "the segment is cut short", stem + ".seg");
+  const char* p = reinterpret_cast<const char*>(file.bytes().data());
+  for (uint64_t at = 0; at < tail.entries_bytes;) {
+    EntryHead head;
+    if (tail.entries_bytes - at < sizeof head)
+      throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
+    std::memcpy(&head, p + at, sizeof head);
+    at += sizeof head;
+    if (head.length > tail.entries_bytes - at || head.fate > 2)
+      throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
+    visit({static_cast<Fate>(head.fate), head.stage, head.offset, head.line, {p + at, head.length}});
+    at += head.length;
+  }
+}
+
+}  // namespace ds::filter

@@ -1,0 +1,102 @@
+// Stage 3: terms of unwanted categories, by lexicon, and personal data, masked or dropped.
+#include <algorithm>
+
+#include "filter/lexicon.h"
+#include "filter/personal_data.h"
+#include "filter/stage.h"
+
+namespace ds::filter {
+namespace {
+
+enum Rule { kHard, kSoftDensity, kPersonalDropped, kPersonalCount };
+const RuleSpec kRules[] = {
+    {"s3.hard_terms",
+     DropWhen::kAbove,
+     {0, 0},
+     {true, true},
+     "occurrences",
+     "hard terms that no context acquits"},
+    {"s3.soft_density",
+     DropWhen::kAbove,
+     {4, 4},
+     {true, true},
+     "per 1000 words | characters",
+     "soft terms, when two or more different ones occur"},
+    {"s3.personal_data",
+     DropWhen::kAbove,
+     {0, 0},
+     {true, true},
+     "occurrences",
+     "personal data of a kind set to drop"},
+    {"s3.personal_data_count",
+     DropWhen::kAbove,
+     {20, 20},
+     {true, true},
+     "occurrences",
+     "personal data of any kind: a text with many is a list of people"},
+};
+
+class Entities : public Stage {
+ public:
+  Entities(const Profile& profile, const Resources& resources) : lexicon_(resources.lexicon) {
+    for (int k = 0; k < kPersonalKinds; ++k) {
+      const auto it = profile.personal_data.find(personal_kind_name(static_cast<PersonalKind>(k)));
+      actions_[k] = it == profile.personal_data.end() ? Action::kOff : it->second;
+    }
+  }
+
+  void judge(Document& doc, Judgement& j, std::vector<Edit>& edits) override {
+    if (lexicon_ && terms(doc, j)) return;
+    find_personal_data(doc, personal_);
+    uint32_t n_drop = 0, n_all = 0;
+    for (const PersonalHit& hit : personal_) {
+      const Action action = actions_[static_cast<int>(hit.kind)];
+      if (action == Action::kOff) continue;
+      ++n_all;
+      n_drop += action == Action::kDrop;
+      j.add_span({hit.begin, hit.end, personal_kind_name(hit.kind)});
+      if (action == Action::kMask) edits.push_back({hit.begin, hit.end, personal_mask(hit.kind)});
+    }
+    if (j.test(kPersonalDropped, n_drop)) return;
+    j.test(kPersonalCount, n_all);
+  }
+
+ private:
+  bool terms(const Document& doc, Judgement& j) {
+    const auto& hits = lexicon_->find(doc, work_);
+    uint32_t n_hard = 0, n_soft = 0;
+    soft_terms_.clear();
+    for (const Lexicon::Hit& hit : hits) {
+      j.add_span({hit.begin, hit.end, lexicon_->category(hit.term) + ":" + lexicon_->term(hit.term)});
+      if (hit.hard) {
+        ++n_hard;
+      } else {
+        ++n_soft;
+        soft_terms_.push_back(hit.term);
+      }
+    }
+    if (j.test(kHard, n_hard)) return true;
+    std::sort(soft_terms_.begin(), soft_terms_.end());
+    soft_terms_.erase(std::unique(soft_terms_.begin(), soft_terms_.end()), soft_terms_.end());
+    const double units = std::max<double>(1, static_cast<double>(doc.words.size()));
+    return j.test(kSoftDensity, soft_terms_.size() >= 2 ? 1000.0 * n_soft / units : 0);
+  }
+
+  std::shared_ptr<const Lexicon> lexicon_;
+  Action actions_[kPersonalKinds];
+  Lexicon::Work work_;
+  std::vector<PersonalHit> personal_;
+  std::vector<int> soft_terms_;
+};
+
+}  // namespace
+
+StageRow entities_stage() {
+  return {"entities", kRules,
+          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
+            return std::make_unique<Entities>(p, r);
+          },
+          "unwanted terms by category; personal data masked or dropped"};
+}
+
+}  // namespace ds::filter

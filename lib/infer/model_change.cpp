@@ -1,0 +1,65 @@
+#include "infer/model_change.h"
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "core/error.h"
+#include "infer/score.h"
+
+namespace ds {
+namespace {
+
+struct WindowScore {
+  double sum_logprob = 0;
+  std::vector<int64_t> best;  // first of the ranking at each position but the last
+};
+
+WindowScore score(Session& session, std::span<const int32_t> tokens, int64_t vocab) {
+  WindowScore out;
+  session.clear();
+  session.read_all(tokens, [&](int64_t first, std::span<const float> logits) {
+    const int64_t n = static_cast<int64_t>(logits.size()) / vocab;
+    for (int64_t i = 0; i < n && first + i + 1 < static_cast<int64_t>(tokens.size()); ++i) {
+      const auto row = logits.subspan(i * vocab, vocab);
+      out.sum_logprob += log_probability(row, tokens[first + i + 1]);
+      out.best.push_back(std::max_element(row.begin(), row.end()) - row.begin());
+    }
+  });
+  return out;
+}
+
+}  // namespace
+
+ModelChange compare_models(const Engine& before, const Engine& after, const std::string& text, int64_t window,
+                           const std::string& where) {
+  const int64_t vocab = before.model().config().vocab_size;
+  if (vocab != after.model().config().vocab_size)
+    throw Error(ErrorKind::kBadData, "the two models have different vocabularies", where);
+  const std::vector<int32_t> tokens = before.text().encode_plain(text);
+  Session a = before.new_session(), b = after.new_session();
+  window = std::min({window, a.ctx(), b.ctx()});
+  ModelChange change;
+  double logprob_a = 0, logprob_b = 0;
+  int64_t n_agree = 0;
+  for (size_t at = 0; at + 1 < tokens.size(); at += window) {
+    const auto part =
+        std::span<const int32_t>(tokens).subspan(at, std::min<size_t>(window, tokens.size() - at));
+    if (part.size() < 2) break;
+    a.clear();
+    a.check(part, 0, where);
+    const WindowScore x = score(a, part, vocab), y = score(b, part, vocab);
+    logprob_a += x.sum_logprob;
+    logprob_b += y.sum_logprob;
+    for (size_t i = 0; i < x.best.size(); ++i) n_agree += x.best[i] == y.best[i];
+    change.n_tokens += static_cast<int64_t>(x.best.size());
+  }
+  if (change.n_tokens == 0) throw Error(ErrorKind::kBadData, "has fewer than two tokens", where);
+  const double n = static_cast<double>(change.n_tokens);
+  change.perplexity_before = std::exp(-logprob_a / n);
+  change.perplexity_after = std::exp(-logprob_b / n);
+  change.top1_agreement = static_cast<double>(n_agree) / n;
+  return change;
+}
+
+}  // namespace ds

@@ -1,0 +1,58 @@
+// Byte streams that may be gzip or zstd: recognised by their first bytes when read, by the file name when
+// written. Several members (gzip) or frames (zstd) one after another are one stream. Not seekable, except
+// plain files.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "io/files.h"
+
+namespace ds {
+
+enum class Compression { kNone, kGzip, kZstd };
+Compression compression_from_name(std::string_view path);  // by ".gz", ".zst"
+Compression compression_from_bytes(std::string_view head);
+
+class ByteSource {
+ public:
+  // "-" is stdin. Throws Error{kNoInput}.
+  explicit ByteSource(const std::string& path);
+  ~ByteSource();
+  ByteSource(ByteSource&&) noexcept;
+
+  // Up to n bytes of content; 0 at the end. Throws Error{kBadData} when the compressed stream is damaged or
+  // ends early, {kIo} when reading fails.
+  size_t read(char* out, size_t n);
+  // Skips content: seeks in a plain file, reads and drops otherwise. False when the content ends before.
+  bool skip(uint64_t n);
+
+  const std::string& name() const;  // "<stdin>" for "-"
+  Compression compression() const;
+  uint64_t raw_bytes() const;  // read from the file so far, before decompression
+  int64_t raw_size() const;    // of a regular file, else -1
+  // Asked before each blocking read; true ends the stream as if it were over.
+  void stop_when(std::function<bool()> asked);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+// Compresses what is written and hands it on. finish() ends the stream; without it the stream is cut.
+class ByteSink {
+ public:
+  ByteSink(Compression compression, std::function<void(std::string_view)> next);
+  ~ByteSink();
+  ByteSink(ByteSink&&) noexcept;
+  void write(std::string_view bytes);
+  void finish();
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ds

@@ -1,0 +1,173 @@
+#include "quant/gguf_export.h"
+
+#include <unistd.h>
+
+#include <cmath>
+#include <cstring>
+#include <memory>
+
+#include "core/clock.h"
+#include "core/error.h"
+#include "core/numbers.h"
+#include "core/parallel.h"
+#include "quant/bands.h"
+#include "quant/gguf_names.h"
+#include "quant/output_folder.h"
+
+namespace ds {
+namespace {
+
+using Order = GgufSource::Order;
+constexpr int64_t kPieceValues = 1 << 20;
+
+// Rows [row, row + n) of a GGUF tensor as F32.
+class RowReader {
+ public:
+  RowReader(const Checkpoint& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
+      : model_(model), isa_(isa), tensor_(tensor), source_(source), coding_(model.coding(*source.parts[0])) {}
+
+  void read(int64_t row, int64_t n, BandScratch& scratch, std::vector<float>& column, float* to) const {
+    const int64_t cols = tensor_.cols(),
+                  per_part = tensor_.rows() / static_cast<int64_t>(source_.parts.size());
+    for (int64_t i = 0; i < n;) {
+      const int64_t at = row + i, part = at / per_part;
+      int64_t run = 1;
+      if (source_.order == Order::kKeyB) {
+        // Row (head, r) is column r of the head's keys: [Dn] values Rkv apart. A run shares one read.
+        const int64_t latent = coding_.cols, head = at / latent;
+        run = std::min(n - i, latent - at % latent);
+        column.resize(source_.key_dim * latent);
+        values(0, head * (source_.key_dim + source_.value_dim), source_.key_dim, scratch, column.data());
+        for (int64_t r = 0; r < run; ++r)
+          for (int64_t k = 0; k < cols; ++k) to[(i + r) * cols + k] = column[k * latent + at % latent + r];
+      } else {
+        const int64_t source_row = source_row_of(at % per_part);
+        while (i + run < n && (at + run) / per_part == part &&
+               source_row_of(at % per_part + run) == source_row + run)
+          ++run;
+        values(part, source_row, run, scratch, to + i * cols);
+      }
+      i += run;
+    }
+  }
+
+ private:
+  int64_t source_row_of(int64_t row) const {
+    if (source_.order == Order::kValueB) {
+      const int64_t head = row / source_.value_dim;
+      return head * (source_.key_dim + source_.value_dim) + source_.key_dim + row % source_.value_dim;
+    }
+    if (source_.order == Order::kRotaryPairs) {
+      const int64_t dim = tensor_.rows() / source_.n_heads, head = row / dim, r = row % dim;
+      return head * dim + r % 2 * (dim / 2) + r / 2;
+    }
+    return row;
+  }
+  void values(int64_t part, int64_t row, int64_t rows, BandScratch& scratch, float* to) const {
+    const StoredTensor& t = *source_.parts[part];
+    const WeightCoding c = source_.parts.size() == 1 ? coding_ : model_.coding(t);
+    if (t.info.dtype != DType::kF64 && t.info.dtype != DType::kF32 && t.info.dtype != DType::kF16 &&
+        t.info.dtype != DType::kBF16 && c.coding == Coding::kPlain)
+      throw Error(ErrorKind::kBadModel,
+                  "has dtype " + t.info.dtype_name + ", which GGUF export does not read", model_.where(t));
+    read_values(model_, t, c, isa_, row, rows, 0, c.cols, scratch, to);
+  }
+
+  const Checkpoint& model_;
+  Isa isa_;
+  const GgufTensor& tensor_;
+  const GgufSource& source_;
+  WeightCoding coding_;
+};
+
+void encode(GgufType type, const float* x, int64_t n, uint8_t* out) {
+  switch (type) {
+    case GgufType::kQ8_0:
+      return encode_q8_0(x, n, out);
+    case GgufType::kF32:
+      std::memcpy(out, x, n * 4);
+      return;
+    default:
+      for (int64_t i = 0; i < n; ++i) {
+        const uint16_t h = f32_to_bf16(x[i]);
+        std::memcpy(out + 2 * i, &h, 2);
+      }
+  }
+}
+
+}  // namespace
+
+void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
+  for (int64_t b = 0; b < n / 32; ++b, x += 32, out += 34) {
+    float amax = 0;
+    for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
+    const float d = amax / 127, inverse = d > 0 ? 1 / d : 0;
+    const uint16_t scale = f32_to_f16(d);
+    std::memcpy(out, &scale, 2);
+    for (int i = 0; i < 32; ++i) {
+      const float v = x[i] * inverse, m = std::fabs(v);
+      const int whole = static_cast<int>(m),
+                rounded = whole + static_cast<int>(2 * (m - static_cast<float>(whole)));
+      out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(v < 0 ? -rounded : rounded));
+    }
+  }
+}
+
+GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
+  const int64_t start = now_ns();
+  GgufModel gguf =
+      name_for_gguf(model, o.target == QuantTarget::kGgufQ8_0 ? GgufType::kQ8_0 : GgufType::kBF16);
+  const std::string header = gguf.metadata.header(gguf.tensors);
+  const bool to_stdout = o.out == "-";
+  std::unique_ptr<AtomicFile> file;
+  if (!to_stdout) {
+    check_apart(model.path(), o.out);
+    if (file_exists(o.out) && !o.force)
+      throw Error(ErrorKind::kCannotCreate, "exists", o.out,
+                  "--force replaces it once the new one is complete");
+    file = std::make_unique<AtomicFile>(o.out);
+  }
+  const int fd = to_stdout ? STDOUT_FILENO : file->fd();
+  const std::string where = to_stdout ? "<stdout>" : o.out;
+  GgufReport report;
+  report.notes = gguf.notes;
+  report.n_tensors = static_cast<int64_t>(gguf.tensors.size());
+  write_all(fd, header, where);
+  int64_t written = 0, total = 0;
+  for (const GgufTensor& t : gguf.tensors) total += t.bytes();
+
+  ThreadPool pool(o.n_threads);
+  std::vector<BandScratch> scratch(o.n_threads);
+  std::vector<std::vector<float>> values(o.n_threads), columns(o.n_threads);
+  std::string bytes;
+  for (size_t i = 0; i < gguf.tensors.size(); ++i) {
+    const GgufTensor& t = gguf.tensors[i];
+    const RowReader reader(model, o.isa, t, gguf.sources[i]);
+    const int64_t cols = t.cols(), row_bytes = gguf_row_bytes(t.type, cols);
+    const int64_t piece_rows = std::max<int64_t>(kPieceValues / std::max<int64_t>(cols, 1), 1);
+    const int64_t batch_rows = piece_rows * o.n_threads;
+    for (int64_t row = 0; row < t.rows() && cols > 0; row += batch_rows) {
+      if (o.stop && o.stop()) throw Error(ErrorKind::kInterrupted, "stopped on request", where);
+      const int64_t n = std::min(batch_rows, t.rows() - row);
+      bytes.resize(n * row_bytes);
+      pool.parallel_for(n, piece_rows, [&](int64_t begin, int64_t end, int thread) {
+        std::vector<float>& x = values[thread];
+        x.resize((end - begin) * cols);
+        reader.read(row + begin, end - begin, scratch[thread], columns[thread], x.data());
+        encode(t.type, x.data(), (end - begin) * cols,
+               reinterpret_cast<uint8_t*>(bytes.data()) + begin * row_bytes);
+      });
+      write_all(fd, bytes, where);
+      written += static_cast<int64_t>(bytes.size());
+      if (o.progress) o.progress(written, total);
+    }
+    const int64_t padding = (kGgufAlignment - t.bytes() % kGgufAlignment) % kGgufAlignment;
+    write_all(fd, std::string(padding, '\0'), where);
+  }
+  if (file) file->commit(o.sync);
+  report.bytes_written = written + static_cast<int64_t>(header.size());
+  report.seconds = seconds_since(start);
+  return report;
+}
+
+}  // namespace ds

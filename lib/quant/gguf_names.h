@@ -1,0 +1,37 @@
+// A checkpoint in llama.cpp's words: which GGUF tensors it becomes, from which rows, and the metadata.
+// Source: llama.cpp's convert_hf_to_gguf.py and gguf-py's tensor names.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "io/gguf.h"
+#include "quant/checkpoint.h"
+
+namespace ds {
+
+// Where a GGUF tensor's rows come from.
+struct GgufSource {
+  std::vector<const StoredTensor*>
+      parts;  // one matrix, or one an expert, each with rows() / parts.size() rows
+  enum class Order {
+    kAsIs,
+    kRotaryPairs,  // per head: halves interleaved, as llama.cpp's rope wants q and k
+    kKeyB,         // kv_b_proj's keys, transposed a head: [H, Rkv, Dn]
+    kValueB,       // kv_b_proj's values: [H, Dv, Rkv]
+  } order = Order::kAsIs;
+  int64_t n_heads = 0, key_dim = 0, value_dim = 0;
+};
+
+struct GgufModel {
+  GgufMetadata metadata;
+  std::vector<GgufTensor> tensors;
+  std::vector<GgufSource> sources;  // beside tensors
+  std::vector<std::string> notes;
+};
+
+// `wide`: the type of matrices. Throws Error{kBadModel} for architectures and tensors GGUF has no name for
+// here.
+GgufModel name_for_gguf(const Checkpoint& model, GgufType wide);
+
+}  // namespace ds

@@ -1,0 +1,61 @@
+// What a conversion is asked to do.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <string>
+
+#include "core/cpu.h"
+
+namespace ds {
+
+enum class QuantTarget {
+  kFp8,         // F32, F16, BF16 weights -> E4M3 with block scales; FP8 and FP4 pass through
+  kBF16,        // every block-scaled FP8 and FP4 weight -> BF16
+  kExpertsFp8,  // FP4 weights -> E4M3 with E8M0 block scales, without loss
+  kGgufQ8_0,    // one GGUF file
+  kGgufBF16,
+};
+// Block scales are always stored as F32; kPow2 rounds them up to powers of two (V3.1).
+enum class ScaleKind { kF32, kPow2 };
+// Whose arithmetic: they differ in about one code of 10,000.
+enum class QuantRecipe {
+  kDeepseek,  // scale = amax / 448, x / scale
+  kDeepgemm,  // amax at least 1e-4, scale = amax / 448, x * (1 / scale)
+  kHf,        // x * (448 / amax), scale = 1 / (448 / amax)
+};
+// A NaN or an infinity among the weights.
+enum class NanPolicy {
+  kFail,
+  kZero,  // becomes 0
+  kKeep,  // NaN stays NaN, infinities saturate to +-448 scales
+};
+
+struct QuantizeOptions {
+  std::string model, out;  // folders; `out` is a file or "-" for GGUF
+  QuantTarget target = QuantTarget::kFp8;
+  ScaleKind scales = ScaleKind::kF32;
+  QuantRecipe recipe = QuantRecipe::kDeepseek;
+  int64_t block_rows = 128, block_cols = 128;
+  // Regular expressions searched in tensor names. `include` empty: every matrix NAME.weight except `exclude`;
+  // `exclude` empty: what published checkpoints keep (default_exclude()), or nothing when `include` is given.
+  std::string include, exclude;
+  bool requantize = false;  // FP8 with other scales: costs about 3 dB, so only when asked for
+  NanPolicy nan_policy = NanPolicy::kFail;
+
+  int64_t max_shard_bytes = 5'000'000'000;
+  bool keep_shards = false;  // same files as MODEL
+  bool resume = false;       // continue a stopped run of the same command
+  bool force = false;        // replace an existing output
+  bool sync = true;          // wait for the disk before a file gets its name
+
+  Isa isa = Isa::kScalar;
+  int n_threads = 1;
+  std::function<bool()> stop;                                             // asked between bands
+  std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // of input, from the calling thread
+  std::function<void(const std::string&)> note;                           // for people
+};
+
+// Embeddings, head, routers, indexer weights, MTP projection, and V4's compressors: kept as published.
+const char* default_exclude();
+
+}  // namespace ds

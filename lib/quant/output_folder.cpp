@@ -1,0 +1,229 @@
+#include "quant/output_folder.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <filesystem>
+
+#include "core/error.h"
+#include "io/json.h"
+#include "io/lines.h"
+
+namespace ds {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Marks a folder that a complete one has replaced, until it is deleted.
+constexpr const char* kReplaced = ".ds-quantize.replaced";
+
+[[noreturn]] void cannot(const std::string& where, const std::string& what, const std::string& hint = "") {
+  throw Error(ErrorKind::kCannotCreate, what, where, hint);
+}
+
+std::string staging_of(const std::string& out) { return out + ".partial"; }
+
+void make_folder(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(path, error);
+  if (error)
+    cannot(path, "cannot create the folder: " + error.message(), "check the path and its permissions");
+}
+
+void require_writable(const std::string& path) {
+  if (::access(path.c_str(), W_OK | X_OK) != 0)
+    cannot(path, "cannot write into the folder: " + os_error(), "check its permissions");
+}
+
+void sync_folder(const std::string& path) {
+  const FileHandle dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.get() >= 0) ::fsync(dir.get());
+}
+
+// Both names change hands in one step where the file system can.
+void swap_folders(const std::string& a, const std::string& b) {
+#ifdef SYS_renameat2
+  constexpr unsigned kExchange = 2;
+  if (::syscall(SYS_renameat2, AT_FDCWD, a.c_str(), AT_FDCWD, b.c_str(), kExchange) == 0) return;
+#endif
+  const std::string aside = b + ".replaced";
+  if (::rename(b.c_str(), aside.c_str()) != 0 || ::rename(a.c_str(), b.c_str()) != 0 ||
+      ::rename(aside.c_str(), a.c_str()) != 0)
+    cannot(b, "cannot put " + a + " in its place: " + os_error());
+}
+
+// Nothing of anyone's: empty, or a run was killed before its manifest had its name.
+bool is_fresh(const std::string& path) {
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+    if (it->path().filename() != std::string(OutputFolder::kManifest) + ".partial") return false;
+  return !error;
+}
+
+std::string text_gb(int64_t bytes) {
+  char text[32];
+  std::snprintf(text, sizeof text, bytes < 10'000'000 ? "%.3f GB" : "%.2f GB",
+                static_cast<double>(bytes) * 1e-9);
+  return text;
+}
+
+}  // namespace
+
+void check_apart(const std::string& model, const std::string& out) {
+  std::error_code error;
+  const fs::path from = fs::canonical(model, error);
+  if (error) return;  // the reader will say what is wrong with it
+  fs::path to = fs::weakly_canonical(fs::absolute(out), error);
+  if (error) to = fs::absolute(out).lexically_normal();
+  if (!to.has_filename()) to = to.parent_path();
+  const auto inside = [](const fs::path& inner, const fs::path& outer) {
+    const fs::path relative = inner.lexically_relative(outer);
+    return !relative.empty() && *relative.begin() != "..";
+  };
+  if (from == to)
+    throw Error(ErrorKind::kUsage, "is MODEL itself", out, "give another folder: MODEL stays as it is");
+  if (inside(to, from)) throw Error(ErrorKind::kUsage, "lies inside MODEL", out, "give a folder beside it");
+  if (inside(from, to)) throw Error(ErrorKind::kUsage, "holds MODEL", out, "give a folder beside it");
+}
+
+OutputFolder::OutputFolder(const std::string& model, const std::string& out, const std::string& fingerprint,
+                           bool resume, bool force)
+    : out_(out) {
+  while (out_.size() > 1 && out_.back() == '/') out_.pop_back();
+  check_apart(model, out_);
+  struct stat st {};
+  const bool exists = ::lstat(out_.c_str(), &st) == 0;
+  if (exists && S_ISLNK(st.st_mode))
+    cannot(out_, "is a link, and links are never written through", "give the folder it points to");
+  if (exists && !S_ISDIR(st.st_mode)) cannot(out_, "exists and is no folder");
+
+  std::error_code ignored;
+  const std::string staging = staging_of(out_);
+  if (file_exists(staging + "/" + kReplaced)) fs::remove_all(staging, ignored);
+
+  path_ = out_;
+  if (!exists) {
+    make_folder(out_);
+  } else if (file_exists(out_ + "/" + kManifest) && (resume || !force)) {
+    if (!resume) cannot(out_, "holds a run that was stopped", "--resume continues it, --force starts anew");
+  } else if (!is_fresh(out_)) {
+    const bool is_model = file_exists(out_ + "/config.json");
+    if (!force && resume && is_model) {  // the caller compares it with its plan
+      complete_ = true;
+      return;
+    }
+    if (!force) cannot(out_, "exists and is not empty", "--force replaces it once the new one is complete");
+    if (!is_model && !file_exists(out_ + "/" + kManifest))
+      cannot(out_, "is no model folder (no config.json), so --force does not replace it",
+             "delete it yourself");
+    path_ = staging;
+    if (::lstat(path_.c_str(), &st) == 0) {
+      if (!S_ISDIR(st.st_mode) || (!is_fresh(path_) && !file_exists(path_ + "/" + kManifest)))
+        cannot(path_, "is in the way", "delete it");
+      if (!resume) fs::remove_all(path_, ignored);
+    }
+    make_folder(path_);
+  }
+  require_writable(path_);
+  read_manifest(fingerprint, resume);
+}
+
+void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
+  const std::string path = path_ + "/" + kManifest;
+  if (!resume || !file_exists(path)) return start_manifest(fingerprint);
+  LineReader lines(path);
+  const auto first = lines.next();
+  Json head;
+  try {
+    if (first) head = parse_json(*first, path);
+  } catch (const Error&) {  // killed while writing its first line: nothing was done yet
+  }
+  const Json* found = head.find("fingerprint");
+  if (!found || !found->is_string()) return start_manifest(fingerprint);
+  if (found->as_string() != fingerprint)
+    throw Error(ErrorKind::kUsage, "the stopped run had other options, or MODEL has changed since", path,
+                "repeat the same command, or --force to start anew");
+  int64_t good = static_cast<int64_t>(first->size()) + 1;
+  while (const auto line = lines.next()) {
+    Json entry;
+    try {
+      entry = parse_json(*line, path);
+    } catch (const Error&) {  // the line a kill cut off
+      break;
+    }
+    const Json* name = entry.find("shard");
+    const Json* stats = entry.find("tensors");
+    if (!name || !name->is_string() || !stats || !stats->is_array()) break;
+    std::vector<TensorStats>& list = done_[name->as_string()];
+    list.clear();
+    for (const Json& s : stats->as_array()) list.push_back(TensorStats::from_json(s));
+    good += static_cast<int64_t>(line->size()) + 1;
+  }
+  manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (manifest_.get() < 0) cannot(path, "cannot open: " + os_error());
+  struct stat st {};
+  if (::fstat(manifest_.get(), &st) == 0 && st.st_size > good && ::ftruncate(manifest_.get(), good) != 0)
+    throw Error(ErrorKind::kIo, "cannot truncate: " + os_error(), path);
+}
+
+void OutputFolder::start_manifest(const std::string& fingerprint) {
+  const std::string path = path_ + "/" + kManifest;
+  Json head = Json::Object{};
+  head.set("fingerprint", fingerprint);
+  AtomicFile file(path, AtomicFile::Existing::kReplace);
+  file.write(head.dump() + "\n");
+  file.commit();
+  manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
+  if (manifest_.get() < 0) cannot(path, "cannot open: " + os_error());
+}
+
+bool OutputFolder::has_shard(const std::string& name, int64_t bytes) const {
+  if (!done_.count(name)) return false;
+  struct stat st {};
+  const std::string path = path_ + "/" + name;
+  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == bytes;
+}
+
+void OutputFolder::record_shard(const std::string& name, const std::vector<TensorStats>& stats, bool sync) {
+  Json entry = Json::Object{};
+  entry.set("shard", name);
+  Json::Array list;
+  for (const TensorStats& s : stats) list.push_back(s.to_json());
+  entry.set("tensors", std::move(list));
+  write_all(manifest_.get(), entry.dump() + "\n", path_ + "/" + kManifest);
+  if (sync && ::fsync(manifest_.get()) != 0)
+    throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), path_ + "/" + kManifest);
+}
+
+void OutputFolder::require_space(int64_t bytes) const {
+  struct statvfs fs_stat {};
+  if (::statvfs(path_.c_str(), &fs_stat) != 0) return;  // unknown: writing will tell
+  const double free_bytes = static_cast<double>(fs_stat.f_bavail) * static_cast<double>(fs_stat.f_frsize);
+  if (static_cast<double>(bytes) > free_bytes)
+    throw Error(ErrorKind::kIo,
+                "needs " + text_gb(bytes) + " more, the file system has " +
+                    text_gb(static_cast<int64_t>(free_bytes)) + " free",
+                path_, "free some space and run again with --resume");
+}
+
+void OutputFolder::finish() {
+  std::error_code ignored;
+  if (path_ != out_) {
+    // The old folder is marked only now: from here on it is in the way, not in use.
+    const std::string marker = out_ + "/" + kReplaced;
+    const FileHandle fd(::open(marker.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
+    if (fd.get() < 0) cannot(marker, "cannot create: " + os_error());
+    swap_folders(path_, out_);
+    if (file_exists(path_ + "/" + kReplaced)) fs::remove_all(path_, ignored);
+    path_ = out_;
+  }
+  fs::remove(out_ + "/" + kManifest, ignored);
+  sync_folder(out_);
+}
+
+}  // namespace ds

@@ -1,0 +1,252 @@
+#include "quant/report.h"
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <cstdio>
+
+namespace ds {
+namespace {
+
+template <class... Args>
+std::string format(const char* text, Args... args) {
+  char buffer[512];
+  std::snprintf(buffer, sizeof buffer, text, args...);
+  return buffer;
+}
+
+double ratio(int64_t part, int64_t whole) {
+  return whole > 0 ? static_cast<double>(part) / static_cast<double>(whole) : 0;
+}
+
+// Codes gathered by the power of two they stand for: zero, 2^-9 .. 2^8, and 448 apart.
+constexpr int kBins = 20;
+std::array<int64_t, kBins> bins_of(const std::vector<int64_t>& codes) {
+  std::array<int64_t, kBins> bins{};
+  for (int code = 0; code < 127 && code < static_cast<int>(codes.size()); ++code) {
+    int bin = 0;
+    if (code >= 8) {
+      bin = (code >> 3) + 3;  // 2^-6 is bin 4
+    } else if (code > 0) {
+      bin = code >= 4 ? 3 : code >= 2 ? 2 : 1;  // subnormals 2^-9, 2^-8, 2^-7
+    }
+    bins[code == 126 ? kBins - 1 : bin] += codes[code];
+  }
+  return bins;
+}
+std::string bin_label(int bin) {
+  if (bin == 0) return "0";
+  if (bin == kBins - 1) return "448";
+  return "2^" + std::to_string(bin - 10);
+}
+
+std::string escape_html(const std::string& text) {
+  std::string out;
+  for (const char c : text)
+    out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
+  return out;
+}
+
+struct Bar {
+  std::string label;
+  double value;
+  std::string tip;
+};
+std::string svg_bars(const std::string& title, const std::vector<Bar>& bars) {
+  const int width = 900, height = 220, base = 180;
+  double most = 1e-30;
+  for (const Bar& b : bars) most = std::max(most, b.value);
+  std::string svg =
+      "<h2>" + title + "</h2>\n" +
+      format("<svg viewBox='0 0 %d %d' role='img'><title>%s</title>\n", width, height, title.c_str());
+  const double step = static_cast<double>(width) / static_cast<double>(std::max<size_t>(bars.size(), 1));
+  for (size_t i = 0; i < bars.size(); ++i) {
+    const double h = bars[i].value / most * (base - 10), x = step * static_cast<double>(i);
+    svg += format("<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f'><title>%s</title></rect>", x + 1,
+                  base - h, std::max(step - 2, 0.5), h, bars[i].tip.c_str());
+    if (bars.size() <= 40 || i % (bars.size() / 20) == 0)
+      svg += format("<text x='%.1f' y='%d'>%s</text>\n", x + step / 2, base + 16, bars[i].label.c_str());
+  }
+  return svg + "</svg>\n";
+}
+
+void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
+  const TensorStats total = total_of(tensors);
+  j.set("sqnr_db", total.sqnr_db());
+  j.set("relative_error", total.relative_error());
+  j.set("max_error", total.max_error);
+  j.set("n_values", total.n);
+  if (!total.codes.empty()) {
+    j.set("saturated_frac", ratio(total.n_saturated(), total.n_codes()));
+    j.set("zero_frac", ratio(total.n_zero(), total.n_codes()));
+  }
+  Json::Array list;
+  for (const TensorStats& t : tensors) list.push_back(t.to_json());
+  j.set("tensors", std::move(list));
+}
+
+}  // namespace
+
+std::string size_text(int64_t bytes) {
+  const double b = static_cast<double>(bytes);
+  return b >= 1e9   ? format("%.3f GB", b * 1e-9)
+         : b >= 1e6 ? format("%.2f MB", b * 1e-6)
+                    : format("%.1f kB", b * 1e-3);
+}
+
+std::string quantize_plan_text(const QuantizePlan& p) {
+  std::string text = size_text(p.bytes_before) + " -> " + size_text(p.bytes_after) + " of tensors in " +
+                     std::to_string(p.shards.size()) + (p.shards.size() == 1 ? " file" : " files") + ", " +
+                     format("%.3f G", static_cast<double>(p.n_parameters) * 1e-9) + " parameters\n";
+  const auto line = [&](const char* what, int64_t whole) {
+    const double r = ratio(p.bytes_after, whole);
+    text += format("  against %-24s %10s: %5.1f %% of it, %4.1f %% %s\n", what, size_text(whole).c_str(),
+                   100 * r, 100 * std::fabs(1 - r), r <= 1 ? "smaller" : "larger");
+  };
+  line("MODEL as it is", p.bytes_before);
+  line("the same weights in F32", p.bytes_as_f32);
+  line("the same weights in BF16", p.bytes_as_bf16);
+  text += format("  %lld encoded, %lld decoded, %lld copied", static_cast<long long>(p.n_encoded),
+                 static_cast<long long>(p.n_decoded), static_cast<long long>(p.n_copied));
+  return text;
+}
+
+Json quantize_plan_json(const QuantizePlan& p) {
+  Json j = Json::Object{};
+  j.set("n_parameters", p.n_parameters);
+  j.set("bytes_before", p.bytes_before);
+  j.set("bytes_after", p.bytes_after);
+  j.set("ratio_to_model", ratio(p.bytes_after, p.bytes_before));
+  j.set("ratio_to_f32", ratio(p.bytes_after, p.bytes_as_f32));
+  j.set("ratio_to_bf16", ratio(p.bytes_after, p.bytes_as_bf16));
+  j.set("n_encoded", p.n_encoded);
+  j.set("n_decoded", p.n_decoded);
+  j.set("n_copied", p.n_copied);
+  Json::Array shards;
+  for (const PlannedShard& s : p.shards) {
+    Json shard = Json::Object{};
+    shard.set("name", s.name);
+    shard.set("bytes", s.file_bytes());
+    shard.set("n_tensors", static_cast<int64_t>(s.tensors.size()));
+    shards.push_back(std::move(shard));
+  }
+  j.set("shards", std::move(shards));
+  Json::Array notes;
+  for (const std::string& n : p.notes) notes.push_back(n);
+  j.set("notes", std::move(notes));
+  return j;
+}
+
+Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
+  Json j = quantize_plan_json(plan);
+  j.set("out", r.out);
+  j.set("seconds", r.seconds);
+  j.set("bytes_read", r.bytes_read);
+  j.set("bytes_written", r.bytes_written);
+  j.set("n_resumed_shards", r.n_resumed);
+  set_totals(j, r.tensors);
+  return j;
+}
+
+Json verify_json(const VerifyReport& r, double min_sqnr_db) {
+  Json j = Json::Object{};
+  const auto below = r.below(min_sqnr_db);
+  j.set("passed", below.empty() && r.problems.empty());
+  j.set("min_sqnr_db", min_sqnr_db);
+  j.set("n_below", static_cast<int64_t>(below.size()));
+  Json::Array problems;
+  for (const std::string& p : r.problems) problems.push_back(p);
+  j.set("problems", std::move(problems));
+  j.set("seconds", r.seconds);
+  set_totals(j, r.tensors);
+  return j;
+}
+
+std::string quality_text(const TensorStats& t) {
+  std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
+                            t.relative_error(), t.max_error);
+  if (!t.codes.empty())
+    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated(), t.n_codes()),
+                   100 * ratio(t.n_zero(), t.n_codes()));
+  return text;
+}
+
+std::string code_histogram_text(const TensorStats& total, int columns) {
+  if (total.codes.empty()) return "";
+  const auto bins = bins_of(total.codes);
+  int64_t n = 0, most = 1;
+  for (const int64_t b : bins) n += b, most = std::max(most, b);
+  std::string text = "E4M3 codes by power of two, share of " + std::to_string(n) + "\n";
+  for (int bin = kBins - 1; bin >= 0; --bin) {
+    const double share = ratio(bins[bin], n);
+    text += format("  %5s %8.4f %% ", bin_label(bin).c_str(), 100 * share);
+    // Eighths of a column.
+    int eighths = static_cast<int>(std::lround(ratio(bins[bin], most) * 8 * std::max(columns - 20, 8)));
+    if (eighths == 0 && bins[bin] > 0) eighths = 1;
+    for (; eighths >= 8; eighths -= 8) text += "█";
+    static constexpr const char* kPart[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
+    text += std::string(kPart[eighths]) + "\n";
+  }
+  return text;
+}
+
+std::string report_html(const std::string& title, const std::vector<TensorStats>& tensors) {
+  const TensorStats total = total_of(tensors);
+  std::string html =
+      "<!doctype html><html lang='en'><meta charset='utf-8'><title>" + escape_html(title) +
+      "</title>\n<style>body{font:15px system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
+      "svg{width:100%}rect{fill:#3568b0}text{font-size:10px;text-anchor:middle;fill:#555}"
+      "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}"
+      "td:first-child,th:first-child{text-align:left;font-family:monospace}</style>\n<h1>" +
+      escape_html(title) + "</h1>\n" +
+      format(
+          "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
+          "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
+          static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
+          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()),
+          100 * ratio(total.n_zero(), total.n_codes()));
+  if (!total.codes.empty()) {
+    std::vector<Bar> bars;
+    const auto bins = bins_of(total.codes);
+    for (int bin = 0; bin < kBins; ++bin)
+      bars.push_back(
+          {bin_label(bin), static_cast<double>(bins[bin]),
+           format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
+    html += svg_bars("E4M3 codes by power of two", bars);
+    bars.clear();
+    for (int code = 0; code < 127; ++code)
+      bars.push_back({std::to_string(code), static_cast<double>(total.codes[code]),
+                      format("code 0x%02X: %.5f %%", code, 100 * ratio(total.codes[code], total.n_codes()))});
+    html += svg_bars("Every magnitude code", bars);
+  }
+  std::vector<const TensorStats*> changed;
+  for (const TensorStats& t : tensors)
+    if (t.error > 0) changed.push_back(&t);
+  if (changed.empty()) return html + "<p>No value changed.</p></html>\n";
+  std::stable_sort(changed.begin(), changed.end(),
+                   [](const TensorStats* a, const TensorStats* b) { return a->sqnr_db() < b->sqnr_db(); });
+  // Tensors by SQNR in steps of a tenth of the range.
+  const double low = std::floor(std::max(changed.front()->sqnr_db(), -20.0) * 10) / 10;
+  const double high = std::max(changed.back()->sqnr_db(), low + 0.1), width = (high - low) / 30;
+  std::vector<Bar> bars(30);
+  for (size_t i = 0; i < bars.size(); ++i)
+    bars[i] = {format("%.2f", low + width * static_cast<double>(i)), 0, ""};
+  for (const TensorStats* t : changed)
+    ++bars[std::clamp(static_cast<int>((t->sqnr_db() - low) / width), 0, 29)].value;
+  for (Bar& b : bars) b.tip = format("from %s dB: %.0f tensors", b.label.c_str(), b.value);
+  html += svg_bars("Tensors by SQNR (dB)", bars);
+  html +=
+      "<h2>Lowest SQNR</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative error<th>largest "
+      "error<th>448 %"
+      "<th>zero %</tr>\n";
+  for (size_t i = 0; i < changed.size() && i < 50; ++i) {
+    const TensorStats& t = *changed[i];
+    html += "<tr><td>" + escape_html(t.name) +
+            format("<td>%lld<td>%.2f<td>%.4f<td>%.4g<td>%.4f<td>%.4f</tr>\n", static_cast<long long>(t.n),
+                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated(), t.n_codes()),
+                   100 * ratio(t.n_zero(), t.n_codes()));
+  }
+  return html + "</table></html>\n";
+}
+
+}  // namespace ds

@@ -1,0 +1,176 @@
+#include "bench/compare.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include "core/error.h"
+
+using namespace ds::bench;
+
+namespace {
+
+// n requests with lognormal times; `factor` slows them down.
+RecordSet simulate(uint64_t seed, int n, double factor, const char* plan = "p", double error_share = 0) {
+  std::mt19937_64 rng(seed);
+  std::normal_distribution<double> normal;
+  std::uniform_real_distribution<double> uniform(0, 1);
+  RecordSet set;
+  ds::Json header(ds::Json::Object{{"type", "header"}});
+  header.set("plan", ds::Json(ds::Json::Object{{"arrivals", "closed"}, {"hash", plan}}));
+  header.set("env", ds::Json(ds::Json::Object{{"cpu_model", "X"}, {"threads", 2}}));
+  set.headers.push_back(header);
+  int64_t now = 0;
+  for (int i = 0; i < n; ++i) {
+    RequestRecord r;
+    r.id = "r" + std::to_string(i);
+    r.t_plan_ns = r.t_send_ns = now;
+    const double ttft = 20e6 * factor * std::exp(0.3 * normal(rng)),
+                 tpot = 2e6 * factor * std::exp(0.1 * normal(rng));
+    r.t_first_ns = now + static_cast<int64_t>(ttft);
+    r.gaps_ns.assign(9, static_cast<int64_t>(tpot));
+    r.t_done_ns = r.t_last_ns = r.t_first_ns + 9 * static_cast<int64_t>(tpot);
+    r.n_in = 30, r.n_out = 10;
+    if (uniform(rng) < error_share) r.error = "timeout";
+    now = r.t_done_ns;
+    set.requests.push_back(r);
+  }
+  return set;
+}
+
+RecordSet interleave(RecordSet a, const RecordSet& b) {
+  for (size_t i = 0; i < a.requests.size(); ++i) a.requests[i].block = static_cast<int64_t>(i);
+  for (size_t i = 0; i < b.requests.size(); ++i) {
+    a.requests.push_back(b.requests[i]);
+    a.requests.back().arm = "b";
+    a.requests.back().block = static_cast<int64_t>(i);
+  }
+  return a;
+}
+
+CompareOptions gates(std::initializer_list<const char*> names) {
+  CompareOptions o;
+  for (const char* n : names) o.gates.push_back(parse_gate(n));
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("A against A is SAME or INCONCLUSIVE in at least 95 % of seeds") {
+  const int trials = 200;
+  for (const bool paired : {false, true}) {
+    int differs = 0, failed = 0;
+    for (int t = 0; t < trials; ++t) {
+      const RecordSet a = simulate(1000 + t, 60, 1), b = simulate(5000 + t, 60, 1);
+      CompareOptions o = gates({"p50_ttft:+5%", "p90_ttft:+5%", "p50_tpot:+5%", "mean_e2e:+5%"});
+      o.seed = static_cast<uint64_t>(t);
+      o.max_permutations = 399;
+      const Comparison c = paired ? compare_arms(interleave(a, b), o) : compare_runs(a, b, o);
+      bool any = false;
+      for (const auto& g : c.gates) any |= g.verdict == Verdict::kFaster || g.verdict == Verdict::kSlower;
+      differs += any;
+      failed += c.exit_code == 1;
+    }
+    MESSAGE(std::string(paired ? "interleaved" : "separate")
+            << ": " << differs << " of " << trials << " A/A runs called different, " << failed
+            << " failed a gate of +5 %");
+    // 5 % of 200, plus what a binomial of that mean exceeds once in a thousand seeds.
+    CHECK(differs <= 20);
+    CHECK(failed <= 10);
+  }
+}
+
+TEST_CASE("real differences are seen, with the right sign and exit code") {
+  const RecordSet a = simulate(1, 200, 1), slow = simulate(2, 200, 1.3), fast = simulate(3, 200, 0.7);
+  Comparison c = compare_runs(a, slow, gates({"p90_ttft:+5%", "tok_s:-5%"}));
+  CHECK(c.gates[0].verdict == Verdict::kSlower);
+  CHECK(c.gates[1].verdict == Verdict::kSlower);
+  CHECK(c.exit_code == 1);
+  CHECK(c.gates[0].interval.lo < 1.3);
+  CHECK(c.gates[0].interval.hi > 1.3);
+  c = compare_runs(a, fast, gates({"p90_ttft:+5%", "tok_s"}));
+  CHECK(c.overall == Verdict::kFaster);
+  CHECK(c.exit_code == 0);
+  // A large sample of the same thing is the same.
+  CompareOptions o = gates({"p50_tpot:+5%"});
+  c = compare_runs(simulate(8, 2000, 1), simulate(9, 2000, 1), o);
+  CHECK(c.overall == Verdict::kSame);
+  CHECK(c.exit_code == 0);
+}
+
+TEST_CASE("too few requests are inconclusive, and say how many it takes") {
+  const Comparison c = compare_runs(simulate(1, 100, 1), simulate(2, 100, 2), gates({"p99_ttft:+5%"}));
+  CHECK(c.overall == Verdict::kInconclusive);
+  CHECK(c.exit_code == 3);
+  CHECK(c.gates[0].why == "n 100 < 368");
+  CHECK(compare_runs(simulate(1, 30, 1), simulate(2, 30, 1.02), gates({"p50_ttft"}))
+            .gates[0]
+            .why.find("requests per arm") != std::string::npos);
+}
+
+TEST_CASE("other plans and other machines are refused with the differing fields") {
+  const RecordSet a = simulate(1, 50, 1);
+  RecordSet b = simulate(2, 50, 1, "another");
+  CHECK_THROWS_AS(compare_runs(a, b, {}), ds::Error);
+  b = simulate(2, 50, 1);
+  b.headers[0].set("env", ds::Json(ds::Json::Object{{"cpu_model", "Y"}, {"threads", 2}}));
+  try {
+    compare_runs(a, b, {});
+    FAIL("not refused");
+  } catch (const ds::Error& e) {
+    CHECK(e.kind() == ds::ErrorKind::kBadData);
+    CHECK(std::string(e.what()).find("env.cpu_model: \"X\" against \"Y\"") != std::string::npos);
+  }
+  CompareOptions force;
+  force.force = true;
+  CHECK(compare_runs(a, b, force).differences.size() == 1);
+}
+
+TEST_CASE("a run that fails more often does not pass") {
+  const Comparison c =
+      compare_runs(simulate(1, 200, 1), simulate(2, 200, 0.5, "p", 0.3), gates({"p50_ttft:+5%"}));
+  CHECK(c.more_errors);
+  CHECK(c.exit_code == 1);
+}
+
+TEST_CASE("goodput counts failures as misses") {
+  CompareOptions o = gates({"goodput:-5%"});
+  o.objectives = parse_objectives("ttft=30ms", "--slo");
+  const Comparison c = compare_runs(simulate(1, 300, 1), simulate(2, 300, 1.5), o);
+  CHECK(c.gates[0].verdict == Verdict::kSlower);
+  CHECK(c.exit_code == 1);
+  o.objectives.clear();
+  CHECK(compare_runs(simulate(1, 300, 1), simulate(2, 300, 1.5), o).exit_code == 3);
+}
+
+TEST_CASE("gates") {
+  CHECK(*parse_gate("p90_ttft:+5%").change == doctest::Approx(0.05));
+  CHECK(*parse_gate("p99_itl:200ms").limit_ms == 200);
+  CHECK(*parse_gate("tok_s:3%").change == doctest::Approx(-0.03));
+  CHECK(*parse_gate("goodput:-3%").change == doctest::Approx(-0.03));
+  for (const char* bad :
+       {"", "p90", "p91_ttft", "p90_x", "mean_", "p90_ttft:", "p90_ttft:5", "tok_s:5ms", "p90_ttft:-100%"})
+    CHECK_THROWS_AS(parse_gate(bad), ds::Error);
+  const RecordSet a = simulate(1, 200, 1);
+  CHECK(compare_runs(a, a, gates({"p90_ttft:1s"})).exit_code == 0);
+  CHECK(compare_runs(a, a, gates({"p90_ttft:1ms"})).exit_code == 1);
+}
+
+TEST_CASE("a difference between runs on an unequally busy machine is not believed") {
+  RecordSet a = simulate(1, 200, 1), b = simulate(2, 200, 1.5);
+  const auto busy = [](double share) {
+    return ds::Json(ds::Json::Object{{"type", "trailer"}, {"others_cpu_share", share}});
+  };
+  a.trailers = {busy(0.05)}, b.trailers = {busy(0.6)};
+  CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 3);
+  b.trailers = {busy(0.1)};
+  CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 1);
+}
+
+TEST_CASE("Holm") {
+  const auto p = holm_adjust({0.01, 0.04, 0.03});
+  CHECK(p[0] == doctest::Approx(0.03));
+  CHECK(p[1] == doctest::Approx(0.06));
+  CHECK(p[2] == doctest::Approx(0.06));
+}

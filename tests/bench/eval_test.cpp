@@ -1,0 +1,263 @@
+#include "bench/eval.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <random>
+
+#include "bench/answers.h"
+#include "bench/drift.h"
+#include "bench/html_text.h"
+#include "bench/report.h"
+#include "bench/scorer.h"
+#include "core/error.h"
+#include "io/files.h"
+
+using namespace ds::bench;
+
+namespace {
+
+struct EchoTarget : Target {
+  std::string answer;
+  int max_concurrency() const override { return 4; }
+  ds::Json describe() const override { return {}; }
+  Outcome send(const Request&, const StopRequest&) override {
+    Outcome o;
+    o.text = answer;
+    return o;
+  }
+};
+
+RecordSet evaluation(int n, int n_wrong, const std::string& wrong_text = "no") {
+  RecordSet set;
+  set.headers.push_back(ds::Json(
+      ds::Json::Object{{"type", "header"}, {"target", ds::Json(ds::Json::Object{{"digest", "d"}})}}));
+  for (int i = 0; i < n; ++i) {
+    ItemRecord r;
+    r.id = "q" + std::to_string(i), r.set = "math", r.expected = "1";
+    r.correct = i >= n_wrong;
+    r.text = r.correct ? "1" : wrong_text;
+    set.items.push_back(r);
+  }
+  set.trailers.push_back(ds::Json(ds::Json::Object{{"type", "trailer"}}));
+  return set;
+}
+
+// A model of V equally likely tokens, or one sure of token 0.
+struct FlatScorer : Scorer {
+  int64_t V = 100;
+  float tilt = 0;
+  int64_t vocab_size() const override { return V; }
+  int64_t context_tokens() const override { return 64; }
+  std::string digest() const override { return "flat"; }
+  std::vector<int32_t> encode(const std::string& text) const override {
+    std::vector<int32_t> ids;
+    for (const char c : text) ids.push_back(c % 100);
+    return ids;
+  }
+  std::optional<int32_t> begin_id() const override { return 1; }
+  std::string token_text(int32_t) const override { return "x"; }
+  void logits(std::span<const int32_t> ids, const LogitsSink& sink) override {
+    std::vector<float> row(static_cast<size_t>(V), 0.5f);
+    row[0] += tilt;
+    for (size_t t = 0; t < ids.size(); ++t) sink(static_cast<int64_t>(t), row);
+  }
+};
+
+}  // namespace
+
+TEST_CASE("GSM8K extraction: strict, flexible, unparsed") {
+  const auto gsm = [](const char* text, const char* expected) {
+    return judge_answer(text, expected, "number");
+  };
+  Judgement j = gsm("He has 3 apples, so 3*4 = 12.\n#### 12", "5+7=12\n#### 12");
+  CHECK((j.correct && j.strict && j.flexible && !j.unparsed));
+  j = gsm("So we get $1,234.50.", "#### 1234.5");
+  CHECK((j.correct && !j.strict && j.flexible));
+  CHECK(gsm("The answer is 7. Checked against 9.", "#### 7").strict);
+  CHECK(!gsm("The answer is 7. Checked against 9.", "#### 7").flexible);
+  CHECK(gsm("no idea", "#### 7").unparsed);
+  CHECK(gsm("it is -5", "#### -5").correct);
+  CHECK(!gsm("it is 15", "#### 5").correct);
+  CHECK(gsm("答案是42。", "#### 42").strict);
+  CHECK(gsm("<think>maybe 3</think>4", "#### 4").correct);
+  CHECK(gsm("<think>4", "#### 4").unparsed);
+}
+
+TEST_CASE("exact and contains") {
+  CHECK(judge_answer(" 1282. ", "1282", "exact").correct);
+  CHECK(judge_answer("1,282", "1282", "exact").correct);
+  CHECK(!judge_answer("it is 1282", "1282", "exact").correct);
+  CHECK(judge_answer("it is 1282", "1282", "exact").flexible);
+  CHECK(judge_answer("**西瓜**。", "西瓜", "exact").correct);
+  CHECK(judge_answer("你叫小伟。", "小伟", "contains").correct);
+  CHECK(judge_answer("", "x", "exact").unparsed);
+}
+
+TEST_CASE("the embedded sets are whole, and the order of items does not depend on concurrency") {
+  const std::string data = DS_SOURCE_DIR "/data";
+  CHECK(read_questions("math", data).size() == 300);
+  CHECK(read_questions("multiturn", data).size() == 60);
+  const auto reading = read_questions("reading", data);
+  CHECK(reading.size() == 100);
+  EchoTarget target;
+  target.answer = "unknown";
+  std::vector<ItemRecord> items;
+  EvalOptions o;
+  o.clients = 4;
+  o.on_item = [&](const ItemRecord& i) { items.push_back(i); };
+  CHECK(run_eval(target, reading, o));
+  REQUIRE(items.size() == 100);
+  for (size_t i = 0; i < items.size(); ++i) CHECK(items[i].id == reading[i].request.id);
+  const auto all = scores(items);
+  CHECK(all[0].n == 100);
+  CHECK(all[0].n_correct > 0);
+  CHECK(all[0].n_correct < 30);
+}
+
+TEST_CASE("questions that make no sense name their line") {
+  const auto read = [](const std::string& text) {
+    ds::AtomicFile file("questions_test.jsonl");
+    file.write(text);
+    file.commit();
+    return read_questions("questions_test.jsonl", "");
+  };
+  CHECK(read("{\"question\":\"2+2?\",\"answer\":\"#### 4\"}\n")[0].match == "number");
+  CHECK(read("{\"prompt\":\"2+2?\",\"answer\":4}\n")[0].expected == "4");
+  for (const char* bad :
+       {"", "{}", "[1]", "{\"prompt\":\"x\"}", "{\"answer\":\"x\"}",
+        "{\"prompt\":\"x\",\"answer\":\"y\",\"match\":\"fuzzy\"}",
+        "{\"messages\":[{\"role\":\"user\"}],\"answer\":\"y\"}",
+        "{\"id\":\"a\",\"prompt\":\"x\",\"answer\":\"y\"}\n{\"id\":\"a\",\"prompt\":\"x\",\"answer\":\"y\"}"})
+    CHECK_THROWS_AS(read(bad), ds::Error);
+  std::remove("questions_test.jsonl");
+}
+
+TEST_CASE("McNemar on two runs, with the flipped items") {
+  const auto a = evaluation(100, 5).items, b = evaluation(100, 20).items;
+  ItemComparison c = compare_items(a, b, 0.05);
+  CHECK(c.verdict == "WORSE");
+  CHECK(c.exit_code == 1);
+  CHECK(c.flipped.size() == 15);
+  CHECK(c.flipped[0] == "q5: right > wrong (expected \"1\", got \"no\")");
+  CHECK(c.p < 0.001);
+  CHECK(compare_items(b, a, 0.05).verdict == "BETTER");
+  CHECK(compare_items(a, a, 0.05).verdict == "SAME");
+  CHECK(compare_items(evaluation(10, 1).items, evaluation(10, 2).items, 0.05).exit_code == 3);
+  auto other = a;
+  other[0].expected = "2";
+  CHECK_THROWS_AS(compare_items(a, other, 0.05), ds::Error);
+}
+
+TEST_CASE("CUSUM: the stated run length is what a simulation finds") {
+  const Cusum chart = design_cusum(0.75, 0.05, 20000);
+  CHECK(cusum_run_length(chart) == doctest::Approx(20000).epsilon(0.03));
+  std::mt19937_64 rng(5);
+  std::uniform_real_distribution<double> uniform(0, 1);
+  const auto mean_length = [&](double accuracy, int trials) {
+    double total = 0;
+    for (int t = 0; t < trials; ++t)
+      for (double s = 0; s < chart.h; ++total) s = chart.step(s, uniform(rng) < accuracy);
+    return total / trials;
+  };
+  const double length = mean_length(0.75, 400);
+  MESSAGE("false alarm every " << length << " items in 400 simulated charts, 20000 designed");
+  CHECK(length > 17000);  // the standard error is 5 %
+  CHECK(length < 23000);
+  CHECK(mean_length(0.65, 400) < 600);  // a loss of ten points is found within a few hundred items
+}
+
+TEST_CASE("ledger: chained, append-only, alarm after a fall") {
+  const std::string path = "drift_test.jsonl";
+  std::remove(path.c_str());
+  DriftOptions o;
+  o.ledger = path;
+  o.time_utc = "2030-01-01T00:00:00Z";
+  const auto add = [&](const RecordSet& set) {
+    const DriftResult r = add_to_ledger(set, o);
+    append_to_ledger(path, r.entry);
+    return r;
+  };
+  CHECK(!add(evaluation(100, 10)).alarm);
+  for (int i = 0; i < 5; ++i) CHECK(!add(evaluation(100, 10)).alarm);
+  CHECK(!add(evaluation(100, 10)).outputs_changed);
+  const DriftResult changed = add(evaluation(100, 10, "other words"));
+  CHECK(changed.outputs_changed);
+  CHECK(changed.first_changed == "q0");
+  bool alarm = false;
+  int n_days = 0;
+  for (; n_days < 10 && !alarm; ++n_days) alarm = add(evaluation(100, 30)).alarm;
+  CHECK(alarm);
+  CHECK(n_days <= 3);
+  CHECK(read_ledger(path).size() == static_cast<size_t>(8 + n_days));
+
+  CHECK_THROWS_AS(add_to_ledger(evaluation(50, 1), o), ds::Error);  // another set
+  RecordSet partial = evaluation(100, 1);
+  partial.interrupted = true;
+  CHECK_THROWS_AS(add_to_ledger(partial, o), ds::Error);
+
+  std::string text = ds::read_file(path);
+  text.replace(text.find("\"n_correct\":90"), 14, "\"n_correct\":91");
+  {
+    ds::AtomicFile file(path);
+    file.write(text);
+    file.commit();
+  }
+  CHECK_THROWS_AS(read_ledger(path), ds::Error);
+  std::remove(path.c_str());
+}
+
+TEST_CASE(
+    "perplexity of a uniform model is its vocabulary; KL to itself is 0, to a tilted one the closed form") {
+  FlatScorer scorer;
+  const std::string text(200, 'a');
+  PerplexityOptions o;
+  double nll = 0, n = 0, kld = -1;
+  o.on_item = [&](const ItemRecord& i) { nll += i.nll, n += double(i.n_out), kld = i.kld; };
+  CHECK(run_perplexity(scorer, text, o));
+  CHECK(n == 200);
+  CHECK(std::exp(nll / n) == doctest::Approx(100));
+  // Of a vocabulary within the stored top, the divergence is exact.
+  scorer.V = 40;
+  const std::string small(200, char(100 + 7));
+  o.write_baseline = "kld_test.bin";
+  CHECK(run_perplexity(scorer, small, o));
+  o.write_baseline.clear();
+  o.baseline = "kld_test.bin";
+  CHECK(run_perplexity(scorer, small, o));
+  CHECK(kld == doctest::Approx(0).epsilon(1e-6));
+  scorer.tilt = 2;
+  CHECK(run_perplexity(scorer, small, o));
+  const double z = 39 + std::exp(2.0);
+  CHECK(kld == doctest::Approx(std::log(1.0 / 40) - (std::log(1 / z) + 2.0 / 40)).epsilon(1e-5));
+  CHECK_THROWS_AS(run_perplexity(scorer, small + "more", o), ds::Error);
+  std::string broken = ds::read_file("kld_test.bin");
+  broken.resize(broken.size() - 1);
+  {
+    ds::AtomicFile file("kld_test.bin");
+    file.write(broken);
+    file.commit();
+  }
+  CHECK_THROWS_AS(run_perplexity(scorer, small, o), ds::Error);
+  std::remove("kld_test.bin");
+}
+
+TEST_CASE("a report is self-contained and reads back the same") {
+  RecordSet set = evaluation(40, 4);
+  for (int i = 0; i < 60; ++i) {
+    RequestRecord r;
+    r.id = "r<&\"" + std::to_string(i);
+    r.t_plan_ns = r.t_send_ns = i * 1000000, r.t_first_ns = r.t_send_ns + 500000 + i * 1000;
+    r.t_last_ns = r.t_done_ns = r.t_first_ns + 100000;
+    r.gaps_ns = {100000}, r.n_in = 10 + i, r.n_out = 2;
+    set.requests.push_back(r);
+  }
+  const std::string page = report_html(set, {}, "a < b");
+  for (const char* forbidden :
+       {"<script", "http://", "https://", "@import", "url(", "<link", "<img", "<iframe", "onload"})
+    CHECK(page.find(forbidden) == std::string::npos);
+  CHECK(page.find("prefers-color-scheme:dark") != std::string::npos);
+  CHECK(embedded_records(page, "page") == records_text(set));
+  RecordSet empty;
+  CHECK(report_html(empty, {}, "nothing").find("</html>") != std::string::npos);
+}

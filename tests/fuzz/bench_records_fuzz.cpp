@@ -1,0 +1,24 @@
+// Lines of a record file, in one set and through everything that reads a set.
+#include "bench/drift.h"
+#include "bench/html_text.h"
+#include "bench/report.h"
+#include "core/error.h"
+
+using namespace ds::bench;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  RecordSet set;
+  for (size_t begin = 0; begin < text.size();) {
+    const size_t end = std::min(text.find('\n', begin), text.size());
+    try {
+      add_record_line(set, text.substr(begin, end - begin), "fuzz");
+    } catch (const ds::Error&) {
+    }
+    begin = end + 1;
+  }
+  stats_text(set, summarize(set, {}), {});
+  if (unescape_html(escape_html(text)) != text) __builtin_trap();
+  if (set.requests.size() + set.items.size() < 50) report_html(set, {}, "fuzz");
+  return 0;
+}

@@ -1,0 +1,71 @@
+// Files that a user or another machine hands over: compressed input, profiles, lexicons, embedders, segments,
+// clusters.
+#include <unistd.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "filter/embedder.h"
+#include "filter/lexicon.h"
+#include "filter/segment.h"
+#include "filter/shards.h"
+#include "io/compress.h"
+#include "io/json.h"
+
+using namespace ds;
+using namespace ds::filter;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  if (size < 2) return 0;
+  static const std::string folder = [] {
+    const auto path = std::filesystem::temp_directory_path() / ("ds-fuzz-" + std::to_string(::getpid()));
+    std::filesystem::create_directories(path);
+    return path.string();
+  }();
+  const std::string_view bytes(reinterpret_cast<const char*>(data) + 1, size - 1);
+  const auto put = [&](const char* name) {
+    const std::string path = folder + "/" + name;
+    AtomicFile file(path);
+    file.write(bytes);
+    file.commit();
+    return path;
+  };
+  try {
+    switch (data[0] % 6) {
+      case 0: {
+        ByteSource source(put("input"));
+        char buffer[4096];
+        size_t total = 0;
+        while (const size_t n = source.read(buffer, sizeof buffer))
+          if ((total += n) > (64 << 20)) break;
+        break;
+      }
+      case 1: {
+        Profile profile = default_profile();
+        apply_profile(profile, parse_json(bytes, "profile", ErrorKind::kBadModel), "profile");
+        break;
+      }
+      case 2: {
+        Lexicon lexicon;
+        lexicon.add(bytes, "lexicon");
+        lexicon.finish();
+        break;
+      }
+      case 3:
+        Embedder::load(put("e.safetensors"));
+        break;
+      case 4: {
+        put("s.sig");
+        put("s.seg");
+        SegmentInfo info;
+        if (read_segment_info(folder + "/s", info)) read_segment(folder + "/s", [](const SegmentEntry&) {});
+        break;
+      }
+      default:
+        read_clusters(put("clusters"));
+    }
+  } catch (const Error&) {
+  }
+  return 0;
+}

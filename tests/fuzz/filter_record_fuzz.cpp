@@ -1,0 +1,47 @@
+// Any line through parsing, all five stages, masking and the reject writer. What is kept or rejected must
+// parse again.
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "filter/pipeline.h"
+#include "filter/worker.h"
+
+using namespace ds;
+using namespace ds::filter;
+
+extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
+  static const Profile profile = [] {
+    Profile p = default_profile();
+    p.rules[rule_index("s1.min_chars")].threshold[0] = p.rules[rule_index("s1.min_chars")].threshold[1] = 1;
+    return p;
+  }();
+  static const Resources resources = load_resources(profile, {}, {});
+  WorkerOptions options;
+  options.score_all = size % 2;
+  options.transcode = size % 3 == 0;
+  options.text_lines = size % 5 == 0;
+  static Worker workers[2] = {Worker(profile, resources, WorkerOptions{}), Worker(profile, resources, [] {
+                                WorkerOptions o;
+                                o.score_all = o.transcode = true;
+                                return o;
+                              }())};
+  Worker& worker = workers[size % 2];
+  std::string bytes(reinterpret_cast<const char*>(data), size);
+  for (char& c : bytes)
+    if (c == '\n') c = ' ';
+  bytes.resize(size + kRecordPadding);
+  Batch batch;
+  const InputLine line{0, size, 0, 1};
+  Outcome out;
+  worker.judge(std::string_view(bytes).substr(0, size), line, batch, "fuzz", 0, out);
+  if (out.blank || !out.own) return 0;
+  RecordReader reader{RecordFields{}};
+  Record record;
+  const size_t length = out.text.size();
+  std::string copy = out.text;
+  copy.resize(length + kRecordPadding);
+  reader.parse(std::string_view(copy).substr(0, length), record);
+  if (!record.ok) std::abort();
+  return 0;
+}

@@ -1,0 +1,371 @@
+// Conversions of made folders: what is written, what is left alone, what is refused.
+#include "quant/quantize.h"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <filesystem>
+
+#include "io/json.h"
+#include "quant/bands.h"
+#include "quant/model_maker.h"
+#include "quant/verify.h"
+
+using namespace ds;
+using namespace ds::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+QuantizeReport convert(const std::string& model, const std::string& out, QuantizeOptions o = {}) {
+  o.model = model;
+  o.out = out;
+  const Checkpoint checkpoint(model);
+  return quantize(checkpoint, plan_quantize(checkpoint, o), o);
+}
+template <class Body>
+ErrorKind kind_of(Body&& body) {
+  try {
+    body();
+  } catch (const Error& e) {
+    return e.kind();
+  }
+  return ErrorKind::kInternal;
+}
+std::vector<float> values_of(const std::string& folder, const std::string& name) {
+  const Checkpoint model(folder);
+  const StoredTensor* t = model.find(name);
+  REQUIRE(t != nullptr);
+  const WeightCoding c = model.coding(*t);
+  REQUIRE(c.problem == "");
+  std::vector<float> values(c.rows * c.cols);
+  BandScratch scratch;
+  if (!values.empty()) read_values(model, *t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, values.data());
+  return values;
+}
+std::string all_bytes(const std::string& folder) {
+  std::map<std::string, std::string> files;
+  for (const auto& e : fs::recursive_directory_iterator(folder))
+    if (e.is_regular_file()) files[e.path().lexically_relative(folder).string()] = slurp(e.path().string());
+  std::string all;
+  for (const auto& [name, bytes] : files) all += name + "\n" + bytes;
+  return all;
+}
+
+constexpr const char* kConfig =
+    "{\"model_type\": \"llama\", \"rms_norm_eps\": 1e-06, \"torch_dtype\": \"bfloat16\"}";
+
+// Ragged, zero, subnormal, tiny, empty: one folder for all of it.
+void make_odd_model(const TempFolder& folder) {
+  folder.write("config.json", kConfig);
+  folder.write("tokenizer.json", "{\"version\":\"1.0\"}");
+  fs::create_directory(folder / "inference");
+  folder.write("inference/README.md", "kept");
+  std::vector<float> zero_block = random_values(256 * 256, 2), subnormal(128 * 130, 0.0f);
+  for (int r = 0; r < 128; ++r)
+    for (int c = 0; c < 128; ++c) zero_block[r * 256 + c] = 0;
+  for (size_t i = 0; i < subnormal.size(); ++i) subnormal[i] = std::ldexp(static_cast<float>(i % 9), -133);
+  write_shard(folder, "model.safetensors",
+              {bf16_tensor("model.embed_tokens.weight", {40, 64}, random_values(40 * 64, 1)),
+               bf16_tensor("model.layers.0.a.weight", {576, 200}, random_values(576 * 200, 3)),
+               bf16_tensor("model.layers.0.zero.weight", {256, 256}, zero_block),
+               bf16_tensor("model.layers.0.small.weight", {128, 130}, subnormal),
+               f32_tensor("model.layers.0.one.weight", {1, 1}, {-3.5f}),
+               bf16_tensor("model.layers.0.empty.weight", {0, 64}, {}),
+               bf16_tensor("model.layers.0.input_layernorm.weight", {63}, random_values(63, 4)),
+               f32_tensor("model.layers.0.mlp.gate.e_score_correction_bias", {3}, {1, 2, 3}),
+               bf16_tensor("model.layers.0.mlp.gate.weight", {3, 64}, random_values(3 * 64, 5)),
+               {"odd", "F6_E2M3", {3}, "abc"}});
+}
+
+}  // namespace
+
+TEST_CASE("quantise: ragged, zero, subnormal, empty; the rest is carried over") {
+  const TempFolder model, out;
+  make_odd_model(model);
+  QuantizeOptions o;
+  o.n_threads = 2;
+  for (const ScaleKind scales : {ScaleKind::kF32, ScaleKind::kPow2})
+    for (const QuantRecipe recipe : {QuantRecipe::kDeepseek, QuantRecipe::kHf, QuantRecipe::kDeepgemm}) {
+      o.scales = scales;
+      o.recipe = recipe;
+      const std::string to =
+          out / (std::to_string(static_cast<int>(scales)) + std::to_string(static_cast<int>(recipe)));
+      const QuantizeReport report = convert(model.path(), to, o);
+      CHECK(report.tensors.size() == 4);  // an empty tensor has no statistics
+      const std::vector<float> want = values_of(model.path(), "model.layers.0.a.weight");
+      const std::vector<float> got = values_of(to, "model.layers.0.a.weight");
+      double worst = 0;
+      for (size_t i = 0; i < want.size(); ++i) worst = std::max<double>(worst, std::fabs(want[i] - got[i]));
+      CHECK(worst <= 0.5 / 448 * 16 * 2);  // half a step of the top binade, twice for pow2
+      for (const float v : values_of(to, "model.layers.0.zero.weight")) REQUIRE(std::isfinite(v));
+      if (recipe != QuantRecipe::kDeepgemm)  // its floor of 1e-4 is what it says
+        CHECK(values_of(to, "model.layers.0.small.weight")[1] == std::ldexp(1.0f, -133));
+      const Checkpoint result(to);
+      const StoredTensor* scale = result.find("model.layers.0.a.weight_scale_inv");
+      REQUIRE(scale != nullptr);
+      CHECK(scale->info.shape == std::vector<int64_t>{5, 2});
+      CHECK(result.find("model.layers.0.empty.weight_scale_inv")->info.shape == std::vector<int64_t>{0, 1});
+      float first;
+      result.read(*result.find("model.layers.0.zero.weight_scale_inv"), 0, &first, 4);
+      CHECK(first == (recipe != QuantRecipe::kDeepgemm ? 1.0f
+                      : scales == ScaleKind::kPow2     ? std::exp2(std::ceil(std::log2(1e-4f / 448)))
+                                                       : 1e-4f / 448));
+      for (const char* same : {"model.embed_tokens.weight", "odd", "model.layers.0.mlp.gate.weight"}) {
+        const SafetensorsFile a(model / "model.safetensors"), b(to + "/model.safetensors");
+        CHECK(std::ranges::equal(a.data(*a.find(same)), b.data(*b.find(same))));
+        CHECK(a.find(same)->dtype_name == b.find(same)->dtype_name);
+      }
+      CHECK(slurp(to + "/inference/README.md") == "kept");
+      CHECK(slurp(to + "/tokenizer.json") == slurp(model / "tokenizer.json"));
+      CHECK(slurp(to + "/config.json").find("1e-06") != std::string::npos);
+      const Json config = parse_json(slurp(to + "/config.json"), "config");
+      const Json* q = config.find("quantization_config");
+      REQUIRE(q != nullptr);
+      CHECK(q->find("ignored_layers")->dump() == q->find("modules_to_not_convert")->dump());
+      CHECK(q->find("ignored_layers")->dump() ==
+            "[\"model.embed_tokens\",\"model.layers.0.mlp.gate\",\"lm_head\"]");
+      CHECK((q->find("scale_fmt") != nullptr) == (scales == ScaleKind::kPow2));
+      const VerifyReport verdict = verify(Checkpoint(model.path()), result, o);
+      CHECK(verdict.problems.empty());
+      for (const TensorStats* t : verdict.below(28)) CHECK(t->name == "model.layers.0.small.weight");
+    }
+}
+
+TEST_CASE("quantise: the same bytes for any level, thread count, and after any stop") {
+  const TempFolder out;
+  const std::string model = DS_SOURCE_DIR "/data/dsv3-tiny";
+  QuantizeOptions o;
+  o.max_shard_bytes = 1'000'000;
+  convert(model, out / "want", o);
+  const std::string want = all_bytes(out / "want");
+  for (const Isa isa : available_isas())
+    for (const int n_threads : {1, 3}) {
+      o.isa = isa;
+      o.n_threads = n_threads;
+      const std::string to = out / (std::string(isa_name(isa)) + std::to_string(n_threads));
+      convert(model, to, o);
+      CHECK(all_bytes(to) == want);
+    }
+  o.n_threads = 1;
+  o.resume = true;
+  int n_stops = 0;
+  for (int patience = 3; !fs::exists(out / "stopped/config.json"); patience += 5) {
+    int asked = 0;
+    o.stop = [&] { return ++asked > patience; };
+    if (kind_of([&] { convert(model, out / "stopped", o); }) == ErrorKind::kInterrupted) ++n_stops;
+  }
+  o.stop = nullptr;
+  CHECK(n_stops > 5);
+  convert(model, out / "stopped", o);
+  CHECK(all_bytes(out / "stopped") == want);
+  // Another command does not continue this one.
+  CHECK(kind_of([&] {
+          QuantizeOptions p = o;
+          p.scales = ScaleKind::kPow2;
+          convert(model, out / "stopped", p);
+        }) == ErrorKind::kCannotCreate);
+}
+
+TEST_CASE("to bf16: scales in another shard, e8m0 code 0, per-row and per-tensor scales") {
+  const TempFolder model, out;
+  model.write("config.json",
+              "{\"a\":[1,{\"b\":\"}\"}],\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_"
+              "size\":[2,2]}}");
+  std::string codes;
+  for (int i = 0; i < 15; ++i) codes += static_cast<char>(i * 8 + 1);
+  write_shard(model, "model-1.safetensors",
+              {{"x.weight", "F8_E4M3", {3, 5}, codes},
+               {"y.weight", "F8_E4M3", {3, 5}, codes},
+               {"z.weight", "F8_E4M3", {3, 5}, codes},
+               {"z.input_scale", "F32", {1}, std::string(4, '\0')}});
+  write_shard(model, "model-2.safetensors",
+              {{"x.scale", "F8_E8M0", {2, 3}, std::string("\x00\x7F\x80\x81\x7E\x7F", 6)},
+               f32_tensor("y.weight_scale", {3, 1}, {1, 0.3f, 2}),
+               f32_tensor("z.weight_scale", {}, {0.7f})});
+  write_index(model, {{"x.weight", "model-1.safetensors"},
+                      {"y.weight", "model-1.safetensors"},
+                      {"z.weight", "model-1.safetensors"},
+                      {"z.input_scale", "model-1.safetensors"},
+                      {"x.scale", "model-2.safetensors"},
+                      {"y.weight_scale", "model-2.safetensors"},
+                      {"z.weight_scale", "model-2.safetensors"}});
+  QuantizeOptions o;
+  o.target = QuantTarget::kBF16;
+  convert(model.path(), out / "b", o);
+  const float e8m0[] = {0x1p-127f, 1, 2, 4, 0.5f, 1}, row[] = {1, 0.3f, 2};
+  const auto x = values_of(out / "b", "x.weight"), y = values_of(out / "b", "y.weight"),
+             z = values_of(out / "b", "z.weight");
+  for (int r = 0; r < 3; ++r)
+    for (int c = 0; c < 5; ++c) {
+      const float v = e4m3_to_f32(static_cast<uint8_t>(codes[r * 5 + c]));
+      CHECK(x[r * 5 + c] == bf16_to_f32(f32_to_bf16(v * e8m0[r / 2 * 3 + c / 2])));
+      CHECK(y[r * 5 + c] == bf16_to_f32(f32_to_bf16(v * row[r])));
+      CHECK(z[r * 5 + c] == bf16_to_f32(f32_to_bf16(v * 0.7f)));
+    }
+  CHECK(slurp(out / "b/config.json") ==
+        "{\n  \"a\": [1,{\"b\":\"}\"}],\n  \"torch_dtype\": \"bfloat16\"\n}\n");
+  CHECK(Checkpoint(out / "b").tensors().size() == 3);
+  // Without being asked, FP8 stays what it is, scales beside it.
+  convert(model.path(), out / "same");
+  CHECK(values_of(out / "same", "x.weight").size() == 15);
+  CHECK(Checkpoint(out / "same").find("z.input_scale") != nullptr);
+  fs::remove(model / "model-2.safetensors");
+  CHECK(kind_of([&] { convert(model.path(), out / "c", o); }) == ErrorKind::kNoInput);
+  write_index(model, {{"x.weight", "model-1.safetensors"}});
+  CHECK(kind_of([&] { convert(model.path(), out / "c", o); }) == ErrorKind::kBadModel);
+  CHECK(!fs::exists(out / "c"));
+}
+
+TEST_CASE("FP4 experts to FP8: lossless, or refused") {
+  const TempFolder model, out;
+  model.write("config.json",
+              "{\"expert_dtype\":\"fp4\",\"quantization_config\":{\"weight_block_size\":[128,128]}}");
+  const auto make = [&](int spread) {
+    std::string packed(130 * 32, '\0'), scales(130 * 2, static_cast<char>(120));
+    for (size_t i = 0; i < packed.size(); ++i) packed[i] = static_cast<char>(i * 37);
+    scales[3] = static_cast<char>(120 - spread);
+    write_shard(model, "model.safetensors",
+                {{"e.w1.weight", "I8", {130, 32}, packed}, {"e.w1.scale", "F8_E8M0", {130, 2}, scales}});
+  };
+  QuantizeOptions o;
+  o.target = QuantTarget::kExpertsFp8;
+  make(14);
+  convert(model.path(), out / "fp8", o);
+  CHECK(values_of(out / "fp8", "e.w1.weight") == values_of(model.path(), "e.w1.weight"));
+  CHECK(slurp(out / "fp8/config.json").find("expert_dtype") == std::string::npos);
+  CHECK(Checkpoint(out / "fp8").find("e.w1.scale")->info.shape == std::vector<int64_t>{2, 1});
+  o.target = QuantTarget::kBF16;
+  convert(model.path(), out / "bf16", o);
+  CHECK(values_of(out / "bf16", "e.w1.weight") == values_of(model.path(), "e.w1.weight"));
+  make(16);
+  o.target = QuantTarget::kExpertsFp8;
+  CHECK(kind_of([&] { convert(model.path(), out / "no", o); }) == ErrorKind::kBadModel);
+  CHECK(!fs::exists(out / "no/config.json"));
+}
+
+TEST_CASE("NaN and infinity: refused with their place, or as the policy says") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  std::vector<float> values = random_values(300 * 300, 9);
+  values[200 * 300 + 7] = NAN;
+  values[5] = -INFINITY;
+  write_shard(model, "model.safetensors", {bf16_tensor("a.weight", {300, 300}, values)});
+  QuantizeOptions o;
+  try {
+    convert(model.path(), out / "fail", o);
+    FAIL("a NaN was accepted");
+  } catch (const Error& e) {
+    CHECK(e.message().find("a.weight") != std::string::npos);
+    CHECK(e.message().find("[0, 5] is infinite") != std::string::npos);
+  }
+  for (const NanPolicy policy : {NanPolicy::kZero, NanPolicy::kKeep}) {
+    o.nan_policy = policy;
+    const std::string to = out / std::to_string(static_cast<int>(policy));
+    CHECK(convert(model.path(), to, o).tensors.at(0).n_non_finite == 2);
+    const auto got = values_of(to, "a.weight");
+    CHECK((policy == NanPolicy::kZero ? got[200 * 300 + 7] == 0 : std::isnan(got[200 * 300 + 7])));
+    CHECK(got[5] == doctest::Approx(policy == NanPolicy::kZero ? 0 : -0.5).epsilon(0.05));
+    CHECK(got[6] == doctest::Approx(values[6]).epsilon(0.07));
+  }
+}
+
+TEST_CASE("output folder: refused, replaced only when complete, links never written through") {
+  const TempFolder model, out;
+  make_odd_model(model);
+  QuantizeOptions o;
+  CHECK(kind_of([&] { convert(model.path(), model.path(), o); }) == ErrorKind::kUsage);
+  CHECK(kind_of([&] { convert(model.path(), model.path() + "/x/y", o); }) == ErrorKind::kUsage);
+  CHECK(kind_of([&] { convert(model.path(), fs::path(model.path()).parent_path().string(), o); }) ==
+        ErrorKind::kUsage);
+  fs::create_directory_symlink(model.path(), out / "link");
+  CHECK(kind_of([&] { convert(model.path(), out / "link", o); }) == ErrorKind::kUsage);
+  fs::create_directory(out / "target");
+  fs::create_directory_symlink(out / "target", out / "link2");
+  CHECK(kind_of([&] { convert(model.path(), out / "link2", o); }) == ErrorKind::kCannotCreate);
+  fs::create_directory(out / "notes");
+  out.write("notes/diary.txt", "mine");
+  CHECK(kind_of([&] { convert(model.path(), out / "notes", o); }) == ErrorKind::kCannotCreate);
+  o.force = true;
+  CHECK(kind_of([&] { convert(model.path(), out / "notes", o); }) == ErrorKind::kCannotCreate);
+  CHECK(slurp(out / "notes/diary.txt") == "mine");
+  o.force = false;
+
+  convert(model.path(), out / "a", o);
+  const std::string before = all_bytes(out / "a");
+  CHECK(kind_of([&] { convert(model.path(), out / "a", o); }) == ErrorKind::kCannotCreate);
+  o.force = true;
+  o.scales = ScaleKind::kPow2;
+  int asked = 0;
+  o.stop = [&] { return ++asked > 4; };
+  CHECK(kind_of([&] { convert(model.path(), out / "a", o); }) == ErrorKind::kInterrupted);
+  CHECK(all_bytes(out / "a") == before);
+  o.stop = nullptr;
+  o.resume = true;
+  convert(model.path(), out / "a", o);
+  CHECK(all_bytes(out / "a") != before);
+  CHECK(!fs::exists(out / "a.partial"));
+  CHECK(!fs::exists(out / "a/ds-quantize.manifest.jsonl"));
+
+  // A model made of links, as download caches have them: read through, and the output has files.
+  const TempFolder cache;
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"})
+    fs::create_symlink(model / name, cache / name);
+  convert(cache.path(), out / "from-links");
+  CHECK(!fs::is_symlink(out / "from-links/tokenizer.json"));
+  // A link planted where a file will be written is replaced.
+  out.write("victim", "untouched");
+  fs::create_directory(out / "planted");
+  QuantizeOptions p;
+  int n = 0;
+  p.stop = [&] { return ++n > 2; };
+  CHECK(kind_of([&] { convert(model.path(), out / "planted", p); }) == ErrorKind::kInterrupted);
+  for (const char* name : {"model.safetensors.partial", "config.json.partial", "tokenizer.json"})
+    fs::create_symlink(out / "victim", out / (std::string("planted/") + name));
+  p.stop = nullptr;
+  p.resume = true;
+  convert(model.path(), out / "planted", p);
+  CHECK(slurp(out / "victim") == "untouched");
+  CHECK(!fs::is_symlink(out / "planted/tokenizer.json"));
+}
+
+TEST_CASE("shards: sizes, index, names; --keep-shards") {
+  const TempFolder out;
+  const std::string model = DS_SOURCE_DIR "/tests/golden/arch/deepseek_v3_fp8";
+  QuantizeOptions o;
+  o.target = QuantTarget::kBF16;
+  o.max_shard_bytes = 500'000;
+  convert(model, out / "b", o);
+  const Checkpoint b(out / "b");
+  CHECK(b.files().size() > 3);
+  for (const auto& file : b.files()) CHECK(file.bytes < 520'000);
+  CHECK(verify(Checkpoint(model), b, o).problems.empty());
+  o.keep_shards = true;
+  convert(model, out / "k", o);
+  const Checkpoint k(out / "k");
+  REQUIRE(k.files().size() == 2);
+  CHECK(k.files()[0].name == Checkpoint(model).files()[0].name);
+  CHECK(verify(Checkpoint(model), k, o).problems.empty());
+}
+
+TEST_CASE("verify names what is wrong") {
+  const TempFolder model, out;
+  make_odd_model(model);
+  QuantizeOptions o;
+  convert(model.path(), out / "a", o);
+  // One code becomes NaN.
+  const std::string path = out / "a/model.safetensors";
+  std::string bytes = slurp(path);
+  const SafetensorsFile file(path);
+  const auto data = file.data(*file.find("model.layers.0.a.weight"));
+  bytes[bytes.size() - file.data(file.tensors().back()).size() -
+        (file.tensors().back().begin - file.find("model.layers.0.a.weight")->begin) + 11] = 0x7F;
+  (void)data;
+  out.write("a/model.safetensors", bytes);
+  const VerifyReport report = verify(Checkpoint(model.path()), Checkpoint(out / "a"), o);
+  REQUIRE(report.problems.size() == 1);
+  CHECK(report.problems[0].find("model.layers.0.a.weight") != std::string::npos);
+  CHECK(!report.below(28).empty());
+}

@@ -1,0 +1,192 @@
+// ds-bench from the outside.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+
+#include "io/files.h"
+#include "io/json.h"
+#include "io/lines.h"
+
+namespace {
+
+const std::string kTool = DS_BIN_DIR "/ds-bench";
+const std::string kModel = DS_SOURCE_DIR "/data/dsv3-tiny";
+
+struct Ran {
+  int code = -1;
+  std::string out;
+};
+
+Ran shell(const std::string& line) {
+  Ran r;
+  FILE* pipe = ::popen(("cd " DS_BIN_DIR " && rm -f bt_lock; B=" + kTool + "; " + line).c_str(), "r");
+  REQUIRE(pipe);
+  char buffer[4096];
+  for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) r.out.append(buffer, n);
+  const int status = ::pclose(pipe);
+  r.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  return r;
+}
+
+int count(const std::string& text, const std::string& what) {
+  int n = 0;
+  for (size_t at = 0; (at = text.find(what, at)) != std::string::npos; at += what.size()) ++n;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("run, stats, compare, report over a command") {
+  Ran r = shell("$B run --cmd 'echo hi' -n 40 --no-overhead -q > bt_a.jsonl");
+  CHECK(r.code == 0);
+  const std::string text = ds::read_file(DS_BIN_DIR "/bt_a.jsonl");
+  CHECK(text.starts_with("{\"type\":\"header\""));
+  CHECK(count(text, "\"phase\":\"measure\"") == 40);
+  CHECK(count(text, "\"type\":\"trailer\"") == 1);
+  r = shell("$B stats bt_a.jsonl --json");
+  CHECK(r.code == 0);
+  const ds::Json stats = ds::parse_json(r.out, "stats");
+  CHECK(stats.find("groups")->as_array()[0].find("n")->as_int() == 40);
+  r = shell("$B stats - < bt_a.jsonl");
+  CHECK(r.code == 0);
+  CHECK(r.out.find("e2e") != std::string::npos);
+  // The same records on both sides are the same, whatever the machine did.
+  r = shell("$B compare bt_a.jsonl bt_a.jsonl --gate p50_e2e:+5%");
+  CHECK((r.code == 0 || r.code == 3));
+  r = shell(
+      "$B run --cmd 'sleep 0.05' -n 40 --no-overhead -q > bt_b.jsonl; $B compare bt_a.jsonl bt_b.jsonl "
+      "--gate p50_e2e:+5%");
+  CHECK(r.code == 1);
+  CHECK(r.out.find("SLOWER") != std::string::npos);
+  r = shell("$B compare bt_b.jsonl bt_a.jsonl --force --gate p50_e2e:+5%");
+  CHECK(r.code == 0);
+  r = shell("$B report bt_a.jsonl -o bt.html && $B stats bt.html --json");
+  CHECK(r.code == 0);
+  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 40);
+  r = shell("$B run --cmd true -n 41 --no-overhead -q > bt_c.jsonl; $B compare bt_a.jsonl bt_c.jsonl 2>&1");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("plan.n_requests: 40 against 41") != std::string::npos);
+  shell("rm -f bt_*.jsonl bt.html");
+}
+
+TEST_CASE("exit codes of the table") {
+  CHECK(shell("$B 2>/dev/null").code == 2);
+  CHECK(shell("$B run 2>/dev/null").code == 2);
+  CHECK(shell("$B run --cmd true --url http://x 2>/dev/null").code == 2);
+  CHECK(shell("$B run --cmd true -n 5 --rate -1 2>/dev/null").code == 2);
+  CHECK(shell("$B compare a b --gate nonsense 2>/dev/null").code == 66);
+  CHECK(shell("$B stats /no/such/file 2>/dev/null").code == 66);
+  CHECK(shell("$B run --cmd /no/such/program -n 1 2>/dev/null").code == 66);
+  CHECK(shell("echo nonsense | $B stats 2>/dev/null").code == 65);
+  CHECK(shell("printf '' | $B stats 2>/dev/null").code == 65);
+  CHECK(shell("$B run --cmd false -n 3 -q 2>/dev/null >/dev/null").code == 74);
+  CHECK(shell("$B run --cmd true -n 3 -q -o /no/such/folder/x 2>/dev/null").code == 73);
+  CHECK(shell("$B run --cmd true -n 3 -q --no-overhead > /dev/full 2>/dev/null").code == 74);
+  CHECK(shell("$B run /no/such/model -n 1 -q 2>/dev/null >/dev/null").code == 66);
+  CHECK(shell("$B --help > /dev/null").code == 0);
+  CHECK(shell("$B run --help | grep -q 'find-goodput'").code == 0);
+}
+
+TEST_CASE("malformed lines are counted, reported with their place, and do not stop the rest") {
+  const Ran r = shell(R"(printf '{"e2e_ms":5}\nbroken\n{"e2e_ms":6}\n' | $B stats - 2>&1)");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("<stdin>:2") != std::string::npos);
+  CHECK(r.out.find("2 requests") != std::string::npos);
+}
+
+TEST_CASE("a reader that leaves is met quietly") {
+  const Ran r = shell("($B run --cmd true -n 200 --no-overhead -q | head -1 > /dev/null) 2>&1");
+  CHECK(r.out.empty());
+}
+
+TEST_CASE("SIGTERM: exit 75 with a trailer, and --resume equals an uninterrupted run") {
+  Ran r = shell(
+      "$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q -o bt_i.jsonl & P=$!; sleep 0.3; kill -TERM $P; wait "
+      "$P");
+  CHECK(r.code == 75);
+  const std::string cut = ds::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  CHECK(cut.find("\"interrupted\":true") != std::string::npos);
+  CHECK(count(cut, "\"phase\":\"measure\"") < 30);
+  r = shell("$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q --resume bt_i.jsonl -o bt_i.jsonl");
+  CHECK(r.code == 0);
+  const std::string whole = ds::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  CHECK(count(whole, "\"phase\":\"measure\"") == 30);
+  for (int i = 0; i < 30; ++i) {
+    char id[32];
+    std::snprintf(id, sizeof id, "\"id\":\"r%05d\"", i);
+    CHECK(count(whole, id) == 1);
+  }
+  CHECK(shell("$B run --cmd 'sleep 0.02' -n 31 --no-overhead -q --resume bt_i.jsonl 2>/dev/null >/dev/null")
+            .code == 65);
+  shell("rm -f bt_i.jsonl");
+}
+
+TEST_CASE("shards of a plan meet in stats") {
+  const Ran r = shell(
+      "for i in 0 1 2; do $B run --cmd true -n 30 --shard $i/3 --no-overhead -q > bt_s$i.jsonl; done; "
+      "$B stats bt_s*.jsonl --json; rm -f bt_s*.jsonl");
+  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 30);
+}
+
+TEST_CASE("a server, open loop, sweep and goodput search") {
+  Ran r = shell(
+      "$B doctor --serve 18471 --script ttft=2ms,tokens=3 -q & P=$!; sleep 0.4; "
+      "$B run --url http://127.0.0.1:18471 --rate 50,100 -n 40 -q --no-overhead > bt_u.jsonl; A=$?; "
+      "$B run --url http://127.0.0.1:18471 --find-goodput ttft=5s@p90 --rate 20 --duration 100ms -q "
+      "--no-overhead > bt_g.jsonl & G=$!; "
+      "sleep 1; kill -TERM $G; wait $G; kill $P; wait $P 2>/dev/null; exit $A");
+  CHECK(r.code == 0);
+  const Ran s = shell("$B stats bt_u.jsonl --slo ttft=5s --json");
+  const ds::Json stats = ds::parse_json(s.out, "stats");
+  REQUIRE(stats.find("groups")->as_array().size() == 2);
+  for (const ds::Json& g : stats.find("groups")->as_array()) {
+    CHECK(g.find("n_ok")->as_int() == 40);
+    CHECK(g.find("good_share")->find("share")->as_double() == 1);
+    CHECK(g.find("n_out")->as_array()[1].as_int() == 3);
+  }
+  shell("rm -f bt_u.jsonl bt_g.jsonl");
+}
+
+TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
+  if (!ds::file_exists(kModel + "/model.safetensors")) return;
+  Ran r = shell("$B eval " + kModel +
+                " --set math --limit 12 -q -o bt_e.jsonl && $B compare bt_e.jsonl bt_e.jsonl --margin 0.5");
+  CHECK(r.code == 0);
+  CHECK(r.out.find("verdict: SAME") != std::string::npos);
+  CHECK(shell("rm -f bt_l.jsonl; $B drift --ledger bt_l.jsonl bt_e.jsonl && $B drift --ledger bt_l.jsonl - < "
+              "bt_e.jsonl")
+            .code == 0);
+  // Every answer wrong: drift.
+  CHECK(shell("sed 's/\"correct\":true/\"correct\":false/' bt_e.jsonl > bt_w.jsonl; $B drift -q --ledger "
+              "bt_l.jsonl bt_w.jsonl")
+            .code == 1);
+  CHECK(shell("sed -i 's/\"n_correct\":0/\"n_correct\":12/' bt_l.jsonl; $B drift -q --ledger bt_l.jsonl "
+              "bt_e.jsonl 2>/dev/null")
+            .code == 65);
+  r = shell("$B run " + kModel +
+            " -n 40 --output-tokens 4 --ignore-eos -q --no-overhead | $B stats - --json");
+  CHECK(r.code == 0);
+  const ds::Json stats = ds::parse_json(r.out, "stats");
+  CHECK(stats.find("groups")->as_array()[0].find("n_out")->as_array()[0].as_int() == 4);
+  shell("rm -f bt_e.jsonl bt_l.jsonl bt_w.jsonl");
+}
+
+TEST_CASE("ds-run --timings | ds-bench stats -") {
+  if (!ds::file_exists(DS_BIN_DIR "/ds-run") || !ds::file_exists(kModel + "/model.safetensors")) return;
+  const Ran r = shell("printf '{\"prompt\":\"2+3=?\"}\\n{\"prompt\":\"4+5=?\"}\\n' | " DS_BIN_DIR "/ds-run " +
+                      kModel + " --jsonl --timings - 2>/dev/null | $B stats - --json");
+  CHECK(r.code == 0);
+  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n_ok")->as_int() == 2);
+}
+
+TEST_CASE("the report opens in a browser") {
+  if (std::system("command -v chromium > /dev/null 2>&1") != 0) return;  // not everywhere installed
+  const Ran r = shell(
+      "$B run --cmd true -n 40 --no-overhead -q | $B report - -o bt_r.html && "
+      "chromium --headless --no-sandbox --disable-gpu --dump-dom file://$PWD/bt_r.html 2>/dev/null | grep -c "
+      "'<svg'; rm -f bt_r.html");
+  CHECK(std::atoi(r.out.c_str()) >= 1);
+}

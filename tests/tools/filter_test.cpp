@@ -1,0 +1,306 @@
+// ds-filter from the outside.
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <random>
+#include <sstream>
+#include <string>
+
+namespace fs = std::filesystem;
+
+namespace {
+
+const std::string kTool = DS_BIN_DIR "/ds-filter";
+
+struct Folder {
+  fs::path path = fs::temp_directory_path() /
+                  ("ds-filter-tool-" + std::to_string(::getpid()) + "-" + std::to_string(counter()++));
+  Folder() { fs::create_directories(path); }
+  ~Folder() { fs::remove_all(path); }
+  std::string operator/(const std::string& name) const { return (path / name).string(); }
+  static int& counter() {
+    static int n = 0;
+    return n;
+  }
+};
+
+int shell(const std::string& command) {
+  const int rc = std::system(command.c_str());
+  return WIFEXITED(rc) ? WEXITSTATUS(rc) : 128 + WTERMSIG(rc);
+}
+// The tool without progress or summary.
+int tool(const std::string& arguments) { return shell(kTool + " -q " + arguments + " 2>/dev/null"); }
+std::string contents(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  std::stringstream s;
+  s << in.rdbuf();
+  return s.str();
+}
+void put(const std::string& path, const std::string& text) { std::ofstream(path, std::ios::binary) << text; }
+size_t count_lines(const std::string& text) {
+  return static_cast<size_t>(std::count(text.begin(), text.end(), '\n'));
+}
+
+// Prose enough to pass every rule; `seed` makes it different.
+std::string prose(uint64_t seed) {
+  static const char* const words[] = {
+      "program",  "package",  "kernel",   "option",    "server",    "user",          "process",    "manual",
+      "system",   "device",   "database", "partition", "installer", "documentation", "repository", "release",
+      "network",  "address",  "library",  "message",   "file",      "directory",     "script",     "command",
+      "terminal", "password", "account",  "service",   "memory",    "thread",        "module",     "driver",
+      "version",  "archive",  "mirror",   "function",  "argument",  "variable",      "string",     "value",
+      "error",    "signal",   "buffer",   "socket",    "window",    "button",        "menu",       "format"};
+  static const char* const glue[] = {"of the",    "and",     "with a",   "that have",  "to be",
+                                     "for every", "in this", "from its", "by another", "or the"};
+  std::mt19937_64 rng(seed);
+  std::string out;
+  for (int i = 0; i < 12; ++i) {
+    out += i ? " The" : "The";
+    for (int k = 0; k < 6; ++k)
+      out += std::string(" ") + (k ? std::string(glue[rng() % 10]) + " " : "") + words[rng() % 48];
+    out += ".";
+  }
+  return out;
+}
+std::string record(const std::string& id, const std::string& text) {
+  return "{\"id\": \"" + id + "\",  \"text\": \"" + text + "\", \"n\": 1.50}";
+}
+
+std::string corpus(int n, uint64_t seed) {
+  std::string out;
+  for (int i = 0; i < n; ++i) {
+    const uint64_t s = i % 7 == 3 ? seed + static_cast<uint64_t>(i) / 20
+                                  : seed + 1000 + static_cast<uint64_t>(i);  // some repeat
+    out += record("r" + std::to_string(i), i % 11 == 5 ? "too short" : prose(s)) + "\n";
+  }
+  return out;
+}
+
+std::string gzip(const std::string& text) {
+  z_stream z{};
+  deflateInit2(&z, 6, Z_DEFLATED, 31, 8, Z_DEFAULT_STRATEGY);
+  std::string out(text.size() + 1000, '\0');
+  z.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(text.data()));
+  z.avail_in = static_cast<uInt>(text.size());
+  z.next_out = reinterpret_cast<Bytef*>(out.data());
+  z.avail_out = static_cast<uInt>(out.size());
+  deflate(&z, Z_FINISH);
+  out.resize(z.total_out);
+  deflateEnd(&z);
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("ds-filter in a pipe: kept lines are the input's bytes, stdout holds nothing else") {
+  Folder d;
+  const std::string good = record("a", prose(1)), other = record("b", prose(2));
+  put(d / "in.jsonl", good + "\n" + record("c", "short") + "\n{broken\n\n" + other);
+  CHECK(shell("cat " + (d / "in.jsonl") + " | " + kTool + " --rejects " + (d / "rej.jsonl") +
+              " --bad-lines " + (d / "bad.jsonl") + " > " + (d / "out") + " 2> " + (d / "err")) == 0);
+  CHECK(contents(d / "out") == good + "\n" + other + "\n");
+  const std::string rejects = contents(d / "rej.jsonl"), bad = contents(d / "bad.jsonl");
+  CHECK(count_lines(rejects) == 1);
+  CHECK(rejects.find("\"rule\":\"s1.min_chars\",\"value\":5.0,") != std::string::npos);
+  CHECK(rejects.find("\"n\": 1.50,\"ds_filter\":{") !=
+        std::string::npos);  // the record's own bytes come first
+  CHECK(bad.find("\"line\":3") != std::string::npos);
+  CHECK(bad.find("\"text\":\"{broken\"") != std::string::npos);
+  CHECK(contents(d / "err").find("read = kept + dropped + quarantined holds") != std::string::npos);
+}
+
+TEST_CASE("ds-filter masking changes the text and nothing else") {
+  Folder d;
+  put(d / "in.jsonl",
+      "{\"id\":1 , \"text\": \"Mail \\u0061nna@example.org \\\"now\\\" 中\", "
+      "\"meta\":{\"text\":\"x@y.org\"}}\n");
+  CHECK(tool("--stages entities " + (d / "in.jsonl") + " > " + (d / "out")) == 0);
+  CHECK(contents(d / "out") ==
+        "{\"id\":1 , \"text\": \"Mail <EMAIL> \\\"now\\\" 中\", \"meta\":{\"text\":\"x@y.org\"}}\n");
+}
+
+TEST_CASE("ds-filter reads several gzip members, writes by name; a cut stream is said and never silent") {
+  Folder d;
+  const std::string a = corpus(40, 5), b = corpus(40, 5000);
+  put(d / "in.jsonl.gz", gzip(a) + gzip(b));
+  put(d / "plain.jsonl", a + b);
+  CHECK(tool((d / "in.jsonl.gz") + " -o " + (d / "out.jsonl.zst")) == 0);
+  CHECK(tool((d / "plain.jsonl") + " -o " + (d / "plain.out")) == 0);
+  CHECK(tool("--stages integrity " + (d / "out.jsonl.zst") + " -o " + (d / "again.out")) == 0);
+  CHECK(contents(d / "again.out") == contents(d / "plain.out"));
+  CHECK(count_lines(contents(d / "plain.out")) > 20);
+  const std::string whole = gzip(a);
+  put(d / "cut.jsonl.gz", whole.substr(0, whole.size() / 2));
+  CHECK(shell(kTool + " " + (d / "cut.jsonl.gz") + " -o " + (d / "cut.out") + " --bad-lines " +
+              (d / "cut.bad") + " 2> " + (d / "err")) == 65);
+  CHECK(count_lines(contents(d / "cut.out")) > 3);
+  CHECK(contents(d / "err").find("the gzip stream ends early") != std::string::npos);
+  CHECK(contents(d / "cut.bad").find("the file ends inside this line") != std::string::npos);
+}
+
+TEST_CASE("ds-filter writes the same bytes for any number of threads, any shards, and after kill -9") {
+  Folder d;
+  for (int f = 0; f < 3; ++f)
+    put(d / ("in" + std::to_string(f) + ".jsonl"), corpus(700, 10000 * static_cast<uint64_t>(f) + 1));
+  const std::string inputs = (d / "in0.jsonl") + " " + (d / "in1.jsonl") + " " + (d / "in2.jsonl");
+  REQUIRE(tool("--threads 1 " + inputs + " -o " + (d / "one/") + " --rejects " + (d / "rej1/")) == 0);
+  REQUIRE(tool("--threads 3 " + inputs + " -o " + (d / "three/") + " --rejects " + (d / "rej3/")) == 0);
+  CHECK(shell("diff -r " + (d / "one") + " " + (d / "three") + " && diff -r " + (d / "rej1") + " " +
+              (d / "rej3")) == 0);
+  CHECK(count_lines(contents(d / "rej1/duplicates.jsonl")) > 50);
+  CHECK(count_lines(contents(d / "one/in0.jsonl")) > 250);
+
+  // Shards: three work folders, five parts of the keys, one cluster file.
+  std::string works;
+  for (int i = 0; i < 3; ++i) {
+    const std::string work = d / ("work" + std::to_string(i));
+    REQUIRE(tool("sig --shard " + std::to_string(i) + "/3 --work " + work + " " + inputs) == 0);
+    works += " " + work;
+  }
+  std::string edges;
+  for (int i = 0; i < 5; ++i) {
+    edges += " " + (d / ("e" + std::to_string(i)));
+    REQUIRE(tool("edges --part " + std::to_string(i) + "/5" + works + " -o " +
+                 (d / ("e" + std::to_string(i)))) == 0);
+  }
+  REQUIRE(tool("cluster" + works + " --edges" + edges + " -o " + (d / "clusters")) == 0);
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(tool("apply --shard " + std::to_string(i) + "/3 --work " + (d / ("work" + std::to_string(i))) +
+                 " --clusters " + (d / "clusters") + " " + inputs + " -o " + (d / "sharded/")) == 0);
+  CHECK(shell("diff -r " + (d / "one") + " " + (d / "sharded")) == 0);
+  CHECK(tool("apply --work " + (d / "work0") + " --clusters " + (d / "e0") + " --shard 0/3 " + inputs +
+             " -o " + (d / "x/")) == 65);
+
+  // One file in byte ranges: together they hold each line once.
+  std::string joined;
+  for (int i = 0; i < 4; ++i) {
+    REQUIRE(tool("--stages integrity --shard " + std::to_string(i) + "/4 " + (d / "in0.jsonl") + " -o " +
+                 (d / "part")) == 0);
+    joined += contents(d / "part");
+  }
+  REQUIRE(tool("--stages integrity " + (d / "in0.jsonl") + " -o " + (d / "whole")) == 0);
+  CHECK(joined == contents(d / "whole"));
+
+  // Killed at several moments, resumed to the same bytes.
+  for (const char* after : {"0.02", "0.05", "0.1", "0.2"}) {
+    fs::remove_all(d / "killed");
+    fs::remove_all(d / "killed.work");
+    shell("timeout -s KILL " + std::string(after) + " " + kTool + " -q --threads 1 " + inputs + " -o " +
+          (d / "killed/") + " 2>/dev/null");
+    REQUIRE(tool("--resume " + inputs + " -o " + (d / "killed/")) == 0);
+    CHECK(shell("diff -r " + (d / "one") + " " + (d / "killed")) == 0);
+  }
+  // Another configuration must not continue a run.
+  REQUIRE(tool("sig --work " + (d / "w") + " " + inputs) == 0);
+  CHECK(tool("--resume --stages integrity --work " + (d / "w") + " " + inputs + " -o " + (d / "other/")) ==
+        2);
+}
+
+TEST_CASE("ds-filter on SIGTERM leaves a run that --resume finishes") {
+  Folder d;
+  std::string big;
+  for (int i = 0; i < 4; ++i) big += corpus(3000, 1000000 * static_cast<uint64_t>(i + 1));
+  put(d / "in.jsonl", big);
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "whole.jsonl")) == 0);
+  // The signal comes while it waits for more input.
+  const int rc = shell("(head -c 6000000 " + (d / "in.jsonl") + "; sleep 3) | (exec 3<&0; " + kTool +
+                       " --work " + (d / "w") + " --threads 1 - -o " + (d / "out.jsonl") + " 2> " +
+                       (d / "err") + " <&3 & pid=$!; sleep 1; kill -TERM $pid; wait $pid)");
+  CHECK(rc == 75);
+  CHECK(!fs::exists(d / "out.jsonl"));
+  CHECK(contents(d / "err").find("--resume") != std::string::npos);
+  shell("timeout -s TERM 0.1 " + kTool + " -q --threads 1 " + (d / "in.jsonl") + " -o " + (d / "out.jsonl") +
+        " 2>/dev/null");
+  REQUIRE(tool("--resume " + (d / "in.jsonl") + " -o " + (d / "out.jsonl")) == 0);
+  CHECK(contents(d / "out.jsonl") == contents(d / "whole.jsonl"));
+  CHECK(!fs::exists(d / "out.jsonl.work"));
+}
+
+TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
+  Folder d;
+  const std::string deep = "{\"text\":" + std::string(2000, '[') + std::string(2000, ']') + "}";
+  const std::string lines = record("good", prose(1)) + "\n" + deep +
+                            "\n{\"text\":\"\\ud800 lone\"}\n{\"text\":\"raw \x01 control\"}\n[1,2]\n" +
+                            std::string("{\"text\":\"nul ") + '\0' + "\"}\n" + std::string(100000, ' ') +
+                            "\n{\"text\":\"\xff\xfe bytes\"}\n{\"text\":1}\n{\"other\":\"x\"}\n" +
+                            "{\"text\":\"\xd6\xd0\xce\xc4\xce\xc4\xb1\xbe\xb2\xe2\xca\xd4\"}\n{\"text\":\"" +
+                            std::string(200000, 'x') + "\"}\n" + "{\"text\":\"one\",\"text\":\"two\"}\n";
+  put(d / "in.jsonl", lines);
+  CHECK(tool("--max-line-mb 0.15 " + (d / "in.jsonl") + " -o " + (d / "out") + " --bad-lines " + (d / "bad") +
+             " --rejects " + (d / "rej") + " --report " + (d / "rep")) == 0);
+  const std::string bad = contents(d / "bad"), report = contents(d / "rep");
+  for (const char* why : {"nested deeper", "lone surrogate", "control character inside", "not a JSON object",
+                          "not valid UTF-8", "GB18030", "line too long"})
+    CHECK_MESSAGE(bad.find(why) != std::string::npos, why);
+  CHECK(bad.find("\"base64\":\"") != std::string::npos);
+  CHECK(report.find("\"conserved\":true") != std::string::npos);
+  CHECK(report.find("\"blank_lines\":1") != std::string::npos);
+  CHECK(report.find("\"duplicate_keys\":1") != std::string::npos);
+  CHECK(count_lines(contents(d / "out")) == 1);
+  CHECK(count_lines(contents(d / "rej")) == 3);  // no text, no string, duplicate keys: too short
+  CHECK(tool("--max-bad 0.001 " + (d / "in.jsonl") + " -o " + (d / "out")) == 65);
+
+  CHECK(tool("--transcode --stages integrity --profile " + (d / "p") + " " + (d / "in.jsonl") + " -o " +
+             (d / "o2")) == 66);
+  put(d / "p", "{\"rules\":{\"s1.min_chars\":1}}");
+  CHECK(tool("--transcode --stages integrity --profile " + (d / "p") + " " + (d / "in.jsonl") + " -o " +
+             (d / "o2")) == 0);
+  CHECK(contents(d / "o2").find("{\"text\":\"中文文本测试\"}\n") != std::string::npos);
+
+  // UTF-16: said, or read.
+  const std::string ascii = "{\"text\":\"hello wide world, this is long enough\"}\n";
+  std::string utf16 = "\xff\xfe";
+  for (const char c : ascii) {
+    utf16 += c;
+    utf16 += '\0';
+  }
+  put(d / "wide.jsonl", utf16);
+  CHECK(tool((d / "wide.jsonl") + " -o " + (d / "o3") + " --bad-lines " + (d / "b3")) == 65);  // all is bad
+  CHECK(contents(d / "b3").find("the file is UTF-16") != std::string::npos);
+  CHECK(tool("--transcode --stages integrity " + (d / "wide.jsonl") + " -o " + (d / "o3")) == 0);
+  CHECK(contents(d / "o3") == ascii);
+  put(d / "empty.jsonl", "");
+  CHECK(tool((d / "empty.jsonl") + " -o " + (d / "o4")) == 0);
+  CHECK(contents(d / "o4").empty());
+}
+
+TEST_CASE("ds-filter exit codes of the contract") {
+  Folder d;
+  put(d / "in.jsonl", record("a", prose(1)) + "\n");
+  CHECK(tool(d / "absent") == 66);
+  CHECK(tool("--no-such-flag") == 2);
+  CHECK(tool("--stages quality,nonsense " + (d / "in.jsonl")) == 78);
+  put(d / "p.json", "{\"rules\":{\"s2.gopher.min_wrods\":3}}");
+  CHECK(tool("--profile " + (d / "p.json") + " " + (d / "in.jsonl")) == 78);
+  CHECK(tool((d / "in.jsonl") + " -o /proc/nowhere/out") == 73);
+  CHECK(tool("--shard 3/3 " + (d / "in.jsonl")) == 2);
+  if (fs::exists("/dev/full")) CHECK(tool((d / "in.jsonl") + " > /dev/full") == 74);
+  CHECK(shell("bash -c '" + kTool + " -q " + (d / "in.jsonl") +
+              " | true; rc=${PIPESTATUS[0]}; exit $((rc == 0 || rc == 141 ? 0 : rc))'") == 0);
+  CHECK(shell("DS_STAGES=integrity DS_QUIET=1 " + kTool +
+              " --show-config | grep -q '\"stages\":\\[\"integrity\"\\]'") == 0);
+}
+
+TEST_CASE("ds-filter --show-config reads back; explain, tune and calibrate answer") {
+  Folder d;
+  put(d / "in.jsonl", corpus(30, 1));
+  CHECK(shell(kTool + " --show-config > " + (d / "p.json") + " && " + kTool + " --profile " + (d / "p.json") +
+              " --show-config | cmp - " + (d / "p.json")) == 0);
+  CHECK(shell(kTool + " explain -q --id r5 " + (d / "in.jsonl") + " | grep -q 'dropped by s1.min_chars'") ==
+        0);
+  CHECK(shell(kTool + " explain -q --id " + (d / "in.jsonl") + ":2 " + (d / "in.jsonl") +
+              " | grep -q 's5.similarity'") == 0);
+  CHECK(shell(kTool + " tune -q --sample 10 " + (d / "in.jsonl") + " | grep -q 's2.gopher.alpha_words'") ==
+        0);
+  CHECK(tool("calibrate " + (d / "in.jsonl") + " --out-of-domain " + (d / "in.jsonl") + " -o " +
+             (d / "c.json")) == 0);
+  CHECK(tool("--profile " + (d / "c.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 0);
+  put(d / "wrong.json", "{\"semantic\":{\"cut\":{\"en\":0.5},\"embedder_digest\":\"0000\"}}");
+  CHECK(tool("--profile " + (d / "wrong.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 78);
+}

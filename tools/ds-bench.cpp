@@ -1,0 +1,240 @@
+// ds-bench: percentiles one can trust, verdicts a script can act on.
+#include <CLI/CLI.hpp>
+#include <chrono>
+#include <iostream>
+#include <memory>
+#include <thread>
+
+#include "bench/compare.h"
+#include "bench/doctor.h"
+#include "bench/drift.h"
+#include "bench/evaluation.h"
+#include "bench/matrix.h"
+#include "bench/report.h"
+#include "bench/run.h"
+#include "bench/scripted_server.h"
+#include "bench/stats.h"
+#include "bench_options.h"
+#include "cli.h"
+
+using namespace ds::bench;
+namespace cli = ds::cli;
+
+namespace {
+
+// A file that appears whole, or standard output.
+class Output {
+ public:
+  explicit Output(const std::string& path) {
+    if (path != "-") file_ = std::make_unique<ds::AtomicFile>(path);
+  }
+  void write(const std::string& text) {
+    if (file_) return file_->write(text);
+    cli::standard_output().write(text);
+    cli::standard_output().flush();
+  }
+  void finish() {
+    if (file_) file_->commit();
+  }
+
+ private:
+  std::unique_ptr<ds::AtomicFile> file_;
+};
+
+Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
+
+std::vector<std::string> files_or_stdin(const Options& o) {
+  return o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs;
+}
+
+Plan plan_of(Options& o, bool clients_given) {
+  if (!o.plan_path.empty()) return read_plan(o.plan_path);
+  if (!o.duration.empty()) o.plan.duration_s = parse_duration_ms(o.duration, "--duration") / 1e3;
+  if (o.arrivals == "poisson" ||
+      (o.arrivals == "closed" && (!o.plan.rates.empty() || !o.find_goodput.empty())))
+    o.plan.arrivals = Arrivals::kPoisson;
+  else if (o.arrivals == "constant")
+    o.plan.arrivals = Arrivals::kConstant;
+  else if (o.arrivals != "closed")
+    o.plan.arrivals = Arrivals::kTrace, o.plan.trace_path = o.arrivals;
+  const bool open = o.plan.arrivals != Arrivals::kClosed;
+  if (open && !clients_given) o.plan.clients = {256};
+  if (!o.find_goodput.empty() && o.plan.rates.empty()) o.plan.rates = {1};
+  if (o.plan.n_requests == 0 && o.plan.duration_s == 0 && o.plan.arrivals != Arrivals::kTrace)
+    o.plan.n_requests = 100;
+  return make_plan(o.plan);
+}
+
+void note(const Options& o, const std::string& text) {
+  if (!o.quiet) cli::note(text);
+}
+
+int stop_code(int code) { return code == 75 ? cli::stop_exit_code() : code; }
+
+int run(Options& o, bool clients_given, const std::vector<std::string>& argv) {
+  RunOptions r;
+  r.plan = plan_of(o, clients_given);
+  r.target = o.target;
+  r.ab = o.ab;
+  r.find_goodput = o.find_goodput;
+  r.shard = parse_shard(o.shard);
+  r.resume_path = o.resume;
+  r.build = build();
+  r.argv = argv;
+  r.overhead = !o.no_overhead;
+  r.stop = cli::stop_requested;
+  Output out(o.out);
+  r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  r.note = [&](const std::string& text) { note(o, text); };
+  const RunResult result = run_bench(r);
+  out.finish();
+  if (!o.quiet || result.exit_code) cli::note(result.summary);
+  return stop_code(result.exit_code);
+}
+
+StatsOptions stats_options(const Options& o) {
+  StatsOptions s;
+  s.method = parse_quantile_method(o.percentile);
+  if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
+  s.width = o.width;
+  s.unicode = !o.ascii;
+  return s;
+}
+
+int report_bad_lines(const RecordSet& set) {
+  for (const auto& line : set.bad) cli::note(line);
+  if (set.n_bad) cli::note(std::to_string(set.n_bad) + " malformed lines of " + std::to_string(set.n_lines));
+  return set.n_bad ? 65 : 0;
+}
+
+int stats(const Options& o) {
+  const StatsOptions options = stats_options(o);
+  const RecordSet set = read_records(files_or_stdin(o));
+  const auto groups = summarize(set, options);
+  ds::Json json = stats_json(set, groups, options);
+  if (!set.items.empty()) json.set("scores", scores_json(set.items));
+  std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
+  if (!set.items.empty()) text += scores_text(set.items);
+  cli::standard_output().write(o.json ? json.dump() + "\n" : text);
+  return report_bad_lines(set);
+}
+
+int compare(const Options& o) {
+  const RecordSet a = read_records({o.inputs[0]});
+  const RecordSet b = o.inputs.size() > 1 ? read_records({o.inputs[1]}) : RecordSet{};
+  report_bad_lines(a), report_bad_lines(b);
+  if (!a.items.empty() && !b.items.empty()) {
+    const ItemComparison c = compare_items(a.items, b.items, o.margin);
+    cli::standard_output().write(o.json ? item_comparison_json(c).dump() + "\n" : item_comparison_text(c));
+    return c.exit_code;
+  }
+  CompareOptions options;
+  for (const auto& g : o.gates) options.gates.push_back(parse_gate(g));
+  options.alpha = o.alpha;
+  options.margin = o.margin;
+  if (!o.slo.empty()) options.objectives = parse_objectives(o.slo, "--slo");
+  options.force = o.force;
+  const Comparison c = o.inputs.size() > 1 ? compare_runs(a, b, options) : compare_arms(a, options);
+  cli::standard_output().write(o.json ? comparison_json(c).dump() + "\n" : comparison_text(c));
+  return c.exit_code;
+}
+
+int eval(Options& o, const std::vector<std::string>& argv) {
+  EvaluationOptions e = o.eval;
+  e.target = o.target;
+  e.data_folder = o.data;
+  e.eval.shard = parse_shard(o.shard);
+  e.eval.stop = cli::stop_requested;
+  e.resume_path = o.resume;
+  e.build = build();
+  e.argv = argv;
+  Output out(o.out);
+  e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  e.eval.on_progress = [&](int64_t done, int64_t all) {
+    if (!o.quiet && (done % 50 == 0 || done == all))
+      cli::note(std::to_string(done) + "/" + std::to_string(all));
+  };
+  const EvaluationResult r = run_evaluation(e);
+  out.finish();
+  if (!o.quiet) std::cerr << r.text << std::flush;
+  return stop_code(r.exit_code);
+}
+
+int drift(Options& o) {
+  const RecordSet set = read_records(files_or_stdin(o));
+  o.drift.time_utc = capture_environment(build(), "", 0).find("time_utc")->as_string();
+  const DriftResult r = add_to_ledger(set, o.drift);
+  append_to_ledger(o.drift.ledger, r.entry);
+  const bool drifted = r.alarm || (o.integrity && r.outputs_changed);
+  if (!o.quiet || drifted) cli::standard_output().write(r.text);
+  return drifted ? 1 : 0;
+}
+
+int report(const Options& o) {
+  const RecordSet set = read_records(files_or_stdin(o));
+  Output out(o.out);
+  out.write(report_html(set, stats_options(o), o.title));
+  out.finish();
+  return report_bad_lines(set);
+}
+
+int matrix(const Options& o) {
+  const auto target = make_target(o.target);
+  MatrixOptions m;
+  m.data_folder = o.data;
+  m.n_questions = o.n_questions;
+  m.n_requests = o.plan.n_requests ? o.plan.n_requests : m.n_requests;
+  m.stop = cli::stop_requested;
+  m.note = [&](const std::string& text) { note(o, text); };
+  const Matrix result = measure_matrix(*target, m);
+  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n" : matrix_text(result));
+  return result.complete ? 0 : cli::stop_exit_code();
+}
+
+int plan(Options& o, bool clients_given) {
+  if (!o.detect.empty()) {
+    cli::standard_output().write(detect_text(o.detect));
+    return 0;
+  }
+  const Plan p = plan_of(o, clients_given);
+  Output out(o.out);
+  out.write(plan_text(p));
+  out.finish();
+  note(o, "plan " + p.hash.substr(0, 16) + ", " + std::to_string(p.requests.size()) + " prompts");
+  return 0;
+}
+
+int doctor(const Options& o) {
+  if (o.port > 0) {  // the scripted server, for checks against other tools
+    const ScriptedServer server(make_script(parse_steady_script(o.script)), static_cast<int>(o.port));
+    note(o, "serving " + server.url() + " until stopped");
+    while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+    return 0;
+  }
+  const Doctor d = examine(build());
+  cli::standard_output().write(o.json ? d.facts.dump() + "\n" : d.text);
+  return d.self_test_ok ? 0 : 3;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("Latency percentiles with intervals, comparisons with verdicts, accuracy drift", "ds-bench");
+  Options o;
+  const Commands c = add_commands(app, o);
+  return cli::run(app, argc, argv, [&] {
+    const std::vector<std::string> args(argv, argv + argc);
+    cli::stop_on_signals();
+    o.target.options.threads = o.machine.threads;
+    o.target.options.isa = o.machine.isa;
+    if (*c.run) return run(o, c.run->count("--concurrency") > 0, args);
+    if (*c.stats) return stats(o);
+    if (*c.compare) return compare(o);
+    if (*c.eval) return eval(o, args);
+    if (*c.drift) return drift(o);
+    if (*c.report) return report(o);
+    if (*c.matrix) return matrix(o);
+    if (*c.plan) return plan(o, c.plan->count("--concurrency") > 0);
+    return doctor(o);
+  });
+}

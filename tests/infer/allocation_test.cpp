@@ -18,6 +18,11 @@ void* operator new(size_t n) {
   if (void* p = std::malloc(n ? n : 1)) return p;
   throw std::bad_alloc();
 }
+// The other half of the pair, too: a library may allocate with one and free with the other.
+void* operator new(size_t n, const std::nothrow_t&) noexcept {
+  ++n_allocations;
+  return std::malloc(n ? n : 1);
+}
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 

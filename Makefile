@@ -34,8 +34,10 @@ test: all ## everything that must hold, with a closing count
 test-real: tools ## greedy answers of SmolLM2-135M against transformers (needs the network once)
 	@scripts/test_real.sh $(BUILD) $(MODELS)
 
-asan: deps ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer
-	@scripts/configure.sh $(BUILD)-asan -DDS_SANITIZE=address,undefined $(CMAKE_FLAGS)
+# One tree for both: clang, AddressSanitizer, UndefinedBehaviorSanitizer and the fuzzer's counters.
+asan: ## unit tests under AddressSanitizer and UndefinedBehaviorSanitizer; clang
+	@scripts/install_deps.sh --ci
+	@scripts/configure_fuzz.sh $(BUILD)-asan
 	@cmake --build $(BUILD)-asan -j $(JOBS) --target unit_tests
 	@scripts/run_tests.sh $(BUILD)-asan -L unit
 
@@ -46,7 +48,7 @@ tsan: deps ## tests of threaded rooms under ThreadSanitizer
 
 fuzz: ## every reader's fuzz target for FUZZ_SECONDS (20) each; clang
 	@scripts/install_deps.sh --ci
-	@scripts/run_fuzzers.sh $(BUILD)-fuzz
+	@scripts/run_fuzzers.sh $(BUILD)-asan
 
 format: ## clang-format every source in place
 	@scripts/check_format.sh --fix
@@ -65,4 +67,4 @@ install: docs ## tools, man pages and completions under PREFIX (/usr/local)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
 
 clean: ## remove what was built
-	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan $(BUILD)-fuzz
+	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan

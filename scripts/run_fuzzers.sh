@@ -17,7 +17,7 @@ for source in tests/fuzz/*_fuzz.cpp; do
   names+=("$name")
 done
 if [ ${#names[@]} = 0 ]; then echo "run_fuzzers: no target${FUZZ_ONLY:+ named $FUZZ_ONLY}" >&2; exit 1; fi
-scripts/configure.sh "$build" -DCMAKE_CXX_COMPILER=clang++ -DDS_FUZZ=ON -DDS_SANITIZE=address,undefined
+scripts/configure_fuzz.sh "$build"
 cmake --build "$build" -j "$jobs" --target "${names[@]}"
 
 fuzz_one() {

@@ -1,7 +1,6 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <chrono>
 #include <fstream>
 #include <string>
 
@@ -146,16 +145,15 @@ TEST_CASE("mail, phones, addresses, keys") {
   CHECK(personal("sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") == "");
 }
 
+// Quadratic time over 2 MB would not end before the test's timeout.
 TEST_CASE("digit, dot and at-sign soup takes linear time") {
   for (const std::string piece : {"1", "1.", "@", "a@", "1-", "(555)", "+1 ", "eyJ", "sk-", "-----BEGIN "}) {
     std::string text;
-    while (text.size() < 400000) text += piece;
+    while (text.size() < 2'000'000) text += piece;
     Document doc;
     doc.text = text;
     prepare(doc);
     std::vector<PersonalHit> hits;
-    const auto start = std::chrono::steady_clock::now();
     find_personal_data(doc, hits);
-    CHECK_MESSAGE(std::chrono::steady_clock::now() - start < std::chrono::seconds(2), piece);
   }
 }

@@ -1,6 +1,5 @@
 #include "text/tokenizer.h"
 
-#include <chrono>
 #include <cstdlib>
 #include <thread>
 
@@ -22,14 +21,6 @@ std::vector<int32_t> to_ids(const Json& list) {
   std::vector<int32_t> out;
   for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
   return out;
-}
-
-double seconds_to_encode(const std::string& text) {
-  const auto begin = std::chrono::steady_clock::now();
-  const auto ids = embedded().encode(text);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  CHECK(embedded().decode(ids) == text);
-  return took.count();
 }
 
 }  // namespace
@@ -109,8 +100,12 @@ TEST_CASE("invalid UTF-8 counts as U+FFFD per maximal subpart, NUL is a characte
   CHECK(t.decode(t.encode(with_nul)) == with_nul);
 }
 
+// Quadratic time over 2 MB would not end before the test's timeout.
 TEST_CASE("enormous pieces take linear time") {
-  constexpr size_t kBytes = 1'000'000;
+  constexpr size_t kBytes = 2'000'000;
+  const auto round_trips = [](const std::string& text) {
+    return embedded().decode(embedded().encode(text)) == text;
+  };
   const auto repeat = [](const std::string& s) {
     std::string out;
     while (out.size() < kBytes) out += s;
@@ -119,12 +114,10 @@ TEST_CASE("enormous pieces take linear time") {
   for (const std::string unit :
        {"a", " ", "\n", "中", "\xCC\x81", "7", "ab", "!", " \t", "アイ", "😀", "\r\n"}) {
     INFO(unit);
-    // A second is 10 to 100 times what it takes, and far below what quadratic time would; sanitizers are
-    // slower.
-    CHECK(seconds_to_encode(repeat(unit)) < 20);
+    CHECK(round_trips(repeat(unit)));
   }
-  CHECK(seconds_to_encode(std::string(kBytes, ' ') + "1") < 20);
-  CHECK(seconds_to_encode(std::string(kBytes, ' ') + "\n") < 20);
+  CHECK(round_trips(std::string(kBytes, ' ') + "1"));
+  CHECK(round_trips(std::string(kBytes, ' ') + "\n"));
 }
 
 TEST_CASE("one tokenizer serves many threads") {

@@ -19,6 +19,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxConfigBytes = 16 << 20, kMaxIndexBytes = 256 << 20;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxNameBytes = 1000;  // matching a regular expression takes stack for every byte
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
 [[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
@@ -125,6 +126,9 @@ void Checkpoint::open_shards() {
     read_at(file.fd.get(), header.data(), length, 8, file.path);
     SafetensorsHeader parsed = parse_safetensors_header(header, file.bytes - 8 - length, file.path);
     for (TensorInfo& info : parsed.tensors) {
+      if (info.name.size() > kMaxNameBytes)
+        bad(file.path, "has a tensor name of " + std::to_string(info.name.size()) + " bytes, at most " +
+                           std::to_string(kMaxNameBytes) + " are read");
       StoredTensor t;
       t.file = static_cast<int>(files_.size());
       t.offset = 8 + length + info.begin;
@@ -246,6 +250,19 @@ WeightCoding Checkpoint::coding(const StoredTensor& t) const {
   c.problem = "has scales of shape " + shape_text(s) + ", which fit no known block shape of a weight of " +
               shape_text(shape);
   return c;
+}
+
+std::string Checkpoint::quant_method() const {
+  const Json* config = config_.find("quantization_config");
+  const Json* method = config ? config->find("quant_method") : nullptr;
+  return method && method->is_string() ? method->as_string() : "";
+}
+
+bool Checkpoint::is_quantised() const {
+  const Json* config = config_.find("quantization_config");
+  if (config && !config->is_null()) return true;
+  return std::any_of(tensors_.begin(), tensors_.end(),
+                     [&](const StoredTensor& t) { return coding(t).coding != Coding::kPlain; });
 }
 
 bool Checkpoint::is_companion(const StoredTensor& t) const {

@@ -144,7 +144,20 @@ Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
   j.set("bytes_read", r.bytes_read);
   j.set("bytes_written", r.bytes_written);
   j.set("n_resumed_shards", r.n_resumed);
+  j.set("n_nan_codes", r.n_nan_codes);
   set_totals(j, r.tensors);
+  return j;
+}
+
+Json gguf_json(const GgufReport& r) {
+  Json j = Json::Object{};
+  j.set("n_tensors", r.n_tensors);
+  j.set("bytes_planned", r.bytes_planned);
+  j.set("bytes_written", r.bytes_written);
+  j.set("seconds", r.seconds);
+  Json::Array notes;
+  for (const std::string& n : r.notes) notes.push_back(n);
+  j.set("notes", std::move(notes));
   return j;
 }
 

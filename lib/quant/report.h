@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/verify.h"
 
@@ -17,6 +18,7 @@ std::string quantize_plan_text(const QuantizePlan& plan);
 Json quantize_plan_json(const QuantizePlan& plan);
 
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& report);
+Json gguf_json(const GgufReport& report);
 Json verify_json(const VerifyReport& report, double min_sqnr_db);
 
 // "SQNR 31.55 dB, relative error ...", one line.

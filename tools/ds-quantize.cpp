@@ -4,7 +4,6 @@
 #include <cmath>
 #include <cstdio>
 #include <map>
-#include <optional>
 
 #include "cli.h"
 #include "core/clock.h"
@@ -133,31 +132,6 @@ void resolve(Options& o) {
   };
 }
 
-// A report wanted at PATH, "-" being stdout. Opened before the work starts, since hours later is late to
-// learn that it cannot be; one inside OUT has to wait for OUT.
-class ReportFile {
- public:
-  ReportFile(const std::string& path, const std::string& out) : path_(path) {
-    const bool inside = !out.empty() && path.starts_with(out + "/");
-    if (!path.empty() && path != "-" && !inside) file_.emplace(path);
-  }
-  void write(const std::string& text) {
-    if (path_.empty()) return;
-    if (path_ == "-") {
-      cli::standard_output().write(text);
-      cli::standard_output().flush();
-      return;
-    }
-    if (!file_) file_.emplace(path_);
-    file_->write(text);
-    file_->commit();
-  }
-
- private:
-  std::string path_;
-  std::optional<AtomicFile> file_;
-};
-
 void show_picture(const Options& o, const TensorStats& total) {
   if (o.quiet || !(o.histogram || ::isatty(STDERR_FILENO))) return;
   std::fputs(code_histogram_text(total, 72).c_str(), stderr);
@@ -182,7 +156,7 @@ Json run_eval(const Options& o, const std::string& text) {
 }
 
 int run_verify(const Options& o, const Checkpoint& model) {
-  ReportFile report_file(o.report, ""), html_file(o.html, "");
+  cli::ReportFile report_file(o.report), html_file(o.html);
   const std::string text = o.eval.empty() ? "" : read_file(o.eval, 64 << 20);
   const VerifyReport report = verify(model, Checkpoint(o.verify), o.quantize);
   const TensorStats total = total_of(report.tensors);
@@ -210,7 +184,7 @@ int run_gguf(const Options& o, const Checkpoint& model) {
   if (!o.html.empty()) usage("the histograms are of FP8 codes: not for GGUF", "--html");
   if (o.quantize.resume) usage("a GGUF is written in one go: not with --resume", "");
   if (o.quantize.out == "-" && o.report == "-") usage("stdout holds one thing", "--report");
-  ReportFile report_file(o.report, o.quantize.out);
+  cli::ReportFile report_file(o.report, o.quantize.out);
   QuantizeOptions options = o.quantize;
   if (o.dry_run) options.out.clear();
   const GgufReport r = export_gguf(model, options);
@@ -224,7 +198,7 @@ int run_gguf(const Options& o, const Checkpoint& model) {
 }
 
 int run_quantize(const Options& o, const Checkpoint& model) {
-  ReportFile report_file(o.report, o.quantize.out);
+  cli::ReportFile report_file(o.report, o.quantize.out);
   const QuantizePlan plan = plan_quantize(model, o.quantize);
   if (!o.quiet) {
     cli::note(quantize_plan_text(plan));
@@ -234,22 +208,12 @@ int run_quantize(const Options& o, const Checkpoint& model) {
     report_file.write(quantize_plan_json(plan).dump() + "\n");
     return 0;
   }
-  ReportFile html_file(o.html, o.quantize.out);
+  cli::ReportFile html_file(o.html, o.quantize.out);
   const QuantizeReport report = quantize(model, plan, o.quantize);
   const TensorStats total = total_of(report.tensors);
   show_picture(o, total);
   if (!o.quiet) {
-    char text[160];
-    std::snprintf(text, sizeof text, "%s in %.2f s, %.2f GB/s read, %s written%s", report.out.c_str(),
-                  report.seconds,
-                  static_cast<double>(report.bytes_read) * 1e-9 / std::max(report.seconds, 1e-9),
-                  size_text(report.bytes_written).c_str(),
-                  report.n_resumed ? (", " + std::to_string(report.n_resumed) + " files kept").c_str() : "");
-    cli::note(text);
-    if (total.n) cli::note(quality_text(total));
-    if (report.n_nan_codes)
-      cli::note("note: " + std::to_string(report.n_nan_codes) +
-                " NaN codes in MODEL are NaN in OUT, too: " + report.nan_example);
+    cli::note(quantize_text(report));
   }
   report_file.write(quantize_json(plan, report).dump() + "\n");
   html_file.write(report_html(o.quantize.model + " in FP8", report.tensors));

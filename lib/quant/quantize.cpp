@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <mutex>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -161,6 +162,7 @@ class Conversion {
     std::vector<int64_t> nan_codes(jobs.size());
     const size_t ahead = kPrefetchJobs * o_.n_threads;
     std::atomic<bool> stopped{false};
+    std::mutex writing;
     pool_.parallel_for(static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         if (stopped.load(std::memory_order_relaxed)) return;
@@ -171,7 +173,11 @@ class Conversion {
         if (i + ahead < jobs.size()) prefetch(jobs[i + ahead]);
         BandScratch& scratch = scratch_[thread];
         convert_band(model_, o_, jobs[i], scratch);
-        store_band(file.fd(), shard, jobs[i], scratch, path);
+        {
+          // One at a time: a file system locks the file for each write, and its waiters spin.
+          const std::lock_guard<std::mutex> turn(writing);
+          store_band(file.fd(), shard, jobs[i], scratch, path);
+        }
         if (jobs[i].step->action == Action::kEncode) job_stats[i] = std::move(scratch.stats);
         if (jobs[i].step->action == Action::kDecode) nan_codes[i] = scratch.n_nan_codes;
         const int64_t done = done_ += job_bytes(jobs[i]);

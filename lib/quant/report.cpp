@@ -76,9 +76,9 @@ void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   j.set("relative_error", total.relative_error());
   j.set("max_error", total.max_error);
   j.set("n_values", total.n);
-  if (!total.codes.empty()) {
-    j.set("saturated_frac", ratio(total.n_saturated(), total.n_codes()));
-    j.set("zero_frac", ratio(total.n_zero(), total.n_codes()));
+  if (!total.histogram.empty()) {
+    j.set("saturated_frac", ratio(total.n_saturated, total.n_codes));
+    j.set("zero_frac", ratio(total.n_zero, total.n_codes));
   }
   Json::Array list;
   for (const TensorStats& t : tensors) list.push_back(t.to_json());
@@ -137,6 +137,19 @@ Json quantize_plan_json(const QuantizePlan& p) {
   return j;
 }
 
+std::string quantize_text(const QuantizeReport& r) {
+  std::string text = r.out + format(" in %.2f s, %.2f GB/s read, ", r.seconds,
+                                    static_cast<double>(r.bytes_read) * 1e-9 / std::max(r.seconds, 1e-9));
+  text += size_text(r.bytes_written) + " written";
+  if (r.n_resumed) text += ", " + std::to_string(r.n_resumed) + " files kept";
+  const TensorStats total = total_of(r.tensors);
+  if (total.n) text += "\n" + quality_text(total);
+  if (r.n_nan_codes)
+    text += "\nnote: " + std::to_string(r.n_nan_codes) +
+            " NaN codes in MODEL are NaN in OUT, too: " + r.nan_example;
+  return text;
+}
+
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
   Json j = quantize_plan_json(plan);
   j.set("out", r.out);
@@ -178,15 +191,15 @@ Json verify_json(const VerifyReport& r, double min_sqnr_db) {
 std::string quality_text(const TensorStats& t) {
   std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
                             t.relative_error(), t.max_error);
-  if (!t.codes.empty())
-    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated(), t.n_codes()),
-                   100 * ratio(t.n_zero(), t.n_codes()));
+  if (!t.histogram.empty())
+    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated, t.n_codes),
+                   100 * ratio(t.n_zero, t.n_codes));
   return text;
 }
 
 std::string code_histogram_text(const TensorStats& total, int columns) {
-  if (total.codes.empty()) return "";
-  const auto bins = bins_of(total.codes);
+  if (total.histogram.empty()) return "";
+  const auto bins = bins_of(total.histogram);
   int64_t n = 0, most = 1;
   for (const int64_t b : bins) n += b, most = std::max(most, b);
   std::string text = "E4M3 codes by power of two, share of " + std::to_string(n) + "\n";
@@ -216,20 +229,20 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
           "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
           "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
           static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
-          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()),
-          100 * ratio(total.n_zero(), total.n_codes()));
-  if (!total.codes.empty()) {
+          total.max_error, 100 * ratio(total.n_saturated, total.n_codes),
+          100 * ratio(total.n_zero, total.n_codes));
+  if (!total.histogram.empty()) {
     std::vector<Bar> bars;
-    const auto bins = bins_of(total.codes);
+    const auto bins = bins_of(total.histogram);
     for (int bin = 0; bin < kBins; ++bin)
-      bars.push_back(
-          {bin_label(bin), static_cast<double>(bins[bin]),
-           format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
+      bars.push_back({bin_label(bin), static_cast<double>(bins[bin]),
+                      format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes))});
     html += svg_bars("E4M3 codes by power of two", bars);
     bars.clear();
     for (int code = 0; code < 127; ++code)
-      bars.push_back({std::to_string(code), static_cast<double>(total.codes[code]),
-                      format("code 0x%02X: %.5f %%", code, 100 * ratio(total.codes[code], total.n_codes()))});
+      bars.push_back(
+          {std::to_string(code), static_cast<double>(total.histogram[code]),
+           format("code 0x%02X: %.5f %%", code, 100 * ratio(total.histogram[code], total.n_codes))});
     html += svg_bars("Every magnitude code", bars);
   }
   std::vector<const TensorStats*> changed;
@@ -256,8 +269,8 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
     const TensorStats& t = *changed[i];
     html += "<tr><td>" + escape_html(t.name) +
             format("<td>%lld<td>%.2f<td>%.4f<td>%.4g<td>%.4f<td>%.4f</tr>\n", static_cast<long long>(t.n),
-                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated(), t.n_codes()),
-                   100 * ratio(t.n_zero(), t.n_codes()));
+                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated, t.n_codes),
+                   100 * ratio(t.n_zero, t.n_codes));
   }
   return html + "</table></html>\n";
 }

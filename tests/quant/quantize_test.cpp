@@ -485,3 +485,32 @@ TEST_CASE(
   CHECK(kind_of([&] { export_to(out / "link.gguf"); }) == ErrorKind::kCannotCreate);
   CHECK(slurp(out / "victim") == "untouched");
 }
+
+TEST_CASE("codes are counted exactly, and the picture adds up") {
+  for (const int64_t n : {int64_t{0}, int64_t{5}, int64_t{4113}, int64_t{300'000}}) {
+    std::vector<uint8_t> codes(n);
+    std::vector<int64_t> want(128, 0);
+    CounterRng rng(5, static_cast<uint64_t>(n));
+    for (uint8_t& c : codes) {
+      c = static_cast<uint8_t>(rng.next_u32());
+      ++want[c & 0x7F];
+    }
+    TensorStats s;
+    count_codes(s, codes.data(), n);
+    CHECK(s.n_codes == n);
+    CHECK(s.n_zero == want[0]);
+    CHECK(s.n_saturated == want[126]);
+    CHECK(s.n_nan == want[127]);
+    const TensorStats back = TensorStats::from_json(s.to_json());
+    CHECK(back.n_zero == s.n_zero);
+    if (n == 0) continue;
+    CHECK(back.histogram == s.histogram);
+    if (n < 1 << 16) {
+      CHECK(s.histogram == want);
+      continue;
+    }
+    for (int c = 0; c < 128; ++c)
+      CHECK(static_cast<double>(s.histogram[c]) ==
+            doctest::Approx(static_cast<double>(want[c])).epsilon(0.4));
+  }
+}

@@ -210,12 +210,17 @@ std::vector<float> llama3_divisors(const Rope& rope, int64_t dim) {
 std::string pre_tokenizer_name(const std::string& model_type, const Json& tokenizer) {
   const Json* pre = tokenizer.find("pre_tokenizer");
   const std::string text = pre ? pre->dump() : "";
-  if (model_type == "qwen2" || model_type == "qwen3") return "qwen2";
   if (text.find("individual_digits\":true") != std::string::npos) return "smollm";
   if (text.find("\xE4\xB8\x80-") != std::string::npos && text.find("{1,3}") != std::string::npos)
     return "deepseek-v3";
   if (model_type.rfind("deepseek", 0) == 0) return "deepseek-llm";
-  if (text.find("{1,3}") != std::string::npos) return "llama-bpe";
+  if (text.find("{1,3}") != std::string::npos) {
+    // One regular expression, two names: only the first takes whole words of the vocabulary before it merges.
+    const Json* bpe = tokenizer.find("model");
+    const Json* whole_words = bpe ? bpe->find("ignore_merges") : nullptr;
+    return whole_words && whole_words->is_bool() && whole_words->as_bool() ? "llama-bpe" : "smaug-bpe";
+  }
+  if (text.find("\\\\p{N}|") != std::string::npos) return "qwen2";  // digits one by one
   return "gpt-2";
 }
 
@@ -278,23 +283,31 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
   m.set_strings("tokenizer.ggml.tokens", tokens);
   m.set_i32s("tokenizer.ggml.token_type", types);
   m.set_strings("tokenizer.ggml.merges", pairs);
-  const auto set_id = [&](const char* key, const char* name) {
-    const Json* id = c.find(key);
-    if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
-    if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
-  };
-  set_id("bos_token_id", "tokenizer.ggml.bos_token_id");
-  set_id("eos_token_id", "tokenizer.ggml.eos_token_id");
-  set_id("pad_token_id", "tokenizer.ggml.padding_token_id");
   const std::string config_path = model.path() + "/tokenizer_config.json";
   bool add_bos = false;
+  Json config = Json::Object{};
   if (file_exists(config_path)) {
-    const Json config = parse_json(read_file(config_path, 64 << 20), config_path, ErrorKind::kBadModel);
+    config = parse_json(read_file(config_path, 64 << 20), config_path, ErrorKind::kBadModel);
     const Json* flag = config.find("add_bos_token");
     add_bos = flag && flag->is_bool() && flag->as_bool();
     const Json* chat = config.find("chat_template");
     if (chat && chat->is_string()) m.set_string("tokenizer.chat_template", chat->as_string());
   }
+  // The tokenizer's own word first: config.json of a fine-tuned model often still has the old ids.
+  const auto set_id = [&](const std::string& token, const char* name) {
+    const Json* text = config.find(token);
+    if (text && text->is_object()) text = text->find("content");
+    if (text && text->is_string()) {
+      const auto at = std::find(tokens.begin(), tokens.end(), text->as_string());
+      if (at != tokens.end()) return m.set_u32(name, at - tokens.begin());
+    }
+    const Json* id = c.find((token + "_id").c_str());
+    if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
+    if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
+  };
+  set_id("bos_token", "tokenizer.ggml.bos_token_id");
+  set_id("eos_token", "tokenizer.ggml.eos_token_id");
+  set_id("pad_token", "tokenizer.ggml.padding_token_id");
   m.set_bool("tokenizer.ggml.add_bos_token", add_bos);
   m.set_bool("tokenizer.ggml.add_eos_token", false);
 }

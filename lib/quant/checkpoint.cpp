@@ -104,7 +104,8 @@ void Checkpoint::open_shards() {
     File file;
     file.name = name;
     file.path = path_ + "/" + name;
-    file.fd = FileHandle(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Not waiting for a writer, should it be a pipe.
+    file.fd = FileHandle(::open(file.path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     if (file.fd.get() < 0)
       throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), file.path,
                   has_index_ ? index + " lists it: fetch the rest of the model" : "");

@@ -105,6 +105,10 @@ TEST_CASE("ds-quantize: exit codes of bad input") {
     work.write("model.safetensors", bytes);
     CHECK(quantize({work.path(), "-o", "/tmp/ds-quantize-never"}).rc == 78);
   }
+  // A pipe in the place of a file is refused, not waited for.
+  ::unlink((work.path() + "/model.safetensors").c_str());
+  CHECK(::mkfifo((work.path() + "/model.safetensors").c_str(), 0600) == 0);
+  CHECK(quantize({work.path(), "-o", "/tmp/ds-quantize-never"}).rc == 66);
   CHECK(!exists(out));
   CHECK(!exists("/tmp/ds-quantize-never"));
   CHECK(quantize({kTinyModel, "-o", "/proc/nothing/here"}).rc == 73);

@@ -27,7 +27,9 @@ rm -rf "$disk/out" "$disk/out.partial" "$disk/err"
 mount -o remount,size=64m "$disk"
 $q --threads 1 --isa scalar 2> /tmp/disk_full.err & pid=$!
 while [ -z "$(ls "$disk/out" 2> /dev/null | grep safetensors || true)" ]; do sleep 0.005; done
+kill -STOP $pid  # it would be done before the disk is full
 dd if=/dev/zero of="$disk/filler" bs=64k 2> /dev/null || true
+kill -CONT $pid
 rc=0; wait $pid || rc=$?
 [ $rc = 74 ] || fail "filling up: exit $rc ($(cat /tmp/disk_full.err))"
 [ ! -e "$disk/out/config.json" ] || fail "config.json is there"

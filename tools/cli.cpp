@@ -237,6 +237,23 @@ OutputStream& standard_output() {
   return stream;
 }
 
+ReportFile::ReportFile(const std::string& path, const std::string& out) : path_(path) {
+  const bool inside = !out.empty() && path.starts_with(out + "/");
+  if (!path.empty() && path != "-" && !inside) file_.emplace(path);
+}
+
+void ReportFile::write(const std::string& text) {
+  if (path_.empty()) return;
+  if (path_ == "-") {
+    standard_output().write(text);
+    standard_output().flush();
+    return;
+  }
+  if (!file_) file_.emplace(path_);
+  file_->write(text);
+  file_->commit();
+}
+
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO); }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO); }
 bool stderr_has_colour() {

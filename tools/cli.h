@@ -4,6 +4,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "io/files.h"
@@ -24,6 +25,18 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
 // stdout as a stream. run() flushes nothing for you: call flush().
 OutputStream& standard_output();
+
+// A report wanted at PATH, "-" being stdout, "" nowhere. Opened before the work starts, since hours later is
+// late to learn that it cannot be; one inside the folder OUT has to wait for OUT.
+class ReportFile {
+ public:
+  explicit ReportFile(const std::string& path, const std::string& out = "");
+  void write(const std::string& text);
+
+ private:
+  std::string path_;
+  std::optional<AtomicFile> file_;
+};
 
 bool stdin_is_terminal();
 bool stdout_is_terminal();

@@ -132,28 +132,19 @@ void resolve(Options& o) {
   };
 }
 
-void write_file(const std::string& path, const std::string& text) {
-  if (path.empty()) return;
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
-}
-
 void show_picture(const Options& o, const TensorStats& total) {
   if (o.quiet || !(o.histogram || ::isatty(STDERR_FILENO))) return;
   std::fputs(code_histogram_text(total, 72).c_str(), stderr);
 }
 
-// Returns an empty object without --eval.
-Json run_eval(const Options& o) {
+Json run_eval(const Options& o, const std::string& text) {
   Json j = Json::Object{};
-  if (o.eval.empty()) return j;
   EngineOptions engine;
   engine.n_threads = o.quantize.n_threads;
   engine.isa = o.quantize.isa;
   engine.ctx = 512;
   const auto before = Engine::load(o.quantize.model, engine), after = Engine::load(o.verify, engine);
-  const ModelChange c = compare_models(*before, *after, read_file(o.eval, 64 << 20), 512, o.eval);
+  const ModelChange c = compare_models(*before, *after, text, 512, o.eval);
   j.set("n_tokens", c.n_tokens);
   j.set("perplexity_before", c.perplexity_before);
   j.set("perplexity_after", c.perplexity_after);
@@ -165,6 +156,8 @@ Json run_eval(const Options& o) {
 }
 
 int run_verify(const Options& o, const Checkpoint& model) {
+  cli::ReportFile report_file(o.report), html_file(o.html);
+  const std::string text = o.eval.empty() ? "" : read_file(o.eval, 64 << 20);
   const VerifyReport report = verify(model, Checkpoint(o.verify), o.quantize);
   const TensorStats total = total_of(report.tensors);
   const auto below = report.below(o.min_sqnr);
@@ -176,9 +169,9 @@ int run_verify(const Options& o, const Checkpoint& model) {
   if (!o.quiet)
     cli::note(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
   Json json = verify_json(report, o.min_sqnr);
-  if (!o.eval.empty()) json.set("eval", run_eval(o));
-  write_file(o.report, json.dump() + "\n");
-  write_file(o.html, report_html(o.verify + " against " + o.quantize.model, report.tensors));
+  if (!o.eval.empty()) json.set("eval", run_eval(o, text));
+  report_file.write(json.dump() + "\n");
+  html_file.write(report_html(o.verify + " against " + o.quantize.model, report.tensors));
   const bool passed = below.empty() && report.problems.empty();
   if (!o.quiet)
     cli::note(passed ? "passed"
@@ -188,40 +181,42 @@ int run_verify(const Options& o, const Checkpoint& model) {
 }
 
 int run_gguf(const Options& o, const Checkpoint& model) {
-  if (o.dry_run) usage("--dry-run is for folders", "");
-  const GgufReport r = export_gguf(model, o.quantize);
+  if (!o.html.empty()) usage("the histograms are of FP8 codes: not for GGUF", "--html");
+  if (o.quantize.resume) usage("a GGUF is written in one go: not with --resume", "");
+  if (o.quantize.out == "-" && o.report == "-") usage("stdout holds one thing", "--report");
+  cli::ReportFile report_file(o.report, o.quantize.out);
+  QuantizeOptions options = o.quantize;
+  if (o.dry_run) options.out.clear();
+  const GgufReport r = export_gguf(model, options);
+  report_file.write(gguf_json(r).dump() + "\n");
   if (o.quiet) return 0;
   for (const std::string& n : r.notes) cli::note("note: " + n);
-  cli::note(std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_written) + " in " +
-            std::to_string(r.seconds).substr(0, 5) + " s");
+  std::string text = std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_planned);
+  if (!o.dry_run) text += " in " + std::to_string(r.seconds).substr(0, 5) + " s";
+  cli::note(text);
   return 0;
 }
 
 int run_quantize(const Options& o, const Checkpoint& model) {
+  cli::ReportFile report_file(o.report, o.quantize.out);
   const QuantizePlan plan = plan_quantize(model, o.quantize);
   if (!o.quiet) {
     cli::note(quantize_plan_text(plan));
     for (const std::string& n : plan.notes) cli::note("note: " + n);
   }
   if (o.dry_run) {
-    write_file(o.report, quantize_plan_json(plan).dump() + "\n");
+    report_file.write(quantize_plan_json(plan).dump() + "\n");
     return 0;
   }
+  cli::ReportFile html_file(o.html, o.quantize.out);
   const QuantizeReport report = quantize(model, plan, o.quantize);
   const TensorStats total = total_of(report.tensors);
   show_picture(o, total);
   if (!o.quiet) {
-    char text[160];
-    std::snprintf(text, sizeof text, "%s in %.2f s, %.2f GB/s read, %s written%s", report.out.c_str(),
-                  report.seconds,
-                  static_cast<double>(report.bytes_read) * 1e-9 / std::max(report.seconds, 1e-9),
-                  size_text(report.bytes_written).c_str(),
-                  report.n_resumed ? (", " + std::to_string(report.n_resumed) + " files kept").c_str() : "");
-    cli::note(text);
-    if (total.n) cli::note(quality_text(total));
+    cli::note(quantize_text(report));
   }
-  write_file(o.report, quantize_json(plan, report).dump() + "\n");
-  write_file(o.html, report_html(o.quantize.model + " in FP8", report.tensors));
+  report_file.write(quantize_json(plan, report).dump() + "\n");
+  html_file.write(report_html(o.quantize.model + " in FP8", report.tensors));
   return 0;
 }
 
@@ -230,6 +225,8 @@ int body(Options& o) {
     usage("one of -o OUT, --verify OUT, --dry-run is needed", "");
   if (!o.quantize.out.empty() && !o.verify.empty()) usage("-o and --verify exclude each other", "");
   if (!o.eval.empty() && o.verify.empty()) usage("--eval goes with --verify", "");
+  if (!std::isfinite(o.min_sqnr)) usage("is no number of dB", "--min-sqnr");
+  if (o.report == "-" && o.html == "-") usage("stdout holds one thing", "--html");
   resolve(o);
   if (o.quantize.out == "-" && o.to.rfind("gguf", 0) != 0)
     usage("- is for GGUF: a folder needs a name", "-o");

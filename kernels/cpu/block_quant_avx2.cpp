@@ -39,25 +39,23 @@ inline __m256i bf16_bits(__m256 v) {  // in the low half of each lane
   return _mm256_blendv_epi8(rounded, quiet, _mm256_castps_si256(_mm256_cmp_ps(v, v, _CMP_UNORD_Q)));
 }
 
-// Codes in the low byte of each lane; value becomes what they decode to.
-inline __m256i e4m3_bits(__m256 v, __m256& value) {
-  const __m256i bits = _mm256_castps_si256(v);
-  const __m256i sign = _mm256_and_si256(bits, _mm256_set1_epi32(static_cast<int>(0x80000000)));
-  const __m256i m = _mm256_min_epu32(_mm256_and_si256(bits, _mm256_set1_epi32(0x7FFFFFFF)),
-                                     _mm256_set1_epi32(0x43E00000));           // 448
-  const __m256i small = _mm256_cmpgt_epi32(_mm256_set1_epi32(0x3C800000), m);  // below 2^-6
-  const __m256i lsb = _mm256_and_si256(_mm256_srli_epi32(m, 20), _mm256_set1_epi32(1));
-  const __m256i rounded = _mm256_add_epi32(_mm256_add_epi32(m, _mm256_set1_epi32(0x7FFFF)), lsb);
-  const __m256i normal = _mm256_srli_epi32(_mm256_sub_epi32(rounded, _mm256_set1_epi32(0x3C000000)), 20);
-  // Below 2^-6 the unit is 2^-9, the last bit of a float at 2^14: the adder rounds.
-  const __m256 shifted = _mm256_add_ps(_mm256_castsi256_ps(m), _mm256_set1_ps(0x1p14f));
-  const __m256i tiny = _mm256_sub_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(0x46800000));
-  const __m256 big =
-      _mm256_castsi256_ps(_mm256_and_si256(rounded, _mm256_set1_epi32(static_cast<int>(0xFFF00000))));
-  const __m256 magnitude =
-      _mm256_blendv_ps(big, _mm256_sub_ps(shifted, _mm256_set1_ps(0x1p14f)), _mm256_castsi256_ps(small));
-  value = _mm256_or_ps(magnitude, _mm256_castsi256_ps(sign));
-  return _mm256_or_si256(_mm256_blendv_epi8(normal, tiny, small), _mm256_srli_epi32(sign, 24));
+// Rounds to the nearest E4M3 value, ties to even, saturating: the adder rounds to multiples of the code's
+// unit (2^-3 of the value's power of two, at least 2^-9) when something whose last bit has that weight is
+// added and taken away.
+inline __m256 to_e4m3(__m256 v) {
+  const __m256 sign = _mm256_and_ps(v, _mm256_set1_ps(-0.0f));
+  v = _mm256_min_ps(_mm256_max_ps(v, _mm256_set1_ps(-448)), _mm256_set1_ps(448));
+  const __m256i power = _mm256_max_epi32(
+      _mm256_and_si256(_mm256_castps_si256(v), _mm256_set1_epi32(0x7F800000)), _mm256_set1_epi32(0x3C800000));
+  const __m256 adder =
+      _mm256_castsi256_ps(_mm256_add_epi32(power, _mm256_set1_epi32(0x0A400000)));  // * 1.5 * 2^20
+  return _mm256_or_ps(_mm256_sub_ps(_mm256_add_ps(v, adder), adder), sign);
+}
+
+// The codes of E4M3 values in 16 bits each, seven places too high and the sign eight: halved eight times they
+// are binary16 numbers with the same exponent and mantissa fields.
+inline __m128i shifted_codes(__m256 e4m3) {
+  return _mm256_cvtps_ph(_mm256_mul_ps(e4m3, _mm256_set1_ps(0x1p-8f)), _MM_FROUND_TO_NEAREST_INT);
 }
 
 struct Lanes {
@@ -91,10 +89,12 @@ struct Lanes {
   }
   // Stores the codes and returns what they decode to. Not for NaN.
   Lanes store_e4m3(uint8_t* p) const {
-    Lanes decoded;
-    const __m256i low = e4m3_bits(a, decoded.a), high = e4m3_bits(b, decoded.b);
-    const __m256i words = _mm256_permute4x64_epi64(_mm256_packus_epi32(low, high), 0xD8);
-    const __m128i bytes = _mm_packus_epi16(_mm256_castsi256_si128(words), _mm256_extracti128_si256(words, 1));
+    const Lanes decoded = {to_e4m3(a), to_e4m3(b)};
+    const auto codes = [](__m128i h) {
+      return _mm_or_si128(_mm_and_si128(_mm_srli_epi16(h, 7), _mm_set1_epi16(0x7F)),
+                          _mm_and_si128(_mm_srli_epi16(h, 8), _mm_set1_epi16(0x80)));
+    };
+    const __m128i bytes = _mm_packus_epi16(codes(shifted_codes(decoded.a)), codes(shifted_codes(decoded.b)));
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), bytes);
     return decoded;
   }

@@ -35,6 +35,7 @@ struct BandScratch {
   std::vector<std::byte> out;         // [rows, cols] of the written type
   std::vector<std::byte> out_scales;  // [block rows, block columns] F32 or E8M0
   TensorStats stats;                  // of kEncode
+  int64_t n_nan_codes = 0;            // of kDecode
 };
 
 // Throws Error{kBadModel} for values that cannot be converted (NaN under NanPolicy::kFail, FP4 that would

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -19,6 +20,7 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kMaxConfigBytes = 16 << 20, kMaxIndexBytes = 256 << 20;
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;
+constexpr size_t kMaxNameBytes = 1000;  // matching a regular expression takes stack for every byte
 constexpr const char* kIndexName = "model.safetensors.index.json";
 
 [[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
@@ -102,7 +104,8 @@ void Checkpoint::open_shards() {
     File file;
     file.name = name;
     file.path = path_ + "/" + name;
-    file.fd = FileHandle(::open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
+    // Not waiting for a writer, should it be a pipe.
+    file.fd = FileHandle(::open(file.path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
     if (file.fd.get() < 0)
       throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), file.path,
                   has_index_ ? index + " lists it: fetch the rest of the model" : "");
@@ -125,6 +128,9 @@ void Checkpoint::open_shards() {
     read_at(file.fd.get(), header.data(), length, 8, file.path);
     SafetensorsHeader parsed = parse_safetensors_header(header, file.bytes - 8 - length, file.path);
     for (TensorInfo& info : parsed.tensors) {
+      if (info.name.size() > kMaxNameBytes)
+        bad(file.path, "has a tensor name of " + std::to_string(info.name.size()) + " bytes, at most " +
+                           std::to_string(kMaxNameBytes) + " are read");
       StoredTensor t;
       t.file = static_cast<int>(files_.size());
       t.offset = 8 + length + info.begin;
@@ -180,8 +186,14 @@ void Checkpoint::read(const StoredTensor& t, uint64_t begin, void* to, size_t n)
 }
 
 void Checkpoint::prefetch(const StoredTensor& t, uint64_t begin, size_t n) const {
-  ::posix_fadvise(files_[t.file].fd.get(), static_cast<off_t>(t.offset + begin), static_cast<off_t>(n),
-                  POSIX_FADV_WILLNEED);
+  if (n == 0) return;
+  const int fd = files_[t.file].fd.get();
+  // Walking pages that are there already costs a tenth of a conversion: ask for the last byte, without
+  // waiting.
+  char last;
+  const iovec to{&last, 1};
+  if (::preadv2(fd, &to, 1, static_cast<off_t>(t.offset + begin + n - 1), RWF_NOWAIT) == 1) return;
+  ::posix_fadvise(fd, static_cast<off_t>(t.offset + begin), static_cast<off_t>(n), POSIX_FADV_WILLNEED);
 }
 
 const StoredTensor* Checkpoint::scale_of(const StoredTensor& t) const {
@@ -246,6 +258,19 @@ WeightCoding Checkpoint::coding(const StoredTensor& t) const {
   c.problem = "has scales of shape " + shape_text(s) + ", which fit no known block shape of a weight of " +
               shape_text(shape);
   return c;
+}
+
+std::string Checkpoint::quant_method() const {
+  const Json* config = config_.find("quantization_config");
+  const Json* method = config ? config->find("quant_method") : nullptr;
+  return method && method->is_string() ? method->as_string() : "";
+}
+
+bool Checkpoint::is_quantised() const {
+  const Json* config = config_.find("quantization_config");
+  if (config && !config->is_null()) return true;
+  return std::any_of(tensors_.begin(), tensors_.end(),
+                     [&](const StoredTensor& t) { return coding(t).coding != Coding::kPlain; });
 }
 
 bool Checkpoint::is_companion(const StoredTensor& t) const {

@@ -70,6 +70,10 @@ class Checkpoint {
   // How this tensor is coded. Block shapes come from the config where they fit the scales' shape, else from
   // the shapes. Throws Error{kBadModel} when a scale is missing or fits no block shape.
   WeightCoding coding(const StoredTensor& t) const;
+  // Whether the folder is quantised already, by its config or by its tensors.
+  bool is_quantised() const;
+  // quantization_config.quant_method, "" when there is none.
+  std::string quant_method() const;
   // Whether a tensor only describes another one: a block scale, or a static activation scale of an FP8
   // weight.
   bool is_companion(const StoredTensor& t) const;

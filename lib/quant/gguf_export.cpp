@@ -1,5 +1,6 @@
 #include "quant/gguf_export.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cmath>
@@ -24,11 +25,25 @@ constexpr int64_t kPieceValues = 1 << 20;
 class RowReader {
  public:
   RowReader(const Checkpoint& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
-      : model_(model), isa_(isa), tensor_(tensor), source_(source), coding_(model.coding(*source.parts[0])) {}
+      : model_(model),
+        isa_(isa),
+        tensor_(tensor),
+        source_(source),
+        coding_(source.parts.empty() ? WeightCoding{} : model.coding(*source.parts[0])) {}
 
   void read(int64_t row, int64_t n, BandScratch& scratch, std::vector<float>& column, float* to) const {
-    const int64_t cols = tensor_.cols(),
-                  per_part = tensor_.rows() / static_cast<int64_t>(source_.parts.size());
+    const int64_t cols = tensor_.cols();
+    if (!source_.made.empty()) {
+      std::copy_n(source_.made.data() + row * cols, n * cols, to);
+      return;
+    }
+    if (source_.order == Order::kRotaryPairs && tensor_.shape.size() == 1) {  // a bias is one row
+      column.resize(cols);
+      values(0, 0, 1, scratch, column.data());
+      for (int64_t i = 0; i < cols; ++i) to[i] = column[paired(i, cols)];
+      return;
+    }
+    const int64_t per_part = tensor_.rows() / static_cast<int64_t>(source_.parts.size());
     for (int64_t i = 0; i < n;) {
       const int64_t at = row + i, part = at / per_part;
       int64_t run = 1;
@@ -57,11 +72,12 @@ class RowReader {
       const int64_t head = row / source_.value_dim;
       return head * (source_.key_dim + source_.value_dim) + source_.key_dim + row % source_.value_dim;
     }
-    if (source_.order == Order::kRotaryPairs) {
-      const int64_t dim = tensor_.rows() / source_.n_heads, head = row / dim, r = row % dim;
-      return head * dim + r % 2 * (dim / 2) + r / 2;
-    }
-    return row;
+    return source_.order == Order::kRotaryPairs ? paired(row, tensor_.rows()) : row;
+  }
+  // Where the i-th of n rows comes from when the halves of every head are interleaved.
+  int64_t paired(int64_t i, int64_t n) const {
+    const int64_t dim = n / source_.n_heads, head = i / dim, r = i % dim;
+    return head * dim + r % 2 * (dim / 2) + r / 2;
   }
   void values(int64_t part, int64_t row, int64_t rows, BandScratch& scratch, float* to) const {
     const StoredTensor& t = *source_.parts[part];
@@ -113,28 +129,56 @@ void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
   }
 }
 
+// What is not finite fails, becomes 0, or stays, where the type can say it.
+void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row, std::vector<float>& x,
+                      const std::string& where) {
+  const int64_t cols = t.cols();
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (std::isfinite(x[i])) continue;
+    if (o.nan_policy == NanPolicy::kFail || (o.nan_policy == NanPolicy::kKeep && t.type == GgufType::kQ8_0))
+      throw Error(ErrorKind::kBadModel,
+                  "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
+                      std::to_string(static_cast<int64_t>(i) % cols) + "] is " +
+                      (std::isnan(x[i]) ? "NaN" : "infinite"),
+                  where + ": tensor " + t.name,
+                  o.nan_policy == NanPolicy::kFail ? "--nan-policy zero or keep goes on"
+                                                   : "Q8_0 cannot hold it: --nan-policy zero goes on");
+    if (o.nan_policy == NanPolicy::kZero) x[i] = 0;
+  }
+}
+
 GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
   const int64_t start = now_ns();
   GgufModel gguf =
       name_for_gguf(model, o.target == QuantTarget::kGgufQ8_0 ? GgufType::kQ8_0 : GgufType::kBF16);
   const std::string header = gguf.metadata.header(gguf.tensors);
+  GgufReport report;
+  report.notes = gguf.notes;
+  report.n_tensors = static_cast<int64_t>(gguf.tensors.size());
+  report.bytes_planned = static_cast<int64_t>(header.size());
+  for (const GgufTensor& t : gguf.tensors)
+    report.bytes_planned += (t.bytes() + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment;
+  if (o.out.empty()) return report;
   const bool to_stdout = o.out == "-";
   std::unique_ptr<AtomicFile> file;
   if (!to_stdout) {
     check_apart(model.path(), o.out);
-    if (file_exists(o.out) && !o.force)
+    struct stat st {};
+    const bool is_link = ::lstat(o.out.c_str(), &st) == 0 && S_ISLNK(st.st_mode);
+    const bool is_special = ::stat(o.out.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+    if (is_link && !is_special)
+      throw Error(ErrorKind::kCannotCreate, "is a link, and links are never written through", o.out,
+                  "give the file it points to");
+    if (file_exists(o.out) && !is_special && !o.force)
       throw Error(ErrorKind::kCannotCreate, "exists", o.out,
                   "--force replaces it once the new one is complete");
     file = std::make_unique<AtomicFile>(o.out);
+    if (!is_special) require_space(o.out, report.bytes_planned, "free some space");
   }
   const int fd = to_stdout ? STDOUT_FILENO : file->fd();
   const std::string where = to_stdout ? "<stdout>" : o.out;
-  GgufReport report;
-  report.notes = gguf.notes;
-  report.n_tensors = static_cast<int64_t>(gguf.tensors.size());
   write_all(fd, header, where);
-  int64_t written = 0, total = 0;
-  for (const GgufTensor& t : gguf.tensors) total += t.bytes();
+  int64_t written = static_cast<int64_t>(header.size());
 
   ThreadPool pool(o.n_threads);
   std::vector<BandScratch> scratch(o.n_threads);
@@ -154,18 +198,20 @@ GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
         std::vector<float>& x = values[thread];
         x.resize((end - begin) * cols);
         reader.read(row + begin, end - begin, scratch[thread], columns[thread], x.data());
+        apply_nan_policy(o, t, row + begin, x, model.path());
         encode(t.type, x.data(), (end - begin) * cols,
                reinterpret_cast<uint8_t*>(bytes.data()) + begin * row_bytes);
       });
       write_all(fd, bytes, where);
       written += static_cast<int64_t>(bytes.size());
-      if (o.progress) o.progress(written, total);
+      if (o.progress) o.progress(written, report.bytes_planned);
     }
     const int64_t padding = (kGgufAlignment - t.bytes() % kGgufAlignment) % kGgufAlignment;
     write_all(fd, std::string(padding, '\0'), where);
+    written += padding;
   }
   if (file) file->commit(o.sync);
-  report.bytes_written = written + static_cast<int64_t>(header.size());
+  report.bytes_written = written;
   report.seconds = seconds_since(start);
   return report;
 }

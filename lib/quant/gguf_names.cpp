@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <numbers>
 #include <regex>
 #include <set>
 
@@ -85,9 +86,33 @@ const std::map<std::string, std::string>& architectures() {
   return names;
 }
 
+// Rotary embeddings as the config tells them: transformers 5 has rope_parameters for rope_theta and
+// rope_scaling.
+class Rope {
+ public:
+  Rope(const Config& c, const std::string& where)
+      : parameters_(object(c.find("rope_parameters")), where),
+        scaling_(object(c.find("rope_scaling") ? c.find("rope_scaling") : c.find("rope_parameters")), where),
+        theta_(parameters_.number("rope_theta", c.number("rope_theta", 10000))) {}
+  double theta() const { return theta_; }
+  std::string type() const {
+    return scaling_.text("rope_type").empty() ? scaling_.text("type") : scaling_.text("rope_type");
+  }
+  const Config& scaling() const { return scaling_; }
+
+ private:
+  static const Json& object(const Json* json) {
+    static const Json none = Json::Object{};
+    return json && json->is_object() ? *json : none;
+  }
+  Config parameters_, scaling_;
+  double theta_;
+};
+
 void set_model_metadata(GgufMetadata& m, const Config& c, const std::string& arch, GgufType wide,
                         const std::string& where) {
   const bool mla = arch == "deepseek2";
+  const Rope rope_config(c, where);
   const std::string a = arch + ".";
   const int64_t heads = c.integer("num_attention_heads"), hidden = c.integer("hidden_size");
   m.set_string("general.architecture", arch);
@@ -102,7 +127,7 @@ void set_model_metadata(GgufMetadata& m, const Config& c, const std::string& arc
   m.set_u32(a + "attention.head_count", heads);
   m.set_u32(a + "attention.head_count_kv", mla ? 1 : c.integer("num_key_value_heads", heads));
   m.set_f32(a + "attention.layer_norm_rms_epsilon", c.number("rms_norm_eps", 1e-6));
-  m.set_f32(a + "rope.freq_base", c.number("rope_theta", 10000));
+  m.set_f32(a + "rope.freq_base", rope_config.theta());
   if (mla) {
     const int64_t rope = c.integer("qk_rope_head_dim"), nope = c.integer("qk_nope_head_dim");
     const int64_t latent = c.integer("kv_lora_rank"), value = c.integer("v_head_dim");
@@ -121,7 +146,9 @@ void set_model_metadata(GgufMetadata& m, const Config& c, const std::string& arc
     m.set_u32(a + "rope.dimension_count", head_dim);
   }
   if (c.integer("n_routed_experts", 0)) {
-    const bool sigmoid = c.text("scoring_func") == "sigmoid";
+    // transformers' own class knows no scoring_func: V3 is sigmoid.
+    const std::string scoring = c.text("scoring_func");
+    const bool sigmoid = scoring.empty() ? c.text("model_type") == "deepseek_v3" : scoring == "sigmoid";
     m.set_u32(a + "leading_dense_block_count", c.integer("first_k_dense_replace", 0));
     m.set_u32(a + "expert_count", c.integer("n_routed_experts"));
     m.set_u32(a + "expert_used_count", c.integer("num_experts_per_tok"));
@@ -137,32 +164,72 @@ void set_model_metadata(GgufMetadata& m, const Config& c, const std::string& arc
       }
     }
   }
-  if (const Json* scaling = c.find("rope_scaling")) {
-    const Config s(*scaling, where);
-    const std::string type = s.text("rope_type").empty() ? s.text("type") : s.text("rope_type");
-    if (type == "llama3") bad(where, "rope_scaling of type llama3 is not written to GGUF yet");
-    if (type == "yarn" || type == "linear") {
-      m.set_string(a + "rope.scaling.type", type);
-      m.set_f32(a + "rope.scaling.factor", s.number("factor", 1));
-      if (type == "yarn")
-        m.set_u32(a + "rope.scaling.original_context_length", s.integer("original_max_position_embeddings"));
-      if (s.find("mscale_all_dim"))
-        m.set_f32(a + "rope.scaling.yarn_log_multiplier", 0.1 * s.number("mscale_all_dim", 1));
-    }
+  const std::string type = rope_config.type();
+  if (type.empty() || type == "default") return;
+  const Config& s = rope_config.scaling();
+  const double factor = s.number("factor", 1);
+  if (type != "yarn" && type != "linear" && !(type == "llama3" && arch == "llama"))
+    bad(where, "rope scaling of type " + type + " is not written to GGUF for architecture " + arch);
+  if (!(factor > 0)) bad(where, "the factor of rope scaling is not positive");
+  if (type == "llama3") return;  // a tensor says it: rope_freqs
+  m.set_string(a + "rope.scaling.type", type);
+  m.set_f32(a + "rope.scaling.factor", factor);
+  if (type == "linear") return;
+  m.set_u32(a + "rope.scaling.original_context_length", s.integer("original_max_position_embeddings"));
+  m.set_f32(a + "rope.scaling.yarn_beta_fast", s.number("beta_fast", 32));
+  m.set_f32(a + "rope.scaling.yarn_beta_slow", s.number("beta_slow", 1));
+  if (s.find("mscale_all_dim"))
+    m.set_f32(a + "rope.scaling.yarn_log_multiplier", 0.1 * s.number("mscale_all_dim", 1));
+  // llama.cpp multiplies by 1 + 0.1 ln(factor) itself: attention_factor is the product, attn_factor is not.
+  if (s.find("attn_factor")) {
+    m.set_f32(a + "rope.scaling.yarn_attn_factor", s.number("attn_factor", 1));
+  } else if (s.find("attention_factor")) {
+    m.set_f32(a + "rope.scaling.yarn_attn_factor",
+              s.number("attention_factor", 1) / (1 + 0.1 * std::log(std::max(factor, 1.0))));
   }
+}
+
+// What llama3 scaling divides each pair's frequency by: [dim / 2].
+std::vector<float> llama3_divisors(const Rope& rope, int64_t dim) {
+  const Config& s = rope.scaling();
+  const double factor = s.number("factor", 8), low = s.number("low_freq_factor", 1),
+               high = s.number("high_freq_factor", 4),
+               original = s.number("original_max_position_embeddings", 8192);
+  std::vector<float> divisors(dim / 2);
+  for (int64_t j = 0; j < dim / 2; ++j) {
+    const double frequency = std::pow(rope.theta(), -2.0 * static_cast<double>(j) / static_cast<double>(dim));
+    const double wavelength = 2 * std::numbers::pi / frequency;
+    // 0 where the wavelength is too long for the context the model was made for, 1 where it fits many times.
+    const double keep = std::clamp((original / wavelength - low) / std::max(high - low, 1e-9), 0.0, 1.0);
+    divisors[j] = static_cast<float>(1 / ((1 - keep) / factor + keep));
+  }
+  return divisors;
 }
 
 // Which of llama.cpp's pre-tokenizers splits as this one does.
 std::string pre_tokenizer_name(const std::string& model_type, const Json& tokenizer) {
   const Json* pre = tokenizer.find("pre_tokenizer");
   const std::string text = pre ? pre->dump() : "";
-  if (model_type == "qwen2" || model_type == "qwen3") return "qwen2";
   if (text.find("individual_digits\":true") != std::string::npos) return "smollm";
   if (text.find("\xE4\xB8\x80-") != std::string::npos && text.find("{1,3}") != std::string::npos)
     return "deepseek-v3";
   if (model_type.rfind("deepseek", 0) == 0) return "deepseek-llm";
-  if (text.find("{1,3}") != std::string::npos) return "llama-bpe";
+  if (text.find("{1,3}") != std::string::npos) {
+    // One regular expression, two names: only the first takes whole words of the vocabulary before it merges.
+    const Json* bpe = tokenizer.find("model");
+    const Json* whole_words = bpe ? bpe->find("ignore_merges") : nullptr;
+    return whole_words && whole_words->is_bool() && whole_words->as_bool() ? "llama-bpe" : "smaug-bpe";
+  }
+  if (text.find("\\\\p{N}|") != std::string::npos) return "qwen2";  // digits one by one
   return "gpt-2";
+}
+
+// Turn markers count as control tokens whatever tokenizer.json says of them, as in llama.cpp's converter.
+bool looks_like_control(const std::string& token) {
+  const auto between = [&](std::string_view head, std::string_view tail) {
+    return token.size() > head.size() + tail.size() && token.starts_with(head) && token.ends_with(tail);
+  };
+  return between("<|", "|>") || between("<\uFF5C", "\uFF5C>");
 }
 
 void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
@@ -194,8 +261,11 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
       const Json* content = t.find("content");
       const Json* special = t.find("special");
       if (content && content->is_string())
-        place(t.find("id"), content->as_string(),
-              special && special->is_bool() && special->as_bool() ? 3 : 4);
+        place(
+            t.find("id"), content->as_string(),
+            (special && special->is_bool() && special->as_bool()) || looks_like_control(content->as_string())
+                ? 3
+                : 4);
     }
   std::vector<std::string> pairs;
   for (const Json& merge : merges->as_array()) {
@@ -213,24 +283,33 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
   m.set_strings("tokenizer.ggml.tokens", tokens);
   m.set_i32s("tokenizer.ggml.token_type", types);
   m.set_strings("tokenizer.ggml.merges", pairs);
-  const auto set_id = [&](const char* key, const char* name) {
-    const Json* id = c.find(key);
-    if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
-    if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
-  };
-  set_id("bos_token_id", "tokenizer.ggml.bos_token_id");
-  set_id("eos_token_id", "tokenizer.ggml.eos_token_id");
-  set_id("pad_token_id", "tokenizer.ggml.padding_token_id");
   const std::string config_path = model.path() + "/tokenizer_config.json";
   bool add_bos = false;
+  Json config = Json::Object{};
   if (file_exists(config_path)) {
-    const Json config = parse_json(read_file(config_path, 64 << 20), config_path, ErrorKind::kBadModel);
+    config = parse_json(read_file(config_path, 64 << 20), config_path, ErrorKind::kBadModel);
     const Json* flag = config.find("add_bos_token");
     add_bos = flag && flag->is_bool() && flag->as_bool();
     const Json* chat = config.find("chat_template");
     if (chat && chat->is_string()) m.set_string("tokenizer.chat_template", chat->as_string());
   }
+  // The tokenizer's own word first: config.json of a fine-tuned model often still has the old ids.
+  const auto set_id = [&](const std::string& token, const char* name) {
+    const Json* text = config.find(token);
+    if (text && text->is_object()) text = text->find("content");
+    if (text && text->is_string()) {
+      const auto at = std::find(tokens.begin(), tokens.end(), text->as_string());
+      if (at != tokens.end()) return m.set_u32(name, at - tokens.begin());
+    }
+    const Json* id = c.find((token + "_id").c_str());
+    if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
+    if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
+  };
+  set_id("bos_token", "tokenizer.ggml.bos_token_id");
+  set_id("eos_token", "tokenizer.ggml.eos_token_id");
+  set_id("pad_token", "tokenizer.ggml.padding_token_id");
   m.set_bool("tokenizer.ggml.add_bos_token", add_bos);
+  m.set_bool("tokenizer.ggml.add_eos_token", false);
 }
 
 class Naming {
@@ -275,6 +354,13 @@ class Naming {
       }
     }
     for (const auto& [name, parts] : experts_) add_experts(name, parts);
+    if (const Rope rope(config_, model_.path() + "/config.json"); rope.type() == "llama3") {
+      const int64_t hidden = config_.integer("hidden_size"), heads = config_.integer("num_attention_heads");
+      GgufSource source;
+      source.made = llama3_divisors(rope, config_.integer("head_dim", hidden / heads));
+      const auto n = static_cast<int64_t>(source.made.size());
+      push("rope_freqs.weight", {n}, std::move(source));
+    }
     if (n_mtp_) out_.notes.push_back("left out: " + std::to_string(n_mtp_) + " tensors of the MTP layer");
   }
 

@@ -12,11 +12,13 @@ namespace ds {
 
 // Where a GGUF tensor's rows come from.
 struct GgufSource {
-  std::vector<const StoredTensor*>
-      parts;  // one matrix, or one an expert, each with rows() / parts.size() rows
+  // One matrix, or one an expert, each with rows() / parts.size() rows.
+  std::vector<const StoredTensor*> parts;
+  std::vector<float>
+      made;  // the values themselves, where no tensor of the checkpoint has them; no parts then
   enum class Order {
     kAsIs,
-    kRotaryPairs,  // per head: halves interleaved, as llama.cpp's rope wants q and k
+    kRotaryPairs,  // per head: halves interleaved, as llama.cpp's rope wants q and k; a bias likewise
     kKeyB,         // kv_b_proj's keys, transposed a head: [H, Rkv, Dn]
     kValueB,       // kv_b_proj's values: [H, Dv, Rkv]
   } order = Order::kAsIs;

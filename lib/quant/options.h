@@ -23,7 +23,7 @@ enum class QuantRecipe {
   kDeepgemm,  // amax at least 1e-4, scale = amax / 448, x * (1 / scale)
   kHf,        // x * (448 / amax), scale = 1 / (448 / amax)
 };
-// A NaN or an infinity among the weights.
+// A NaN or an infinity among weights that are encoded. Decoding passes NaN on and counts it.
 enum class NanPolicy {
   kFail,
   kZero,  // becomes 0

@@ -91,6 +91,17 @@ void check_apart(const std::string& model, const std::string& out) {
   if (inside(from, to)) throw Error(ErrorKind::kUsage, "holds MODEL", out, "give a folder beside it");
 }
 
+void require_space(const std::string& path, int64_t bytes, const std::string& hint) {
+  struct statvfs fs_stat {};
+  if (::statvfs(path.c_str(), &fs_stat) != 0) return;  // unknown: writing will tell
+  const double free_bytes = static_cast<double>(fs_stat.f_bavail) * static_cast<double>(fs_stat.f_frsize);
+  if (static_cast<double>(bytes) > free_bytes)
+    throw Error(ErrorKind::kIo,
+                "needs " + text_gb(bytes) + " more, the file system has " +
+                    text_gb(static_cast<int64_t>(free_bytes)) + " free",
+                path, hint);
+}
+
 OutputFolder::OutputFolder(const std::string& model, const std::string& out, const std::string& fingerprint,
                            bool resume, bool force)
     : out_(out) {
@@ -198,17 +209,6 @@ void OutputFolder::record_shard(const std::string& name, const std::vector<Tenso
   write_all(manifest_.get(), entry.dump() + "\n", path_ + "/" + kManifest);
   if (sync && ::fsync(manifest_.get()) != 0)
     throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), path_ + "/" + kManifest);
-}
-
-void OutputFolder::require_space(int64_t bytes) const {
-  struct statvfs fs_stat {};
-  if (::statvfs(path_.c_str(), &fs_stat) != 0) return;  // unknown: writing will tell
-  const double free_bytes = static_cast<double>(fs_stat.f_bavail) * static_cast<double>(fs_stat.f_frsize);
-  if (static_cast<double>(bytes) > free_bytes)
-    throw Error(ErrorKind::kIo,
-                "needs " + text_gb(bytes) + " more, the file system has " +
-                    text_gb(static_cast<int64_t>(free_bytes)) + " free",
-                path_, "free some space and run again with --resume");
 }
 
 void OutputFolder::finish() {

@@ -14,6 +14,9 @@ namespace ds {
 // Throws Error{kUsage} when `out` is `model`, lies inside it, or holds it.
 void check_apart(const std::string& model, const std::string& out);
 
+// Throws Error{kIo} with the numbers and `hint` when the file system of `path` has less room than `bytes`.
+void require_space(const std::string& path, int64_t bytes, const std::string& hint);
+
 // A stopped run leaves finished shards and MANIFEST in the folder; a later run with the same fingerprint goes
 // on from there. With `force`, an existing model folder is replaced only once the new one is complete.
 class OutputFolder {
@@ -34,8 +37,6 @@ class OutputFolder {
   const std::vector<TensorStats>& shard_stats(const std::string& name) const { return done_.at(name); }
   void record_shard(const std::string& name, const std::vector<TensorStats>& stats, bool sync);
 
-  // Throws Error{kIo} with the numbers when the file system has less room than `bytes`.
-  void require_space(int64_t bytes) const;
   void finish();
 
  private:

@@ -48,9 +48,11 @@ std::string module_of(const std::string& tensor_name) {
   return tensor_name.substr(0, tensor_name.size() - 7);
 }
 
+// V4 calls its scales NAME.scale; every other name becomes the one of the published block-scaled folders.
 std::string scale_name(const QuantStep& step) {
-  if (step.coding.scale) return step.coding.scale->info.name;
-  return module_of(step.source->info.name) + ".weight_scale_inv";
+  const std::string module = module_of(step.source->info.name);
+  if (step.coding.scale && step.coding.scale->info.name == module + ".scale") return module + ".scale";
+  return module + ".weight_scale_inv";
 }
 
 TensorInfo tensor(std::string name, DType dtype, std::vector<int64_t> shape) {
@@ -100,6 +102,7 @@ uint64_t bytes_of(const std::vector<TensorInfo>& tensors) {
 // The steps, in input order; companions of what is decoded or encoded anew disappear into it.
 std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptions& o) {
   const Selection selection(o);
+  const bool is_quantised = model.is_quantised();
   std::vector<QuantStep> steps;
   for (const StoredTensor& t : model.tensors()) {
     if (model.is_companion(t)) continue;
@@ -116,9 +119,8 @@ std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptio
         step.block_cols = model.config_block_cols() ? model.config_block_cols() : o.block_cols;
       }
     } else if (o.target == QuantTarget::kFp8 && is_matrix_weight(t)) {
-      // In a folder that is FP8 already, what its makers left alone stays alone unless named.
-      const bool plain =
-          is_float(t.info.dtype) && (!model.config_block_rows() || selection.has_include() || o.requantize);
+      // In a folder that is quantised already, what its makers left alone stays alone unless named.
+      const bool plain = is_float(t.info.dtype) && (!is_quantised || selection.has_include() || o.requantize);
       const bool again = step.coding.coding == Coding::kE4M3 && o.requantize;
       if ((plain || again) && selection.chooses(t.info.name)) {
         step.action = Action::kEncode;
@@ -242,9 +244,10 @@ std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, con
   using Edits = std::vector<std::pair<std::string, std::optional<std::string>>>;
   Edits edits;
   if (o.target == QuantTarget::kBF16) {
+    if (plan.n_decoded == 0 && !model.is_quantised()) return model.config_text();
     edits = {{"quantization_config", {}}, {"compression_config", {}}, {"expert_dtype", {}}};
     const bool has_dtype = model.config().find("dtype");
-    edits.push_back({has_dtype ? "dtype" : "torch_dtype", "\"bfloat16\""});
+    if (plan.n_decoded > 0) edits.push_back({has_dtype ? "dtype" : "torch_dtype", "\"bfloat16\""});
   } else if (o.target == QuantTarget::kExpertsFp8) {
     edits = {{"expert_dtype", {}}};
   } else if (plan.n_encoded > 0) {
@@ -298,17 +301,57 @@ void note_ragged_blocks(const QuantizePlan& plan, const QuantizeOptions& o, std:
         "), as DeepSeek-V3's own 576-row ones do: transformers 5 without a GPU refuses or misreads them");
 }
 
-void check_options(const Checkpoint& model, const QuantizeOptions& o) {
+// --include alone takes whatever it finds, routers and norms too, which loaders expect as they were
+// published.
+void note_unusual_choices(const QuantizePlan& plan, const QuantizeOptions& o,
+                          std::vector<std::string>& notes) {
+  if (o.include.empty() || !o.exclude.empty()) return;
+  const std::regex published = compile(default_exclude(), "--exclude");
+  int64_t n = 0;
+  std::string example;
+  for (const PlannedShard& shard : plan.shards)
+    for (const QuantStep& step : shard.steps)
+      if (step.action == Action::kEncode && std::regex_search(step.source->info.name, published) && n++ == 0)
+        example = step.source->info.name;
+  if (n)
+    notes.push_back("--include takes in " + std::to_string(n) + " matrices that published folders keep (" +
+                    example + "): loaders may not read them; --exclude leaves them alone");
+}
+
+void check_options(const QuantizeOptions& o) {
   if (o.block_rows < 1 || o.block_cols < 1 || o.block_rows > 1024 || o.block_cols > 1024)
     throw Error(ErrorKind::kUsage, "block sizes lie between 1 and 1024", "--block");
   if (o.max_shard_bytes < 1) throw Error(ErrorKind::kUsage, "must be positive", "--max-shard-size");
-  const bool other_block = model.config_block_rows() && (o.block_rows != model.config_block_rows() ||
-                                                         o.block_cols != model.config_block_cols());
-  if (o.target == QuantTarget::kFp8 && other_block && !o.requantize && !o.include.empty())
-    throw Error(ErrorKind::kUsage,
-                "the folder is FP8 in blocks of " + std::to_string(model.config_block_rows()) + "x" +
-                    std::to_string(model.config_block_cols()) + " and a config names one shape",
-                "--block", "use that shape, or --requantize");
+}
+
+// A config names one kind of quantisation for the whole folder: what is encoded must not contradict what is
+// passed through, and what is decoded must leave nothing quantised behind.
+void check_one_kind(const Checkpoint& model, const QuantizeOptions& o, const std::vector<QuantStep>& steps) {
+  const bool encodes =
+      std::any_of(steps.begin(), steps.end(), [](const QuantStep& s) { return s.action == Action::kEncode; });
+  const std::string method = model.quant_method();
+  for (const QuantStep& step : steps) {
+    if (step.action != Action::kCopy || step.follows) continue;
+    const StoredTensor& t = *step.source;
+    const WeightCoding& c = step.coding;
+    const bool other_blocks = c.coding == Coding::kE4M3 &&
+                              (c.block_rows != o.block_rows || c.block_cols != o.block_cols || !c.scale ||
+                               c.scale->info.name == module_of(t.info.name) + ".weight_scale");
+    if (encodes && other_blocks)
+      throw Error(ErrorKind::kUsage,
+                  "stays in blocks of " + std::to_string(c.block_rows) + "x" + std::to_string(c.block_cols) +
+                      ", others would be encoded in " + std::to_string(o.block_rows) + "x" +
+                      std::to_string(o.block_cols) + ", and a config names one kind",
+                  model.where(t),
+                  "choose the same --block, encode all with --requantize, or go --to bf16 first");
+    const DType d = t.info.dtype;
+    const bool integers = d == DType::kI8 || d == DType::kU8 || d == DType::kI16 || d == DType::kI32;
+    if ((encodes || o.target == QuantTarget::kBF16) && !method.empty() && method != "fp8" && integers &&
+        t.info.shape.size() > 1)
+      throw Error(ErrorKind::kBadModel,
+                  "holds packed values of quant_method " + method + ", which are not decoded here",
+                  model.where(t), "F8_E4M3 with scales and the FP4 of DeepSeek-V4 are");
+  }
 }
 
 }  // namespace
@@ -333,9 +376,11 @@ const char* action_name(Action action) {
 }
 
 QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
-  check_options(model, o);
+  check_options(o);
   QuantizePlan plan;
-  plan.shards = make_shards(model, o, choose_steps(model, o));
+  const std::vector<QuantStep> steps = choose_steps(model, o);
+  check_one_kind(model, o, steps);
+  plan.shards = make_shards(model, o, steps);
   for (PlannedShard& shard : plan.shards) {
     lay_out(shard, o);
     plan.bytes_after += static_cast<int64_t>(shard.tensors.empty() ? 0 : shard.tensors.back().end);
@@ -364,9 +409,10 @@ QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
 
   if (o.target == QuantTarget::kFp8 && plan.n_encoded == 0)
     plan.notes.push_back(
-        model.config_block_rows()
-            ? "the weights are FP8 already: passed through as they are (--requantize encodes anew)"
+        model.is_quantised()
+            ? "the weights are quantised already: passed through as they are (--requantize encodes FP8 anew)"
             : "no tensor was chosen: everything is copied");
+  note_unusual_choices(plan, o, plan.notes);
   if (o.target == QuantTarget::kBF16 && plan.n_decoded == 0)
     plan.notes.push_back("no FP8 or FP4 weight is there: everything is copied");
   if (o.target == QuantTarget::kExpertsFp8 && plan.n_decoded == 0)

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cerrno>
 #include <filesystem>
+#include <mutex>
 
 #include "core/clock.h"
 #include "core/error.h"
@@ -98,7 +99,7 @@ class Conversion {
       total_ += input_bytes(shard);
       if (!folder.has_shard(shard.name, shard.file_bytes())) need += shard.file_bytes();
     }
-    folder.require_space(need);
+    require_space(folder.path(), need, "free some space and run again with --resume");
     for (const PlannedShard& shard : plan_.shards) {
       if (folder.has_shard(shard.name, shard.file_bytes())) {
         ++report.n_resumed;
@@ -106,7 +107,7 @@ class Conversion {
         for (const TensorStats& s : folder.shard_stats(shard.name)) report.tensors.push_back(s);
         continue;
       }
-      std::vector<TensorStats> stats = write_shard(folder.path(), shard);
+      std::vector<TensorStats> stats = write_shard(folder.path(), shard, report);
       folder.record_shard(shard.name, stats, o_.sync);
       report.bytes_read += input_bytes(shard);
       report.bytes_written += shard.file_bytes();
@@ -146,7 +147,8 @@ class Conversion {
     }
   }
 
-  std::vector<TensorStats> write_shard(const std::string& folder, const PlannedShard& shard) {
+  std::vector<TensorStats> write_shard(const std::string& folder, const PlannedShard& shard,
+                                       QuantizeReport& report) {
     const std::string path = folder + "/" + shard.name;
     AtomicFile file(path, AtomicFile::Existing::kReplace);
     // All the room at once: a full disk shows here, and blocks lie together.
@@ -157,8 +159,10 @@ class Conversion {
     std::vector<BandJob> jobs;
     for (const QuantStep& step : shard.steps) add_jobs(step, jobs);
     std::vector<TensorStats> job_stats(jobs.size());
+    std::vector<int64_t> nan_codes(jobs.size());
     const size_t ahead = kPrefetchJobs * o_.n_threads;
     std::atomic<bool> stopped{false};
+    std::mutex writing;
     pool_.parallel_for(static_cast<int64_t>(jobs.size()), 1, [&](int64_t begin, int64_t end, int thread) {
       for (int64_t i = begin; i < end; ++i) {
         if (stopped.load(std::memory_order_relaxed)) return;
@@ -169,8 +173,13 @@ class Conversion {
         if (i + ahead < jobs.size()) prefetch(jobs[i + ahead]);
         BandScratch& scratch = scratch_[thread];
         convert_band(model_, o_, jobs[i], scratch);
-        store_band(file.fd(), shard, jobs[i], scratch, path);
+        {
+          // One at a time: a file system locks the file for each write, and its waiters spin.
+          const std::lock_guard<std::mutex> turn(writing);
+          store_band(file.fd(), shard, jobs[i], scratch, path);
+        }
         if (jobs[i].step->action == Action::kEncode) job_stats[i] = std::move(scratch.stats);
+        if (jobs[i].step->action == Action::kDecode) nan_codes[i] = scratch.n_nan_codes;
         const int64_t done = done_ += job_bytes(jobs[i]);
         if (thread == 0 && o_.progress) o_.progress(done, total_);
       }
@@ -178,6 +187,10 @@ class Conversion {
     if (stopped || (o_.stop && o_.stop())) interrupted(path);
     file.commit(o_.sync);
 
+    for (size_t i = 0; i < jobs.size(); ++i) {
+      if (nan_codes[i] && report.nan_example.empty()) report.nan_example = jobs[i].step->source->info.name;
+      report.n_nan_codes += nan_codes[i];
+    }
     // Sums in order of place, whoever did the work: the same report for any number of threads.
     std::vector<TensorStats> stats;
     const QuantStep* last = nullptr;

@@ -12,7 +12,10 @@ namespace ds {
 
 struct QuantizeReport {
   std::string out;
-  std::vector<TensorStats> tensors;           // of what was encoded, in order of output
+  std::vector<TensorStats> tensors;  // of what was encoded, in order of output
+  // NaN codes among decoded weights, passed on as NaN, and a tensor that has some; of this run.
+  int64_t n_nan_codes = 0;
+  std::string nan_example;
   int64_t n_shards = 0, n_resumed = 0;        // resumed: finished by an earlier run
   int64_t bytes_read = 0, bytes_written = 0;  // by this run
   double seconds = 0;

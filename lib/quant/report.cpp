@@ -4,6 +4,7 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <numeric>
 
 namespace ds {
 namespace {
@@ -52,20 +53,31 @@ struct Bar {
   double value;
   std::string tip;
 };
-std::string svg_bars(const std::string& title, const std::vector<Bar>& bars) {
-  const int width = 900, height = 220, base = 180;
-  double most = 1e-30;
+// Bars with three lines of a vertical scale; `unit` follows the numbers on it.
+std::string svg_bars(const std::string& title, const std::string& explanation, const std::vector<Bar>& bars,
+                     const char* unit) {
+  constexpr int kWidth = 940, kRight = 924, kHeight = 210, kLeft = 60, kTop = 12, kBase = 180,
+                kLabelWidth = 40;
+  double most = 0;
   for (const Bar& b : bars) most = std::max(most, b.value);
+  if (most <= 0) most = 1;
   std::string svg =
-      "<h2>" + title + "</h2>\n" +
-      format("<svg viewBox='0 0 %d %d' role='img'><title>%s</title>\n", width, height, title.c_str());
-  const double step = static_cast<double>(width) / static_cast<double>(std::max<size_t>(bars.size(), 1));
+      "<h2>" + title + "</h2>\n<p>" + explanation + "</p>\n" +
+      format("<svg viewBox='0 0 %d %d' role='img'><title>%s</title>\n", kWidth, kHeight, title.c_str());
+  for (const int half : {0, 1, 2}) {
+    const int y = kBase - (kBase - kTop) * half / 2;
+    svg += format("<line x1='%d' x2='%d' y1='%d' y2='%d'/><text class='y' x='%d' y='%d'>%.3g%s</text>\n",
+                  kLeft, kWidth, y, y, kLeft - 6, y + 4, most * half / 2, unit);
+  }
+  const double step =
+      static_cast<double>(kRight - kLeft) / static_cast<double>(std::max<size_t>(bars.size(), 1));
+  const auto every = static_cast<size_t>(std::ceil(kLabelWidth / step));
   for (size_t i = 0; i < bars.size(); ++i) {
-    const double h = bars[i].value / most * (base - 10), x = step * static_cast<double>(i);
-    svg += format("<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f'><title>%s</title></rect>", x + 1,
-                  base - h, std::max(step - 2, 0.5), h, bars[i].tip.c_str());
-    if (bars.size() <= 40 || i % (bars.size() / 20) == 0)
-      svg += format("<text x='%.1f' y='%d'>%s</text>\n", x + step / 2, base + 16, bars[i].label.c_str());
+    const double h = bars[i].value / most * (kBase - kTop), x = kLeft + step * static_cast<double>(i);
+    svg += format("<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f'><title>%s</title></rect>", x + 0.5,
+                  kBase - h, std::max(step - 1, 0.5), h, bars[i].tip.c_str());
+    if (i % every == 0 || (every == 1 && i + 1 == bars.size()))
+      svg += format("<text x='%.1f' y='%d'>%s</text>\n", x + step / 2, kBase + 16, bars[i].label.c_str());
   }
   return svg + "</svg>\n";
 }
@@ -76,9 +88,9 @@ void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   j.set("relative_error", total.relative_error());
   j.set("max_error", total.max_error);
   j.set("n_values", total.n);
-  if (!total.codes.empty()) {
-    j.set("saturated_frac", ratio(total.n_saturated(), total.n_codes()));
-    j.set("zero_frac", ratio(total.n_zero(), total.n_codes()));
+  if (!total.histogram.empty()) {
+    j.set("saturated_frac", ratio(total.n_saturated, total.n_codes));
+    j.set("zero_frac", ratio(total.n_zero, total.n_codes));
   }
   Json::Array list;
   for (const TensorStats& t : tensors) list.push_back(t.to_json());
@@ -137,6 +149,19 @@ Json quantize_plan_json(const QuantizePlan& p) {
   return j;
 }
 
+std::string quantize_text(const QuantizeReport& r) {
+  std::string text = r.out + format(" in %.2f s, %.2f GB/s read, ", r.seconds,
+                                    static_cast<double>(r.bytes_read) * 1e-9 / std::max(r.seconds, 1e-9));
+  text += size_text(r.bytes_written) + " written";
+  if (r.n_resumed) text += ", " + std::to_string(r.n_resumed) + " files kept";
+  const TensorStats total = total_of(r.tensors);
+  if (total.n) text += "\n  " + quality_text(total);
+  if (r.n_nan_codes)
+    text += "\n  note: " + std::to_string(r.n_nan_codes) +
+            " NaN codes in MODEL are NaN in OUT, too: " + r.nan_example;
+  return text;
+}
+
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
   Json j = quantize_plan_json(plan);
   j.set("out", r.out);
@@ -144,7 +169,20 @@ Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
   j.set("bytes_read", r.bytes_read);
   j.set("bytes_written", r.bytes_written);
   j.set("n_resumed_shards", r.n_resumed);
+  j.set("n_nan_codes", r.n_nan_codes);
   set_totals(j, r.tensors);
+  return j;
+}
+
+Json gguf_json(const GgufReport& r) {
+  Json j = Json::Object{};
+  j.set("n_tensors", r.n_tensors);
+  j.set("bytes_planned", r.bytes_planned);
+  j.set("bytes_written", r.bytes_written);
+  j.set("seconds", r.seconds);
+  Json::Array notes;
+  for (const std::string& n : r.notes) notes.push_back(n);
+  j.set("notes", std::move(notes));
   return j;
 }
 
@@ -165,15 +203,15 @@ Json verify_json(const VerifyReport& r, double min_sqnr_db) {
 std::string quality_text(const TensorStats& t) {
   std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
                             t.relative_error(), t.max_error);
-  if (!t.codes.empty())
-    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated(), t.n_codes()),
-                   100 * ratio(t.n_zero(), t.n_codes()));
+  if (!t.histogram.empty())
+    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated, t.n_codes),
+                   100 * ratio(t.n_zero, t.n_codes));
   return text;
 }
 
 std::string code_histogram_text(const TensorStats& total, int columns) {
-  if (total.codes.empty()) return "";
-  const auto bins = bins_of(total.codes);
+  if (total.histogram.empty()) return "";
+  const auto bins = bins_of(total.histogram);
   int64_t n = 0, most = 1;
   for (const int64_t b : bins) n += b, most = std::max(most, b);
   std::string text = "E4M3 codes by power of two, share of " + std::to_string(n) + "\n";
@@ -194,8 +232,9 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
   const TensorStats total = total_of(tensors);
   std::string html =
       "<!doctype html><html lang='en'><meta charset='utf-8'><title>" + escape_html(title) +
-      "</title>\n<style>body{font:15px system-ui,sans-serif;max-width:60em;margin:2em auto;padding:0 1em}"
-      "svg{width:100%}rect{fill:#3568b0}text{font-size:10px;text-anchor:middle;fill:#555}"
+      "</title>\n<style>body{font:15px system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em}"
+      "svg{width:100%}rect{fill:#3568b0}line{stroke:#ddd}text{font-size:11px;text-anchor:middle;fill:#555}"
+      ".y{text-anchor:end}"
       "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}"
       "td:first-child,th:first-child{text-align:left;font-family:monospace}</style>\n<h1>" +
       escape_html(title) + "</h1>\n" +
@@ -203,21 +242,26 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
           "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
           "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
           static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
-          total.max_error, 100 * ratio(total.n_saturated(), total.n_codes()),
-          100 * ratio(total.n_zero(), total.n_codes()));
-  if (!total.codes.empty()) {
+          total.max_error, 100 * ratio(total.n_saturated, total.n_codes),
+          100 * ratio(total.n_zero, total.n_codes));
+  if (!total.histogram.empty()) {
+    const auto percent = [all = std::max<int64_t>(
+                              std::accumulate(total.histogram.begin(), total.histogram.end() - 1, int64_t{0}),
+                              1)](int64_t n) { return 100 * ratio(n, all); };
     std::vector<Bar> bars;
-    const auto bins = bins_of(total.codes);
+    const auto bins = bins_of(total.histogram);
     for (int bin = 0; bin < kBins; ++bin)
-      bars.push_back(
-          {bin_label(bin), static_cast<double>(bins[bin]),
-           format("%s: %.5f %%", bin_label(bin).c_str(), 100 * ratio(bins[bin], total.n_codes()))});
-    html += svg_bars("E4M3 codes by power of two", bars);
+      bars.push_back({bin_label(bin), percent(bins[bin]),
+                      format("%s: %.5f %%", bin_label(bin).c_str(), percent(bins[bin]))});
+    html += svg_bars("E4M3 codes by power of two",
+                     "Share of codes, in units of the block's scale; 448 is the largest.", bars, " %");
     bars.clear();
     for (int code = 0; code < 127; ++code)
-      bars.push_back({std::to_string(code), static_cast<double>(total.codes[code]),
-                      format("code 0x%02X: %.5f %%", code, 100 * ratio(total.codes[code], total.n_codes()))});
-    html += svg_bars("Every magnitude code", bars);
+      bars.push_back({std::to_string(code), percent(total.histogram[code]),
+                      format("code 0x%02X: %.5f %%", code, percent(total.histogram[code]))});
+    html +=
+        svg_bars("Every code", "Share of each code without its sign: 0 zero, 1 to 7 subnormal, 126 is 448.",
+                 bars, " %");
   }
   std::vector<const TensorStats*> changed;
   for (const TensorStats& t : tensors)
@@ -234,7 +278,7 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
   for (const TensorStats* t : changed)
     ++bars[std::clamp(static_cast<int>((t->sqnr_db() - low) / width), 0, 29)].value;
   for (Bar& b : bars) b.tip = format("from %s dB: %.0f tensors", b.label.c_str(), b.value);
-  html += svg_bars("Tensors by SQNR (dB)", bars);
+  html += svg_bars("Tensors by SQNR", "Number of tensors; left edges in dB.", bars, "");
   html +=
       "<h2>Lowest SQNR</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative error<th>largest "
       "error<th>448 %"
@@ -243,8 +287,8 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
     const TensorStats& t = *changed[i];
     html += "<tr><td>" + escape_html(t.name) +
             format("<td>%lld<td>%.2f<td>%.4f<td>%.4g<td>%.4f<td>%.4f</tr>\n", static_cast<long long>(t.n),
-                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated(), t.n_codes()),
-                   100 * ratio(t.n_zero(), t.n_codes()));
+                   t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated, t.n_codes),
+                   100 * ratio(t.n_zero, t.n_codes));
   }
   return html + "</table></html>\n";
 }

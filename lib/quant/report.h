@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "core/json.h"
+#include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/verify.h"
 
@@ -16,7 +17,10 @@ std::string size_text(int64_t bytes);
 std::string quantize_plan_text(const QuantizePlan& plan);
 Json quantize_plan_json(const QuantizePlan& plan);
 
+// What a run did, for people.
+std::string quantize_text(const QuantizeReport& report);
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& report);
+Json gguf_json(const GgufReport& report);
 Json verify_json(const VerifyReport& report, double min_sqnr_db);
 
 // "SQNR 31.55 dB, relative error ...", one line.

@@ -15,12 +15,6 @@ double TensorStats::relative_error() const {
   return signal > 0 ? std::sqrt(error / signal) : error > 0 ? 1 : 0;
 }
 
-int64_t TensorStats::n_codes() const {
-  int64_t sum = 0;
-  for (const int64_t c : codes) sum += c;
-  return sum;
-}
-
 void TensorStats::add(const TensorStats& part) {
   n += part.n;
   signal += part.signal;
@@ -28,10 +22,10 @@ void TensorStats::add(const TensorStats& part) {
   max_error = std::max(max_error, part.max_error);
   max_value = std::max(max_value, part.max_value);
   n_non_finite += part.n_non_finite;
-  if (!part.codes.empty()) {
-    codes.resize(128);
-    for (size_t i = 0; i < 128; ++i) codes[i] += part.codes[i];
-  }
+  n_codes += part.n_codes, n_zero += part.n_zero, n_saturated += part.n_saturated, n_nan += part.n_nan;
+  if (part.histogram.empty()) return;
+  histogram.resize(128);
+  for (size_t i = 0; i < 128; ++i) histogram[i] += part.histogram[i];
 }
 
 Json TensorStats::to_json() const {
@@ -42,18 +36,22 @@ Json TensorStats::to_json() const {
   j.set("relative_error", relative_error());
   j.set("max_error", max_error);
   j.set("max_value", max_value);
-  if (!codes.empty()) {
-    const double all = static_cast<double>(std::max<int64_t>(n_codes(), 1));
-    j.set("saturated_frac", static_cast<double>(n_saturated()) / all);
-    j.set("zero_frac", static_cast<double>(n_zero()) / all);
+  if (n_codes > 0) {
+    const auto all = static_cast<double>(n_codes);
+    j.set("saturated_frac", static_cast<double>(n_saturated) / all);
+    j.set("zero_frac", static_cast<double>(n_zero) / all);
   }
   j.set("n_non_finite", n_non_finite);
   j.set("signal", signal);
   j.set("error", error);
-  if (!codes.empty()) {
+  if (n_codes > 0) {
+    j.set("n_codes", n_codes);
+    j.set("n_zero", n_zero);
+    j.set("n_saturated", n_saturated);
+    j.set("n_nan", n_nan);
     Json::Array counts;
-    for (const int64_t c : codes) counts.push_back(c);
-    j.set("codes", std::move(counts));
+    for (const int64_t c : histogram) counts.push_back(c);
+    j.set("histogram", std::move(counts));
   }
   return j;
 }
@@ -71,8 +69,13 @@ TensorStats TensorStats::from_json(const Json& json) {
   s.max_error = number("max_error");
   s.max_value = number("max_value");
   s.n_non_finite = static_cast<int64_t>(number("n_non_finite"));
-  if (const Json* codes = json.find("codes"); codes && codes->is_array() && codes->as_array().size() == 128)
-    for (const Json& c : codes->as_array()) s.codes.push_back(c.is_int() ? c.as_int() : 0);
+  s.n_codes = static_cast<int64_t>(number("n_codes"));
+  s.n_zero = static_cast<int64_t>(number("n_zero"));
+  s.n_saturated = static_cast<int64_t>(number("n_saturated"));
+  s.n_nan = static_cast<int64_t>(number("n_nan"));
+  if (const Json* histogram = json.find("histogram");
+      histogram && histogram->is_array() && histogram->as_array().size() == 128)
+    for (const Json& c : histogram->as_array()) s.histogram.push_back(c.is_int() ? c.as_int() : 0);
   return s;
 }
 
@@ -89,18 +92,43 @@ void add_block(TensorStats& stats, const BlockError& block, double scale) {
 }
 
 void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n) {
-  // Four tables: the same code twice in a row does not wait for its own counter.
-  uint32_t counts[4][256] = {};
+  using Bytes = uint8_t __attribute__((vector_size(16)));
+  stats.n_codes += n;
   int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    uint64_t eight;
-    __builtin_memcpy(&eight, codes + i, 8);
-    for (int k = 0; k < 8; ++k) ++counts[k % 4][eight >> 8 * k & 0xFF];
+  while (i + 16 <= n) {
+    Bytes zero{}, saturated{}, nan{};
+    const int64_t end = std::min(n - 15, i + 16 * 255);  // a byte counts to 255
+    for (; i < end; i += 16) {
+      Bytes x;
+      __builtin_memcpy(&x, codes + i, 16);
+      x &= 0x7F;
+      zero -= reinterpret_cast<Bytes>(x == 0);
+      saturated -= reinterpret_cast<Bytes>(x == 126);
+      nan -= reinterpret_cast<Bytes>(x == 127);
+    }
+    for (int k = 0; k < 16; ++k)
+      stats.n_zero += zero[k], stats.n_saturated += saturated[k], stats.n_nan += nan[k];
   }
-  for (; i < n; ++i) ++counts[0][codes[i]];
-  stats.codes.resize(128);
-  for (int c = 0; c < 256; ++c)
-    for (const auto& table : counts) stats.codes[c & 0x7F] += table[c];
+  for (; i < n; ++i) {
+    const int x = codes[i] & 0x7F;
+    stats.n_zero += x == 0, stats.n_saturated += x == 126, stats.n_nan += x == 127;
+  }
+
+  // Counting every code costs as much as half the encoding. The period is prime, so that it drifts over rows
+  // of any length.
+  constexpr int64_t kRun = 1024, kPeriod = 8191;
+  const bool whole = n <= 1 << 16;
+  const int64_t period = whole ? kRun : kPeriod, weight = whole ? 1 : 8;
+  // Four tables: the same code twice in a row does not wait for its own counter.
+  uint32_t counts[4][128] = {};
+  for (int64_t run = 0; run < n; run += period)
+    for (int64_t k = run, end = std::min(n, run + kRun); k < end; ++k) ++counts[k % 4][codes[k] & 0x7F];
+  stats.histogram.resize(128);
+  for (int c = 1; c < 126; ++c)
+    for (const auto& table : counts) stats.histogram[c] += weight * table[c];
+  stats.histogram[0] = stats.n_zero;
+  stats.histogram[126] = stats.n_saturated;
+  stats.histogram[127] = stats.n_nan;
 }
 
 TensorStats total_of(const std::vector<TensorStats>& tensors) {

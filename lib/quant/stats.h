@@ -16,15 +16,15 @@ struct TensorStats {
   double signal = 0, error = 0;  // sums of squares
   double max_error = 0, max_value = 0;
   int64_t n_non_finite = 0;
-  // Codes by magnitude field: [0] zeros, [1..7] subnormal, ..., [126] 448, [127] NaN. Empty for other
+  // Of E4M3 codes, every one looked at: how many there are, zeros, +-448, NaN.
+  int64_t n_codes = 0, n_zero = 0, n_saturated = 0, n_nan = 0;
+  // For pictures, codes by magnitude field: [0] zeros, [1..7] subnormal, ..., [126] 448, [127] NaN. Large
+  // tensors: those three exactly, the others eight times what an eighth of the codes has. Empty for other
   // formats.
-  std::vector<int64_t> codes;
+  std::vector<int64_t> histogram;
 
   double sqnr_db() const;         // infinite when nothing changed
   double relative_error() const;  // root of error / signal
-  int64_t n_codes() const;
-  int64_t n_zero() const { return codes.empty() ? 0 : codes[0]; }
-  int64_t n_saturated() const { return codes.empty() ? 0 : codes[126]; }
 
   void add(const TensorStats& part);  // sums up; the name stays
   Json to_json() const;               // what a report shows, and enough to read it back

@@ -193,8 +193,8 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
   for (size_t i = 0; i < pairs.size(); ++i) report.tensors[i].name = pairs[i].a->info.name;
   for (size_t i = 0; i < parts.size(); ++i) report.tensors[parts[i].pair].add(part_stats[i]);
   for (const TensorStats& t : report.tensors)
-    if (t.codes.size() == 128 && t.codes[127] > 0 && !std::isfinite(t.error))
-      report.problems.push_back(out.path() + ": tensor " + t.name + " has " + std::to_string(t.codes[127]) +
+    if (t.n_nan > 0 && !std::isfinite(t.error))
+      report.problems.push_back(out.path() + ": tensor " + t.name + " has " + std::to_string(t.n_nan) +
                                 " NaN codes where MODEL has numbers");
   report.seconds = seconds_since(start);
   return report;

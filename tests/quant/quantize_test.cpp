@@ -10,6 +10,7 @@
 
 #include "io/json.h"
 #include "quant/bands.h"
+#include "quant/gguf_export.h"
 #include "quant/model_maker.h"
 #include "quant/verify.h"
 
@@ -368,4 +369,148 @@ TEST_CASE("verify names what is wrong") {
   REQUIRE(report.problems.size() == 1);
   CHECK(report.problems[0].find("model.layers.0.a.weight") != std::string::npos);
   CHECK(!report.below(28).empty());
+}
+
+TEST_CASE("a folder of another FP8 kind: passed through, encoded anew as one kind, or refused; never mixed") {
+  const TempFolder model, out;
+  const std::string config =
+      "{\"quantization_config\":{\"quant_method\":\"compressed-tensors\"},\"torch_dtype\":\"float16\"}";
+  model.write("config.json", config);
+  std::string codes(4 * 6, '\x38');
+  write_shard(model, "model.safetensors",
+              {{"x.weight", "F8_E4M3", {4, 6}, codes},
+               f32_tensor("x.weight_scale", {4, 1}, {1, 2, 4, 4}),
+               bf16_tensor("y.weight", {4, 6}, random_values(24, 3))});
+  QuantizeOptions o;
+  convert(model.path(), out / "same", o);  // y stays: its makers left it alone
+  CHECK(Checkpoint(out / "same").find("y.weight_scale_inv") == nullptr);
+  CHECK(slurp(out / "same/config.json") == config);
+  o.include = "y";
+  CHECK(kind_of([&] { convert(model.path(), out / "mixed", o); }) == ErrorKind::kUsage);
+  CHECK(!fs::exists(out / "mixed"));
+  o.include = "";
+  o.requantize = true;
+  convert(model.path(), out / "anew", o);
+  const Checkpoint anew(out / "anew");
+  CHECK(anew.find("x.weight_scale_inv") != nullptr);  // the name that quant_method fp8 stands for
+  CHECK(anew.find("x.weight_scale") == nullptr);
+  CHECK(values_of(out / "anew", "x.weight") == values_of(model.path(), "x.weight"));
+
+  // Integers of a method that is not decoded here would lose their config.
+  write_shard(model, "model.safetensors",
+              {{"x.weight_packed", "I32", {1, 1}, "abcd"}, f32_tensor("x.weight_scale", {1, 1}, {1})});
+  o = {};
+  o.target = QuantTarget::kBF16;
+  CHECK(kind_of([&] { convert(model.path(), out / "packed", o); }) == ErrorKind::kBadModel);
+}
+
+TEST_CASE("to bf16: nothing to decode leaves the config alone; NaN codes are passed on and counted") {
+  const TempFolder model, out;
+  const std::string config = "{\"torch_dtype\":\"float32\"}";
+  model.write("config.json", config);
+  write_shard(model, "model.safetensors", {f32_tensor("y.weight", {1, 2}, {1, 2})});
+  QuantizeOptions o;
+  o.target = QuantTarget::kBF16;
+  convert(model.path(), out / "plain", o);
+  CHECK(slurp(out / "plain/config.json") == config);
+  std::string codes(3 * 11, '\x38');
+  codes[5] = '\x7F', codes[30] = '\xFF';
+  write_shard(model, "model.safetensors",
+              {{"x.weight", "F8_E4M3", {3, 11}, codes}, f32_tensor("x.weight_scale_inv", {1, 1}, {2})});
+  const QuantizeReport report = convert(model.path(), out / "nan", o);
+  CHECK(report.n_nan_codes == 2);
+  CHECK(report.nan_example == "x.weight");
+  const std::vector<float> values = values_of(out / "nan", "x.weight");
+  CHECK(std::isnan(values[5]));
+  CHECK(std::isnan(values[30]));
+  CHECK(values[6] == 2);
+}
+
+TEST_CASE("a tensor name longer than any matcher's stack is refused") {
+  const TempFolder model;
+  model.write("config.json", kConfig);
+  write_shard(model, "model.safetensors", {f32_tensor(std::string(300'000, 'a') + ".weight", {1}, {1})});
+  CHECK(kind_of([&] { Checkpoint{model.path()}; }) == ErrorKind::kBadModel);
+}
+
+TEST_CASE(
+    "GGUF: a bias is permuted like its matrix, llama3 scaling becomes rope_freqs, NaN is not written "
+    "unasked") {
+  const TempFolder model, out;
+  model.write("config.json",
+              "{\"model_type\":\"llama\",\"num_hidden_layers\":1,\"num_attention_heads\":2,\"hidden_size\":8,"
+              "\"intermediate_size\":8,\"vocab_size\":4,\"max_position_embeddings\":64,\"rope_parameters\":{"
+              "\"rope_theta\":100,\"rope_type\":\"llama3\",\"factor\":8,\"low_freq_factor\":1,"
+              "\"high_freq_factor\":4,\"original_max_position_embeddings\":64}}");
+  std::vector<float> bias = {0, 1, 2, 3, 4, 5, 6, 7}, matrix = random_values(64, 5);
+  const auto write = [&] {
+    write_shard(model, "model.safetensors",
+                {f32_tensor("model.layers.0.self_attn.q_proj.bias", {8}, bias),
+                 f32_tensor("model.layers.0.self_attn.q_proj.weight", {8, 8}, matrix)});
+  };
+  write();
+  QuantizeOptions o;
+  o.target = QuantTarget::kGgufBF16;
+  const auto export_to = [&](const std::string& path) {
+    o.out = path;
+    const Checkpoint checkpoint(model.path());
+    return export_gguf(checkpoint, o);
+  };
+  const GgufReport report = export_to(out / "a.gguf");
+  const std::string bytes = slurp(out / "a.gguf");
+  CHECK(report.bytes_written == static_cast<int64_t>(bytes.size()));
+  CHECK(report.bytes_planned == report.bytes_written);
+  CHECK(bytes.find("rope_freqs.weight") != std::string::npos);
+  // The last tensors are rope_freqs [2] behind a padded [8, 8] bf16 and the bias [8] before it.
+  const auto floats = [&](size_t at, size_t n) {
+    std::vector<float> v(n);
+    std::memcpy(v.data(), bytes.data() + at, 4 * n);
+    return v;
+  };
+  CHECK(floats(bytes.size() - 32 - 128 - 32, 8) == std::vector<float>{0, 2, 1, 3, 4, 6, 5, 7});
+  const std::vector<float> divisors = floats(bytes.size() - 32, 2);
+  CHECK(divisors[0] == 1);  // ten wavelengths fit: kept
+  const float fits = 64 / (6.283185307f * 10), keep = (fits - 1) / 3;
+  CHECK(divisors[1] == doctest::Approx(1 / ((1 - keep) / 8 + keep)).epsilon(1e-5));
+
+  matrix[9] = NAN;
+  write();
+  CHECK(kind_of([&] { export_to(out / "b.gguf"); }) == ErrorKind::kBadModel);
+  CHECK(!fs::exists(out / "b.gguf"));
+  o.nan_policy = NanPolicy::kZero;
+  export_to(out / "b.gguf");
+  out.write("victim", "untouched");
+  fs::create_symlink(out / "victim", out / "link.gguf");
+  o.force = true;
+  CHECK(kind_of([&] { export_to(out / "link.gguf"); }) == ErrorKind::kCannotCreate);
+  CHECK(slurp(out / "victim") == "untouched");
+}
+
+TEST_CASE("codes are counted exactly, and the picture adds up") {
+  for (const int64_t n : {int64_t{0}, int64_t{5}, int64_t{4113}, int64_t{300'000}}) {
+    std::vector<uint8_t> codes(n);
+    std::vector<int64_t> want(128, 0);
+    CounterRng rng(5, static_cast<uint64_t>(n));
+    for (uint8_t& c : codes) {
+      c = static_cast<uint8_t>(rng.next_u32());
+      ++want[c & 0x7F];
+    }
+    TensorStats s;
+    count_codes(s, codes.data(), n);
+    CHECK(s.n_codes == n);
+    CHECK(s.n_zero == want[0]);
+    CHECK(s.n_saturated == want[126]);
+    CHECK(s.n_nan == want[127]);
+    const TensorStats back = TensorStats::from_json(s.to_json());
+    CHECK(back.n_zero == s.n_zero);
+    if (n == 0) continue;
+    CHECK(back.histogram == s.histogram);
+    if (n < 1 << 16) {
+      CHECK(s.histogram == want);
+      continue;
+    }
+    for (int c = 0; c < 128; ++c)
+      CHECK(static_cast<double>(s.histogram[c]) ==
+            doctest::Approx(static_cast<double>(want[c])).epsilon(0.4));
+  }
 }

@@ -63,6 +63,25 @@ TEST_CASE("ds-quantize: GGUF to a file and to a pipe are the same bytes; a close
   CHECK(quantize({kTinyModel, "-o", file, "--to", "gguf:bf16", "--quiet"}).rc == 73);
 }
 
+TEST_CASE("ds-quantize: reports go where they are wanted, and what cannot be written is known at once") {
+  const TemporaryFolder work;
+  const std::string out = work.path() + "/out", gguf = work.path() + "/m.gguf";
+  ProgramResult r = quantize({kTinyModel, "-o", out, "--quiet", "--report", "-"});
+  CHECK(r.rc == 0);
+  CHECK(r.out.substr(0, 1) == "{");
+  CHECK(!exists("-"));
+  CHECK(quantize({kTinyModel, "-o", out, "--force", "--quiet", "--report", out + "/r.json"}).rc == 0);
+  CHECK(exists(out + "/r.json"));
+  CHECK(quantize({kTinyModel, "-o", gguf, "--report", work.path() + "/absent/r.json"}).rc == 73);
+  r = quantize({kTinyModel, "--to", "gguf:q8_0", "--dry-run", "--report", "-"});
+  CHECK(r.rc == 0);
+  CHECK(r.out.find("\"bytes_written\":0") != std::string::npos);
+  CHECK(!exists(gguf));
+  CHECK(quantize({kTinyModel, "-o", gguf, "--to", "gguf:q8_0", "--html", work.path() + "/x"}).rc == 2);
+  CHECK(quantize({kTinyModel, "--verify", out, "--min-sqnr", "nan"}).rc == 2);
+  CHECK(quantize({kTinyModel, "--verify", out, "--eval", work.path() + "/absent"}).rc == 66);
+}
+
 TEST_CASE("ds-quantize: exit codes of bad input") {
   const TemporaryFolder work;
   const std::string out = work.path() + "/out";
@@ -86,6 +105,10 @@ TEST_CASE("ds-quantize: exit codes of bad input") {
     work.write("model.safetensors", bytes);
     CHECK(quantize({work.path(), "-o", "/tmp/ds-quantize-never"}).rc == 78);
   }
+  // A pipe in the place of a file is refused, not waited for.
+  ::unlink((work.path() + "/model.safetensors").c_str());
+  CHECK(::mkfifo((work.path() + "/model.safetensors").c_str(), 0600) == 0);
+  CHECK(quantize({work.path(), "-o", "/tmp/ds-quantize-never"}).rc == 66);
   CHECK(!exists(out));
   CHECK(!exists("/tmp/ds-quantize-never"));
   CHECK(quantize({kTinyModel, "-o", "/proc/nothing/here"}).rc == 73);

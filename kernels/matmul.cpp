@@ -10,7 +10,7 @@ extern const MatmulKernels kMatmul_scalar;
 extern const GemmKernels kGemm_scalar, kGemm_amx_emulated;
 #if DS_X86
 extern const MatmulKernels kMatmul_avx2, kMatmul_avx512;
-extern const GemvE4M3Kernels kGemvE4M3_avx512vbmi;
+extern const GemvE4M3Kernels kGemvE4M3_avx2, kGemvE4M3_avx512vbmi;
 extern const GemmKernels kGemm_avx2, kGemm_avx512, kGemm_avx512bf16, kGemm_amx;
 #endif
 
@@ -25,10 +25,13 @@ const MatmulKernels& matmul_kernels(Isa isa) {
 
 const GemvE4M3Kernels* gemv_e4m3_kernels(Isa isa, const WeightView& w) {
 #if DS_X86
-  const bool blocks_fit = !w.scales || w.block_cols % 64 == 0 || w.block_cols >= w.cols;
-  if (isa >= Isa::kAvx512 && cpu_features().avx512_vbmi && cpu_features().avx512_bf16 &&
-      w.dtype == DType::kF8E4M3 && blocks_fit)
-    return &kGemvE4M3_avx512vbmi;
+  // A scale block must hold whole groups of weights, as many as one vector of bytes.
+  const auto fits = [&](int64_t group) {
+    return w.dtype == DType::kF8E4M3 && (!w.scales || w.block_cols % group == 0 || w.block_cols >= w.cols);
+  };
+  if (isa >= Isa::kAvx512 && cpu_features().avx512_vbmi && cpu_features().avx512_bf16)
+    return fits(64) ? &kGemvE4M3_avx512vbmi : nullptr;
+  if (isa == Isa::kAvx2 && fits(32)) return &kGemvE4M3_avx2;
 #endif
   (void)isa, (void)w;
   return nullptr;
@@ -56,13 +59,15 @@ namespace {
 
 // Up to this many tokens, decoding each weight once per four tokens beats packing.
 constexpr int64_t kMaxGemvTokens = 6;
-// Weight bytes of one unit of decode work: large enough to amortise handing it out, small enough to balance
-// threads.
-constexpr int64_t kGemvUnitBytes = 32 << 10;
+// Weight bytes of one unit of decode work: a long run of memory is read faster than several short ones, and a
+// matrix should still fall into enough units to balance threads.
+constexpr int64_t kGemvUnitBytes = 128 << 10, kMinGemvUnits = 16;
 
 int64_t gemv_unit_rows(const MatmulJob& job) {
   constexpr int64_t kTile = 8;  // rows that the kernels take at a time
-  return kTile * (1 + kGemvUnitBytes / kTile / std::max<int64_t>(1, job.w.row_bytes()));
+  const int64_t row_bytes = std::max<int64_t>(1, job.w.row_bytes());
+  const int64_t unit_bytes = std::min(kGemvUnitBytes, job.w.rows * row_bytes / kMinGemvUnits);
+  return kTile * (1 + unit_bytes / kTile / row_bytes);
 }
 
 void check(const MatmulJob& job) {

@@ -51,8 +51,9 @@ struct MatmulKernels {
   void (*gemv_transposed)(const MatmulJob& job, int64_t t_begin, int64_t t_end);
   void (*dequantize_row)(const WeightView& w, int64_t row, float* out);
 };
-// Decode of E4M3 weights with look-up tables and bfloat16 products (AVX-512 VBMI and BF16): activations are
-// first brought into the order in which the tables deliver weights, as two bfloat16 terms each.
+// Decode of E4M3 weights by kernels that want activations prepared: in the order in which they deliver
+// weights, and as they multiply them (scaled for AVX2, two bfloat16 terms each for AVX-512 with VBMI and
+// BF16).
 struct GemvE4M3Kernels {
   const char* name;
   int64_t (*prepared_floats)(int64_t T, int64_t in);

@@ -28,7 +28,9 @@ struct Vec {
     const __m128i w =
         _mm_cvtepi8_epi16(_mm_loadl_epi64(static_cast<const __m128i*>(p)));  // sign spread upward
     const __m128i h = _mm_and_si128(_mm_slli_epi16(w, 7), _mm_set1_epi16(static_cast<short>(0xBF80)));
-    return {_mm256_cvtph_ps(h)};
+    const __m128i magnitude = _mm_set1_epi16(0x7F);
+    const __m128i nan = _mm_cmpeq_epi16(_mm_and_si128(w, magnitude), magnitude);  // all ones: NaN
+    return {_mm256_cvtph_ps(_mm_or_si128(h, nan))};
   }
   void store(float* p) const { _mm256_storeu_ps(p, v); }
   float sum() const {

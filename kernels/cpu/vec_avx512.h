@@ -26,7 +26,9 @@ struct Vec {
     const __m256i w = _mm256_cvtepi8_epi16(_mm_loadu_si128(static_cast<const __m128i*>(p)));
     const __m256i h =
         _mm256_and_si256(_mm256_slli_epi16(w, 7), _mm256_set1_epi16(static_cast<short>(0xBF80)));
-    return {_mm512_cvtph_ps(h)};
+    const __m256i magnitude = _mm256_set1_epi16(0x7F);
+    const __m256i nan = _mm256_cmpeq_epi16(_mm256_and_si256(w, magnitude), magnitude);  // all ones: NaN
+    return {_mm512_cvtph_ps(_mm256_or_si256(h, nan))};
   }
   void store(float* p) const { _mm512_storeu_ps(p, v); }
   float sum() const { return _mm512_reduce_add_ps(v); }

@@ -1,5 +1,6 @@
 #include "model/config.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "core/error.h"
@@ -20,6 +21,7 @@ class Keys {
     const Json* value = object_.find(key);
     return value && !value->is_null() ? value : nullptr;
   }
+  bool has(const std::string& key) const { return object_.find(key) != nullptr; }  // null counts
   int64_t integer(const std::string& key, int64_t fallback, int64_t low,
                   int64_t high = int64_t{1} << 31) const {
     const Json* value = find(key);
@@ -73,20 +75,37 @@ class Keys {
   std::string where_;
 };
 
-RopeScaling parse_rope_scaling(const Keys& keys) {
+// What a family's own code assumes for the routing keys that a config leaves out. Configs saved by
+// transformers leave out scoring_func and topk_method of V3, which has only one of each.
+struct RoutingDefaults {
+  const char* scoring_func = "softmax";
+  const char* topk_method = "greedy";
+  bool norm_topk_prob = false;
+  double routed_scaling_factor = 1;
+  int64_t n_group = 1, topk_group = 1, first_k_dense_replace = 0, n_shared_experts = 0;
+};
+RoutingDefaults routing_defaults(const std::string& model_type) {
+  if (model_type == "deepseek_v3" || model_type == "deepseek_v32")
+    return {"sigmoid", "noaux_tc", true, 2.5, 8, 4, 3, 1};
+  return {};
+}
+
+RopeScaling parse_rope_scaling(const Keys& keys, int64_t max_position_embeddings) {
   RopeScaling rs;
   const std::string type = keys.text("rope_type", keys.text("type", "default"));
   if (type == "default") return rs;
-  rs.factor = keys.number("factor", 1, 1e-3, 1e6);
-  rs.original_max_position_embeddings = keys.number("original_max_position_embeddings", 0, 1, 1e12);
+  if (type != "linear" && type != "llama3" && type != "yarn")
+    keys.bad("rope_scaling", "has type '" + type + "', known are: default, linear, llama3, yarn");
+  // Without it the context given is the one that was trained, as transformers assumes too.
+  const auto longest = static_cast<double>(max_position_embeddings);
+  rs.original_max_position_embeddings = keys.number("original_max_position_embeddings", longest, 1, 1e12);
+  if (!keys.find("factor") && !(type == "yarn" && keys.find("original_max_position_embeddings")))
+    keys.bad("factor", "is missing");
+  rs.factor = keys.number("factor", longest / rs.original_max_position_embeddings, 1e-3, 1e6);
   if (type == "linear") {
     rs.type = RopeScaling::Type::kLinear;
     return rs;
   }
-  if (type != "llama3" && type != "yarn")
-    keys.bad("rope_scaling", "has type '" + type + "', known are: default, linear, llama3, yarn");
-  if (!keys.find("original_max_position_embeddings"))
-    keys.bad("rope_scaling", "of type " + type + " lacks original_max_position_embeddings");
   if (type == "llama3") {
     rs.type = RopeScaling::Type::kLlama3;
     rs.low_freq_factor = keys.number("low_freq_factor", 1, 1e-3, 1e6);
@@ -97,11 +116,97 @@ RopeScaling parse_rope_scaling(const Keys& keys) {
   rs.type = RopeScaling::Type::kYarn;
   rs.beta_fast = keys.number("beta_fast", 32, 1e-3, 1e6);
   rs.beta_slow = keys.number("beta_slow", 1, 1e-3, 1e6);
+  rs.truncate = keys.boolean("truncate", true);
   rs.mscale = keys.number("mscale", 0, 0, 1e3);
   rs.mscale_all_dim = keys.number("mscale_all_dim", 0, 0, 1e3);
   rs.attention_factor = keys.number("attention_factor", 0, 0, 1e3);
   rs.attn_factor = keys.number("attn_factor", 0, 0, 1e3);
   return rs;
+}
+
+// The tensors of one name, of which a layer has one: attention kinds and feed-forward kinds by layer, as
+// transformers 5 writes them.
+void parse_layer_types(const Keys& keys, ModelConfig& c) {
+  const auto types = [&](const char* key) {
+    std::vector<std::string> out;
+    const Json* list = keys.find(key);
+    if (!list) return out;
+    bool ok = list->is_array() && static_cast<int64_t>(list->as_array().size()) >= c.num_hidden_layers;
+    for (int64_t i = 0; ok && i < c.num_hidden_layers; ++i) {
+      ok = list->as_array()[i].is_string();
+      if (ok) out.push_back(list->as_array()[i].as_string());
+    }
+    if (!ok)
+      keys.bad(key, "is no list of a string for each of " + std::to_string(c.num_hidden_layers) + " layers");
+    return out;
+  };
+  for (const std::string& type : types("layer_types"))
+    if (type != "full_attention" && !(type == "indexed_attention" && c.model_type == "deepseek_v32"))
+      keys.bad("layer_types", "has '" + type + "', which is not supported");
+  for (const std::string& type : types("mlp_layer_types")) {
+    if (type != "dense" && type != "sparse")
+      keys.bad("mlp_layer_types", "has '" + type + "', dense or sparse was expected");
+    c.mlp_layer_types.push_back(type == "sparse");
+  }
+  // Qwen: layers from max_window_layers on see the last sliding_window tokens only.
+  if (!keys.has("layer_types") && keys.boolean("use_sliding_window", false) &&
+      (!keys.has("sliding_window") || keys.find("sliding_window")) &&
+      keys.integer("max_window_layers", 28, 0) < c.num_hidden_layers &&
+      keys.integer("sliding_window", 4096, 1, int64_t{1} << 40) < c.max_position_embeddings)
+    keys.bad("use_sliding_window", "is true, and a sliding window is not supported");
+}
+
+void parse_rope(const Keys& keys, const std::string& where, ModelConfig& c) {
+  // transformers 5 moves rope_theta and rope_scaling into rope_parameters.
+  const Json* rope_parameters = keys.find("rope_parameters");
+  const Json* rope_scaling = keys.find("rope_scaling");
+  c.rope_theta = keys.number("rope_theta", 10000, 1, 1e12);
+  const auto check = [](const Keys& rope) {
+    if (rope.number("partial_rotary_factor", 1, 0, 1) != 1)
+      rope.bad("partial_rotary_factor", "is not 1, which is not supported");
+  };
+  check(keys);
+  for (const auto& [name, json] :
+       {std::pair("rope_parameters", rope_parameters), std::pair("rope_scaling", rope_scaling)}) {
+    if (!json) continue;
+    if (!json->is_object()) keys.bad(name, "is no object");
+    const Keys rope(*json, where + ": " + name);
+    for (const auto& [key, value] : json->as_object())
+      if (value.is_object())
+        rope.bad(key, "is an object: different RoPE for different layers is not supported");
+    check(rope);
+    c.rope_theta = rope.number("rope_theta", c.rope_theta, 1, 1e12);
+    c.rope_scaling = parse_rope_scaling(rope, c.max_position_embeddings);
+  }
+}
+
+void parse_experts(const Keys& keys, ModelConfig& c) {
+  c.n_routed_experts = keys.integer("n_routed_experts", 0, 1, 1 << 16);
+  if (!c.n_routed_experts) return;
+  const RoutingDefaults defaults = routing_defaults(c.model_type);
+  // A key that says null says none; a key that is absent says nothing.
+  const auto integer = [&](const char* key, int64_t absent, int64_t null, int64_t low, int64_t high) {
+    return keys.integer(key, keys.has(key) ? null : absent, low, high);
+  };
+  constexpr int64_t kManyLayers = int64_t{1} << 31;
+  c.n_shared_experts = integer("n_shared_experts", defaults.n_shared_experts, 0, 0, 1 << 10);
+  c.num_experts_per_tok = keys.required("num_experts_per_tok", c.n_routed_experts);
+  c.moe_intermediate_size = keys.required("moe_intermediate_size", 1 << 24);
+  c.first_k_dense_replace =
+      integer("first_k_dense_replace", defaults.first_k_dense_replace, 0, 0, kManyLayers);
+  c.moe_layer_freq = keys.integer("moe_layer_freq", 1, 1);
+  c.scoring_func = keys.one_of("scoring_func", defaults.scoring_func, {"softmax", "sigmoid"});
+  c.topk_method =
+      keys.one_of("topk_method", defaults.topk_method, {"greedy", "group_limited_greedy", "noaux_tc"});
+  c.norm_topk_prob = keys.boolean("norm_topk_prob", defaults.norm_topk_prob);
+  c.routed_scaling_factor = keys.number("routed_scaling_factor", defaults.routed_scaling_factor, 0, 1e6);
+  if (c.mlp_bias) keys.bad("mlp_bias", "is true, which is not supported for experts");
+  if (c.topk_method == "greedy") return;
+  c.n_group = integer("n_group", defaults.n_group, 1, 1, c.n_routed_experts);
+  c.topk_group = integer("topk_group", std::min(defaults.topk_group, c.n_group), 1, 1, c.n_group);
+  if (c.n_routed_experts % c.n_group) keys.bad("n_routed_experts", "is no multiple of n_group");
+  if (c.num_experts_per_tok > c.topk_group * (c.n_routed_experts / c.n_group))
+    keys.bad("num_experts_per_tok", "is more than the experts of topk_group groups");
 }
 
 void parse_quantization(const Json& json, const std::string& where, ModelConfig& c) {
@@ -137,22 +242,11 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   c.max_position_embeddings = keys.integer("max_position_embeddings", 4096, 1);
   c.rms_norm_eps = keys.number("rms_norm_eps", 1e-6, 0, 1);
   c.tie_word_embeddings = keys.boolean("tie_word_embeddings", false);
-  if (keys.text("hidden_act", "silu") != "silu") keys.bad("hidden_act", "is not silu");
-  if (keys.boolean("use_sliding_window", false))
-    keys.bad("use_sliding_window", "is true, which is not supported");
-
-  // transformers 5 moves rope_theta and rope_scaling into rope_parameters.
-  const Json* rope_parameters = keys.find("rope_parameters");
-  const Json* rope_scaling = keys.find("rope_scaling");
-  const Json* rope = rope_scaling ? rope_scaling : rope_parameters;
-  c.rope_theta = keys.number("rope_theta", 10000, 1, 1e12);
-  if (rope_parameters && rope_parameters->is_object())
-    c.rope_theta =
-        Keys(*rope_parameters, where + ": rope_parameters").number("rope_theta", c.rope_theta, 1, 1e12);
-  if (rope) {
-    if (!rope->is_object()) keys.bad("rope_scaling", "is no object");
-    c.rope_scaling = parse_rope_scaling(Keys(*rope, where + ": rope_scaling"));
-  }
+  keys.one_of("hidden_act", "silu", {"silu", "swish"});
+  c.attention_bias = keys.boolean("attention_bias", false);
+  c.mlp_bias = keys.boolean("mlp_bias", false);
+  parse_rope(keys, where, c);
+  parse_layer_types(keys, c);
 
   c.kv_lora_rank = keys.integer("kv_lora_rank", 0, 1, 1 << 20);
   if (c.kv_lora_rank) {
@@ -160,12 +254,14 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
     c.qk_nope_head_dim = keys.required("qk_nope_head_dim", 1 << 16);
     c.qk_rope_head_dim = keys.required("qk_rope_head_dim", 1 << 16);
     c.v_head_dim = keys.required("v_head_dim", 1 << 16);
+    c.rope_interleave = keys.boolean("rope_interleave", true);
     if (c.qk_rope_head_dim % 2) keys.bad("qk_rope_head_dim", "is odd");
     c.index_n_heads = keys.integer("index_n_heads", 0, 1, 1 << 14);
     c.index_head_dim = keys.integer("index_head_dim", 0, 1, 1 << 16);
     c.index_topk = keys.integer("index_topk", 0, 1);
   } else {
-    c.head_dim = keys.integer("head_dim", 0, 1, 1 << 16);
+    // Qwen3's own code assumes 128, the others share hidden_size out.
+    c.head_dim = keys.integer("head_dim", c.model_type == "qwen3" ? 128 : 0, 1, 1 << 16);
     if (!c.head_dim) {
       if (c.hidden_size % c.num_attention_heads)
         keys.bad("hidden_size", "is no multiple of num_attention_heads, and head_dim is missing");
@@ -176,25 +272,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
       keys.bad("num_attention_heads", "is no multiple of num_key_value_heads");
   }
 
-  c.n_routed_experts = keys.integer("n_routed_experts", 0, 1, 1 << 16);
-  if (c.n_routed_experts) {
-    c.n_shared_experts = keys.integer("n_shared_experts", 0, 0, 1 << 10);
-    c.num_experts_per_tok = keys.required("num_experts_per_tok", c.n_routed_experts);
-    c.moe_intermediate_size = keys.required("moe_intermediate_size", 1 << 24);
-    c.first_k_dense_replace = keys.integer("first_k_dense_replace", 0, 0);
-    c.moe_layer_freq = keys.integer("moe_layer_freq", 1, 1);
-    c.scoring_func = keys.one_of("scoring_func", "softmax", {"softmax", "sigmoid"});
-    c.topk_method = keys.one_of("topk_method", "greedy", {"greedy", "group_limited_greedy", "noaux_tc"});
-    c.norm_topk_prob = keys.boolean("norm_topk_prob", false);
-    c.routed_scaling_factor = keys.number("routed_scaling_factor", 1, 0, 1e6);
-    if (c.topk_method != "greedy") {
-      c.n_group = keys.integer("n_group", 1, 1, c.n_routed_experts);
-      c.topk_group = keys.integer("topk_group", 1, 1, c.n_group);
-      if (c.n_routed_experts % c.n_group) keys.bad("n_routed_experts", "is no multiple of n_group");
-      if (c.num_experts_per_tok > c.topk_group * (c.n_routed_experts / c.n_group))
-        keys.bad("num_experts_per_tok", "is more than the experts of topk_group groups");
-    }
-  }
+  parse_experts(keys, c);
 
   if (const Json* eos = keys.find("eos_token_id")) {
     const auto add = [&](const Json& id) {

@@ -19,11 +19,12 @@ GroupedQueryAttention::GroupedQueryAttention(const ModelConfig& c, const RopeTab
       KV_(c.num_key_value_heads),
       hd_(c.head_dim),
       eps_(static_cast<float>(c.rms_norm_eps)) {
-  const auto bias = options.qkv_bias ? Weights::Bias::kRequired : Weights::Bias::kIfPresent;
+  const auto required = [](bool is) { return is ? Weights::Bias::kRequired : Weights::Bias::kNone; };
+  const auto bias = required(options.qkv_bias || c.attention_bias);
   q_proj_ = weights.matrix(prefix + "q_proj", H_ * hd_, D_, bias);
   k_proj_ = weights.matrix(prefix + "k_proj", KV_ * hd_, D_, bias);
   v_proj_ = weights.matrix(prefix + "v_proj", KV_ * hd_, D_, bias);
-  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * hd_, Weights::Bias::kIfPresent);
+  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * hd_, required(c.attention_bias && !options.qkv_bias));
   if (options.qk_norm) {
     q_norm_ = weights.vector(prefix + "q_norm.weight", hd_);
     k_norm_ = weights.vector(prefix + "k_norm.weight", hd_);

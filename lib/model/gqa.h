@@ -9,9 +9,8 @@ namespace ds {
 class GroupedQueryAttention : public Attention {
  public:
   struct Options {
-    bool qkv_bias =
-        false;  // q_proj, k_proj and v_proj have biases (Qwen2); else biases are taken where present
-    bool qk_norm = false;  // RMSNorm over each head of q and k before RoPE (Qwen3)
+    bool qkv_bias = false;  // q_proj, k_proj and v_proj have biases whatever the config says (Qwen2)
+    bool qk_norm = false;   // RMSNorm over each head of q and k before RoPE (Qwen3)
   };
   // prefix: "model.layers.N.self_attn."; adds the streams "k" and "v" of this layer to `streams`.
   GroupedQueryAttention(const ModelConfig& config, const RopeTable& rope_table, const Options& options,

@@ -32,20 +32,21 @@ LatentAttention::LatentAttention(const ModelConfig& c, const RopeTable& rope_tab
       Dv_(c.v_head_dim),
       Rq_(c.q_lora_rank),
       Rkv_(c.kv_lora_rank),
+      pairs_(c.rope_interleave ? RopePairs::kAdjacent : RopePairs::kHalfSplit),
       scale_(static_cast<float>(mla_softmax_factor(c.rope_scaling) /
                                 std::sqrt(static_cast<double>(Dn_ + Dr_)))) {
-  constexpr auto kBias = Weights::Bias::kIfPresent;
+  const auto bias = c.attention_bias ? Weights::Bias::kRequired : Weights::Bias::kNone;
   if (Rq_) {
-    q_a_proj_ = weights.matrix(prefix + "q_a_proj", Rq_, D_, kBias);
+    q_a_proj_ = weights.matrix(prefix + "q_a_proj", Rq_, D_, bias);
     q_a_layernorm_ = weights.vector(prefix + "q_a_layernorm.weight", Rq_);
     q_b_proj_ = weights.matrix(prefix + "q_b_proj", H_ * (Dn_ + Dr_), Rq_);
   } else {
     q_proj_ = weights.matrix(prefix + "q_proj", H_ * (Dn_ + Dr_), D_);
   }
-  kv_a_proj_with_mqa_ = weights.matrix(prefix + "kv_a_proj_with_mqa", Rkv_ + Dr_, D_, kBias);
+  kv_a_proj_with_mqa_ = weights.matrix(prefix + "kv_a_proj_with_mqa", Rkv_ + Dr_, D_, bias);
   kv_a_layernorm_ = weights.vector(prefix + "kv_a_layernorm.weight", Rkv_);
   kv_b_proj_ = weights.matrix(prefix + "kv_b_proj", H_ * (Dn_ + Dv_), Rkv_);
-  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * Dv_, kBias);
+  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * Dv_, bias);
   stream_ = static_cast<int64_t>(streams.size());
   streams.push_back({"latent", layer, Rkv_ + Dr_});
   if (sparse)
@@ -78,8 +79,8 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
   for (const Segment& segment : step.segments) {
     KvCache& cache = *segment.cache;
     const int64_t n = segment.n_tokens, position = cache.length(), S = position + n;
-    rope(rope_, RopePairs::kAdjacent, position, n, H_, q + t * q_width + Dn_, q_width, Dn_ + Dr_);
-    rope(rope_, RopePairs::kAdjacent, position, n, 1, kv_a + t * row + Rkv_, row, Dr_);
+    rope(rope_, pairs_, position, n, H_, q + t * q_width + Dn_, q_width, Dn_ + Dr_);
+    rope(rope_, pairs_, position, n, 1, kv_a + t * row + Rkv_, row, Dr_);
     std::memcpy(cache.rows(stream_) + position * row, kv_a + t * row, n * row * sizeof(float));
 
     Query query{q + t * q_width, cache.rows(stream_), position, n, o + t * H_ * Dv_};
@@ -202,14 +203,12 @@ int64_t LatentAttention::workspace_floats(int64_t T, int64_t S, int n_threads) c
   const int64_t scratch = std::max(matmul_scratch_floats(n_threads, T, std::max({D_, Rq_, Rkv_, H_ * Dv_})),
                                    attention_scratch_floats(n_threads, std::max(Rkv_, Dv_)));
   const int64_t absorbed = r(T * H_ * row) + r(T * H_ * Rkv_) + r(Workspace::floats_for<MatmulJob>(H_));
-  // The largest expansion is at the longest context that is still expanded.
+  // Rows times heads of the largest expansion, at whichever length up to S it is.
   const int64_t S_expanded = std::min(S, kMaxExpandedFloats / (Dn_ + Dv_));
-  int64_t expanded = 0;
-  for (int64_t s = S_expanded; s > 0; s /= 2)
-    expanded =
-        std::max(expanded, r(s * heads_at_once(s) * (Dn_ + Dv_)) + r(s * heads_at_once(s) * (Dn_ + Dr_)));
+  const int64_t most = std::min(S_expanded * H_, std::max(S_expanded, kExpandedFloats / (Dn_ + Dv_)));
+  const int64_t expanded = r(most * (Dn_ + Dv_)) + r(most * (Dn_ + Dr_));
   int64_t floats = projections + std::max(absorbed, expanded) + scratch;
-  if (indexer_) {
+  if (indexer_ && S > indexer_->topk()) {  // else nothing is ever selected
     const int64_t selection = r(T * indexer_->topk()) + r(T);
     floats =
         std::max(floats + selection, projections + selection + indexer_->workspace_floats(T, S, n_threads));

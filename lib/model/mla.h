@@ -40,6 +40,7 @@ class LatentAttention : public Attention {
 
   const RopeTable& rope_;
   int64_t D_, H_, Dn_, Dr_, Dv_, Rq_, Rkv_;
+  RopePairs pairs_;
   float scale_;
   WeightView q_proj_;                     // [H * (Dn + Dr), D], when Rq is 0
   WeightView q_a_proj_;                   // [Rq, D]

@@ -7,10 +7,12 @@
 
 namespace ds {
 
-Mlp::Mlp(int64_t D, int64_t F, const std::string& prefix, Weights& weights) : D_(D), F_(F) {
-  gate_proj_ = weights.matrix(prefix + "gate_proj", F, D, Weights::Bias::kIfPresent);
-  up_proj_ = weights.matrix(prefix + "up_proj", F, D, Weights::Bias::kIfPresent);
-  down_proj_ = weights.matrix(prefix + "down_proj", D, F, Weights::Bias::kIfPresent);
+Mlp::Mlp(const ModelConfig& c, const std::string& prefix, Weights& weights)
+    : D_(c.hidden_size), F_(c.intermediate_size) {
+  const auto bias = c.mlp_bias ? Weights::Bias::kRequired : Weights::Bias::kNone;
+  gate_proj_ = weights.matrix(prefix + "gate_proj", F_, D_, bias);
+  up_proj_ = weights.matrix(prefix + "up_proj", F_, D_, bias);
+  down_proj_ = weights.matrix(prefix + "down_proj", D_, F_, bias);
 }
 
 void Mlp::forward(const Step& step, const float* x, float* y) const {

@@ -6,8 +6,8 @@ namespace ds {
 
 class Mlp : public Ffn {
  public:
-  // prefix: "model.layers.N.mlp."; F: width.
-  Mlp(int64_t D, int64_t F, const std::string& prefix, Weights& weights);
+  // prefix: "model.layers.N.mlp."
+  Mlp(const ModelConfig& config, const std::string& prefix, Weights& weights);
   void forward(const Step& step, const float* x, float* y) const override;
   int64_t workspace_floats(int64_t max_tokens, int n_threads) const override;
 

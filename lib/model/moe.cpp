@@ -11,11 +11,10 @@ namespace ds {
 namespace {
 
 // Keeps the best topk_group of the groups; choices in the others become -infinity.
-void mask_groups(const RouterOptions& o, float* choice) {
+// group_scores: [n_group] scratch.
+void mask_groups(const RouterOptions& o, float* choice, float* group_scores) {
   const int64_t size = o.E / o.n_group;
   constexpr float kNever = -INFINITY;
-  float group_scores[1 << 10];
-  DS_CHECK(o.n_group <= (1 << 10));
   for (int64_t g = 0; g < o.n_group; ++g) {
     float best = kNever, second = kNever;
     for (int64_t e = g * size; e < (g + 1) * size; ++e) {
@@ -53,7 +52,7 @@ void route(const RouterOptions& o, const float* logits, const float* bias, float
     for (int64_t e = 0; e < o.E; ++e) score[e] /= sum;
   }
   for (int64_t e = 0; e < o.E; ++e) choice[e] = bias ? score[e] + bias[e] : score[e];
-  if (o.method != RouterOptions::Method::kGreedy) mask_groups(o, choice);
+  if (o.method != RouterOptions::Method::kGreedy) mask_groups(o, choice, scratch + 2 * o.E);
 
   for (int64_t k = 0; k < o.K; ++k) {
     int64_t best = -1;
@@ -93,7 +92,13 @@ MixtureOfExperts::MixtureOfExperts(const ModelConfig& c, const std::string& pref
     bias_ = weights.vector(prefix + "gate.e_score_correction_bias", router_.E);
   for (int64_t e = 0; e < router_.E; ++e)
     experts_.push_back(bind_expert(prefix + "experts." + std::to_string(e) + ".", F_, weights));
-  if (F_shared_) shared_ = bind_expert(prefix + "shared_experts.", F_shared_, weights);
+  if (F_shared_) {
+    shared_ = bind_expert(prefix + "shared_experts.", F_shared_, weights);
+  } else if (weights.has(prefix + "shared_experts.gate_proj.weight")) {
+    throw Error(ErrorKind::kBadModel,
+                "n_shared_experts is missing or 0, but " + prefix + "shared_experts is there", c.path,
+                "config.json and weights do not belong together");
+  }
 }
 
 MixtureOfExperts::Expert MixtureOfExperts::bind_expert(const std::string& prefix, int64_t F,
@@ -113,7 +118,7 @@ void MixtureOfExperts::forward(const Step& step, const float* x, float* y) const
       ws.take_objects<int32_t>(n_slots);               // [T, K] row of the token in the expert-sorted buffers
   const auto begin = ws.take_objects<int32_t>(E + 1);  // [E + 1] first row of each expert
   const auto jobs = ws.take_objects<MatmulJob>(2 * std::min(E, n_slots) + 2);
-  float* route_scratch = ws.take(2 * E);
+  float* route_scratch = ws.take(2 * E + router_.n_group);
   float* sorted = ws.take(n_slots * D_);        // [T * K, D] inputs by expert, then their outputs
   float* gate = ws.take(n_slots * F_);          // [T * K, F]
   float* up = ws.take(n_slots * F_);            // [T * K, F]
@@ -186,8 +191,8 @@ int64_t MixtureOfExperts::workspace_floats(int64_t T, int n_threads) const {
   const int64_t E = router_.E, n_slots = T * router_.K;
   const auto r = Workspace::rounded;
   return r(T * E) + 3 * r(n_slots) + r(E + 1) +
-         r(Workspace::floats_for<MatmulJob>(2 * std::min(E, n_slots) + 2)) + r(2 * E) + r(n_slots * D_) +
-         2 * r(n_slots * F_) + 2 * r(T * F_shared_) +
+         r(Workspace::floats_for<MatmulJob>(2 * std::min(E, n_slots) + 2)) + r(2 * E + router_.n_group) +
+         r(n_slots * D_) + 2 * r(n_slots * F_) + 2 * r(T * F_shared_) +
          matmul_scratch_floats(n_threads, T, std::max({D_, F_, F_shared_}));
 }
 

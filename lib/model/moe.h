@@ -15,7 +15,7 @@ struct RouterOptions {
 
 // One token's choice from its router logits [E]: K experts, ascending by id, with their weights. bias: the
 // selection bias of noaux_tc [E] or nullptr; it chooses but never weighs. Ties go to the lower id. scratch: 2
-// * E floats.
+// * E + n_group floats.
 void route(const RouterOptions& options, const float* logits, const float* bias, float* scratch,
            int32_t* experts, float* expert_weights);
 

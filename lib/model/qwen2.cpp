@@ -13,7 +13,7 @@ std::unique_ptr<const Model> load_qwen2(const ModelFolder& folder) {
     return Decoder::LayerParts{
         std::make_unique<GroupedQueryAttention>(c, b.rope, GroupedQueryAttention::Options{.qkv_bias = true},
                                                 prefix + "self_attn.", i, b.weights, b.streams),
-        std::make_unique<Mlp>(c.hidden_size, c.intermediate_size, prefix + "mlp.", b.weights)};
+        std::make_unique<Mlp>(c, prefix + "mlp.", b.weights)};
   });
 }
 

@@ -19,8 +19,11 @@ double yarn_dimension(double rotations, double D, double base, double original) 
 
 void apply_yarn(const RopeScaling& rs, double base, int64_t D, RopeTable& table) {
   const double original = rs.original_max_position_embeddings, d = static_cast<double>(D);
-  const double low = std::max(std::floor(yarn_dimension(rs.beta_fast, d, base, original)), 0.0);
-  double high = std::min(std::ceil(yarn_dimension(rs.beta_slow, d, base, original)), d - 1);
+  double low = yarn_dimension(rs.beta_fast, d, base, original),
+         high = yarn_dimension(rs.beta_slow, d, base, original);
+  if (rs.truncate) low = std::floor(low), high = std::ceil(high);
+  low = std::max(low, 0.0);
+  high = std::min(high, d - 1);
   if (high == low) high += 0.001;
   const auto factor = static_cast<float>(rs.factor);
   for (int64_t j = 0; j < D / 2; ++j) {

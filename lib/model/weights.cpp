@@ -127,8 +127,12 @@ WeightView Weights::matrix(const std::string& name, int64_t rows, int64_t cols, 
   } else if (view.dtype != DType::kF32 && view.dtype != DType::kF16 && view.dtype != DType::kBF16) {
     bad(where(entry), "has dtype " + entry.tensor->dtype_name + ", F32, F16, BF16 or F8_E4M3 was expected");
   }
-  if (bias == Bias::kRequired || (bias == Bias::kIfPresent && has(name + ".bias")))
+  if (bias == Bias::kRequired) {
     view.bias = vector(name + ".bias", rows);
+  } else if (has(name + ".bias")) {
+    bad(where(require(name + ".bias")), "is a bias that the config does not speak of",
+        "config.json (model_type " + config_.model_type + ") and weights do not belong together");
+  }
   bound_bytes_ += static_cast<int64_t>(entry.tensor->end - entry.tensor->begin);
   return view;
 }

@@ -21,10 +21,11 @@ class Weights {
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
 
   // NAME.weight as a matrix of exactly this shape, with its block scales (NAME.weight_scale_inv,
-  // .weight_scale or .scale) when it is FP8, and NAME.bias when `bias` says so. Throws Error{kBadModel}
-  // naming file and tensor.
-  enum class Bias { kNever, kIfPresent, kRequired };
-  WeightView matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias = Bias::kNever);
+  // .weight_scale or .scale) when it is FP8, and NAME.bias when `bias` says so; a bias that should not be
+  // there is an error, since answers without it would be wrong. Throws Error{kBadModel} naming file and
+  // tensor.
+  enum class Bias { kNone, kRequired };
+  WeightView matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias = Bias::kNone);
   // The tensor `name` (full name) of n floats as F32.
   const float* vector(const std::string& name, int64_t n);
 

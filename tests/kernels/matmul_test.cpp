@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 #include <vector>
 
 #include "core/numbers.h"
@@ -222,6 +223,37 @@ TEST_CASE("matmul_transposed, dequantize_row and parts of rows") {
   }
 }
 
+TEST_CASE("E4M3 decode: extreme activations, and a NaN code reaches its row alone") {
+  for (const Isa isa : available_isas()) {
+    ThreadPool pool(1);
+    const Exec exec{pool, isa};
+    CounterRng rng(kSeed + 4);
+    for (const Shape& s : kShapes) {
+      Weight w = make_weight(rng, DType::kF8E4M3, s.rows, s.cols, s.block_rows, s.block_cols, false);
+      for (const int64_t T : {1, 2, 5}) {
+        INFO(isa_name(isa), " ", s.rows, "x", s.cols, " T ", T);
+        std::vector<float> y(T * s.rows), scratch(matmul_scratch_floats(1, T, s.cols));
+        for (const float size : {1e-18f, 1e12f}) {
+          auto x = random_floats(rng, T * s.cols);
+          for (float& v : x) v *= size;
+          MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
+          matmul(exec, job, scratch);
+          CHECK(worst_error(w, x, T, y) < kSplitTolerance);
+        }
+        const auto x = random_floats(rng, T * s.cols);
+        for (const uint8_t nan : {uint8_t{0x7F}, uint8_t{0xFF}}) {
+          uint8_t& code = w.bytes[1 + (s.rows / 2) * s.cols + s.cols - 1];
+          const uint8_t kept = std::exchange(code, nan);
+          MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
+          matmul(exec, job, scratch);
+          for (int64_t i = 0; i < T * s.rows; ++i) CHECK(std::isnan(y[i]) == (i % s.rows == s.rows / 2));
+          code = kept;
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("the level that was asked for is the level that runs") {
   for (const Isa isa : available_isas()) {
     const std::string name = isa_name(isa);
@@ -233,6 +265,12 @@ TEST_CASE("the level that was asked for is the level that runs") {
     // AMX has no decode kernel of its own: it takes the level below.
     CHECK(gemv == (isa == Isa::kAmx ? "avx512" : name));
     CHECK(gemm_f32 == (isa == Isa::kAmx ? "avx512" : name));
+    WeightView e4m3;
+    e4m3.dtype = DType::kF8E4M3;
+    e4m3.cols = 256;
+    const GemvE4M3Kernels* prepared = gemv_e4m3_kernels(isa, e4m3);
+    if (isa == Isa::kScalar) CHECK(prepared == nullptr);
+    if (isa == Isa::kAvx2) CHECK(std::string(prepared->name) == "avx2");
     CHECK(gemm_bf16 == (isa == Isa::kAvx512 && cpu_features().avx512_bf16 ? "avx512bf16" : name));
   }
 }

@@ -78,7 +78,7 @@ void bench(const Options& o) {
       const Segment one{&cache, 1};
       std::vector<double> seconds;
       for (int64_t i = 0; i < o.n_decode; ++i) {
-        const int32_t token = prompt[i];
+        const int32_t token = prompt[i % o.n_prefill];
         const int64_t begin = now_ns();
         model->forward(exec, workspace, {&token, 1}, {&one, 1}, {&zero, 1}, logits.data());
         seconds.push_back(seconds_since(begin));

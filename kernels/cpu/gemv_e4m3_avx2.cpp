@@ -1,0 +1,141 @@
+// Decode of E4M3 weights with AVX2. Four codes share a 32-bit lane; each is shifted to where float32 has
+// sign, exponent and mantissa, and then reads as its value / 2^120: three operations a vector of eight
+// weights, where converting through binary16 takes five. E4M3's subnormals become float32 subnormals, which
+// multiply exactly. Activations are first brought into the order in which shifting delivers weights, and
+// multiplied by 2^80, so that products stay far from float32's own limits.
+#include <immintrin.h>
+
+#include <cstdint>
+#include <cstring>
+
+#include "kernels/matmul.h"
+
+namespace ds {
+namespace {
+
+constexpr int64_t kGroup = 32;                                 // weights of one vector of bytes
+constexpr float kInputFactor = 0x1p80f, kSumFactor = 0x1p40f;  // 2^120 / 2^80
+constexpr uint8_t kNaN = 0x7F;                                 // magnitude code
+
+int64_t groups(int64_t in) { return (in + kGroup - 1) / kGroup; }
+// A token is [group][4][8]: vector k holds inputs 4 * lane + k of the group.
+int64_t prepared_floats(int64_t T, int64_t in) { return T * groups(in) * kGroup; }
+
+void prepare(const float* x, int64_t ldx, int64_t T, int64_t in, float* prepared) {
+  for (int64_t t = 0; t < T; ++t) {
+    for (int64_t g = 0; g < groups(in); ++g, prepared += kGroup) {
+      const float* from = x + t * ldx + g * kGroup;
+      const int64_t n = in - g * kGroup < kGroup ? in - g * kGroup : kGroup;
+      for (int64_t i = 0; i < kGroup; ++i)
+        prepared[i % 4 * 8 + i / 4] = i < n ? from[i] * kInputFactor : 0.0f;
+    }
+  }
+}
+
+__m256i load_codes(const char* p, int64_t left) {
+  if (left >= kGroup) return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  char padded[kGroup] = {};
+  std::memcpy(padded, p, left);
+  return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(padded));
+}
+
+// Vector k of the codes, as weights / 2^120.
+template <int K>
+__m256 weights(__m256i codes) {
+  const __m256i top = K == 3 ? codes : _mm256_slli_epi32(codes, 24 - 8 * K);
+  return _mm256_castsi256_ps(
+      _mm256_and_si256(_mm256_srai_epi32(top, 4), _mm256_set1_epi32(static_cast<int>(0x87F00000))));
+}
+
+float sum(__m256 v) {
+  const __m128 half = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 pair = _mm_add_ps(half, _mm_movehl_ps(half, half));
+  return _mm_cvtss_f32(_mm_add_ss(pair, _mm_movehdup_ps(pair)));
+}
+
+bool has_nan(const char* row, int64_t n) {
+  for (int64_t i = 0; i < n; ++i)
+    if ((row[i] & 0x7F) == kNaN) return true;
+  return false;
+}
+
+template <int NR, int NT>
+void tile(const MatmulJob& job, int64_t t0, int64_t row) {
+  constexpr int kChains = NR * NT >= 4 ? 1 : 4 / (NR * NT);  // independent sums hide the latency of FMA
+  const WeightView& w = job.w;
+  const int64_t n_groups = groups(w.cols), token_floats = n_groups * kGroup;
+  const int64_t block_groups = w.scales ? (w.block_cols + kGroup - 1) / kGroup : n_groups;
+  const float* x = job.prepared + t0 * token_floats;
+  const __m256i magnitude = _mm256_set1_epi8(0x7F);
+  __m256i largest = _mm256_setzero_si256();  // magnitude codes of all rows
+  const char* rows[NR];
+  const float* scales[NR];
+  __m256 total[NR][NT];
+  for (int r = 0; r < NR; ++r) {
+    rows[r] = static_cast<const char*>(w.data) + (row + r) * w.cols;  // a byte a weight
+    scales[r] = w.scales ? w.scales + (w.first_row + row + r) / w.block_rows * w.n_col_blocks() : nullptr;
+    for (int t = 0; t < NT; ++t) total[r][t] = _mm256_setzero_ps();
+  }
+  for (int64_t g0 = 0, b = 0; g0 < n_groups; g0 += block_groups, ++b) {
+    const int64_t g1 = g0 + block_groups < n_groups ? g0 + block_groups : n_groups;
+    __m256 acc[NR][NT][kChains];
+    for (int r = 0; r < NR; ++r)
+      for (int t = 0; t < NT; ++t)
+        for (int c = 0; c < kChains; ++c) acc[r][t][c] = _mm256_setzero_ps();
+    for (int64_t g = g0; g < g1; ++g) {
+      for (int r = 0; r < NR; ++r) {
+        const char* p = rows[r] + g * kGroup;
+        if (job.prefetch_bytes) _mm_prefetch(p + job.prefetch_bytes, _MM_HINT_T0);
+        const __m256i codes = load_codes(p, w.cols - g * kGroup);
+        largest = _mm256_max_epu8(largest, _mm256_and_si256(codes, magnitude));
+        const __m256 w0 = weights<0>(codes), w1 = weights<1>(codes), w2 = weights<2>(codes),
+                     w3 = weights<3>(codes);
+        for (int t = 0; t < NT; ++t) {
+          const float* q = x + t * token_floats + g * kGroup;
+          __m256* a = acc[r][t];
+          a[0] = _mm256_fmadd_ps(w0, _mm256_loadu_ps(q), a[0]);
+          a[1 % kChains] = _mm256_fmadd_ps(w1, _mm256_loadu_ps(q + 8), a[1 % kChains]);
+          a[2 % kChains] = _mm256_fmadd_ps(w2, _mm256_loadu_ps(q + 16), a[2 % kChains]);
+          a[3 % kChains] = _mm256_fmadd_ps(w3, _mm256_loadu_ps(q + 24), a[3 % kChains]);
+        }
+      }
+    }
+    for (int r = 0; r < NR; ++r) {
+      const __m256 scale = _mm256_set1_ps((scales[r] ? scales[r][b] : 1.0f) * kSumFactor);
+      for (int t = 0; t < NT; ++t) {
+        __m256 all = acc[r][t][0];
+        for (int c = 1; c < kChains; ++c) all = _mm256_add_ps(all, acc[r][t][c]);
+        total[r][t] = _mm256_fmadd_ps(all, scale, total[r][t]);
+      }
+    }
+  }
+  const bool any_nan = _mm256_movemask_epi8(_mm256_cmpeq_epi8(largest, magnitude)) != 0;
+  for (int r = 0; r < NR; ++r) {
+    float more = w.bias ? w.bias[row + r] : 0.0f;
+    if (any_nan && has_nan(rows[r], w.cols)) more = __builtin_nanf("");
+    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + row + r] = sum(total[r][t]) + more;
+  }
+}
+
+template <int NT>
+void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
+  // As in matmul_body.h: long activations are shared by several rows.
+  constexpr int kLongRows = 4 / NT;
+  constexpr int64_t kLongCols = 4096;
+  int64_t row = row_begin;
+  if (job.w.cols * NT > kLongCols)
+    for (; row + kLongRows <= row_end; row += kLongRows) tile<kLongRows, NT>(job, t0, row);
+  for (; row < row_end; ++row) tile<1, NT>(job, t0, row);
+}
+
+void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
+  int64_t t = 0;
+  for (; t + 2 <= job.T; t += 2) gemv_tokens<2>(job, t, row_begin, row_end);
+  if (t < job.T) gemv_tokens<1>(job, t, row_begin, row_end);
+}
+
+}  // namespace
+
+extern const GemvE4M3Kernels kGemvE4M3_avx2 = {"avx2", prepared_floats, prepare, gemv};
+
+}  // namespace ds

@@ -81,6 +81,8 @@ SNIPPETS = r"""
 {{ 'a\
 b' }} {{ "\x41\u4f60\n\101\q" }} {{ 'a' 'b' "c" }} {{ 'a' ~ 1 ~ none ~ true }} {{ 'ab' * 3 }} {{ [0] * 2 }} {{ [1] + [2] }} {{ (1,) + (2,) }}
 {{ messages[0]['role'] }} {{ messages[0].content }} {{ messages[-1]['role'] }} {{ messages[0]['nope'] }}| {{ messages[0].nope is defined }} {{ messages|length }} {{ messages[1:]|length }} {{ (messages|last).role }} {{ messages[0]|length }} {{ messages.0.role }}
+{{ none|map(attribute='a')|list }} {{ none|select|list }} {{ 0|reject|list }} {{ tools|selectattr('type', 'equalto', 'x')|list|length }} {{ false|map('upper')|list }}
+{{ none|sort }}
 {{ missing.attr }}
 {{ missing + 'a' }}
 {{ 'a' + 1 }}

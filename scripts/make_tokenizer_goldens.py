@@ -67,6 +67,7 @@ STYLES = {
     "digits_together": dict(pre=sequence({"type": "Digits", "individual_digits": False}, {"type": "Punctuation", "behavior": "Isolated"}, byte_level())),
     "punctuation": dict(pre=sequence({"type": "Punctuation", "behavior": "Contiguous"}, byte_level(False, True))),
     "lookbehind": dict(pre=sequence(split(r"(?<=\p{Ll})(?=\p{Lu})|_|(?:ab)+"), byte_level())),
+    "words": dict(pre=sequence(split(r"\w+"), split(r"\b", "MergedWithPrevious"), split(r"[\w]+(?<!x)", "MergedWithNext"), byte_level())),
     "normalizers": dict(pre=byte_level(False, True), tokens=FLAGS[:5], normalizer={"type": "Sequence", "normalizers": [
         {"type": "Strip", "strip_left": True, "strip_right": True}, {"type": "NFKC"}, {"type": "Lowercase"},
         {"type": "Replace", "pattern": {"String": "th"}, "content": "TH"}, {"type": "Replace", "pattern": {"Regex": r"\d+"}, "content": "#"}, {"type": "Prepend", "prepend": "_"}]}),
@@ -78,7 +79,7 @@ STYLES = {
 
 CASES = CORPUS + texts.EMOJI + texts.MARKS + texts.SPACE + texts.CONTROL + [
     "", "<s>a<s>", "<s", "<<s>>", "a <think> b</think>", "<|a|>b<|a|>c", " <l> x <r> y <lr>  z\n<lr>\n", "word words sword word.word _word word", "<ss><s>s<", "e\u0301 é E\u0301 \u212b Å",
-    "a" * 300, " " * 200, "ab" * 200, "中" * 150, "\n" * 50 + "x", "12345678 1 22 333", "  leading", "trailing  ", " \u3000 \u00a0x", "don't DON'T ſ'ſ 'S'T", "camelCaseHTTPServer_abab_x", "THe thing 42 times",
+    "a" * 300, " " * 200, "ab" * 200, "中" * 150, "\n" * 50 + "x", "12345678 1 22 333", "  leading", "trailing  ", " \u3000 \u00a0x", "don't DON'T ſ'ſ 'S'T", "camelCaseHTTPServer_abab_x", "THe thing 42 times", "10½kg x² y³ z¹ ¼¾ a₂ ⑴ ½",
     "zebra é ä 中 zz", "x\r\ny\r\n\r\nz", "...a..b.", "\ufeffBOM", "I'm  \n  you're", "\u180ex \u180e", "١٢٣ ४५६ Ⅷ½", "\U00011938 \u0898a\u0301", "𞤀𞤢 ǅ ﬃ", "a\u2028b\u2029c\u0085d",
 ]
 

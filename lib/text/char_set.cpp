@@ -51,6 +51,7 @@ constexpr Assigned kNewlyAssigned[] = {
     {0x1F8B2, 0x1F8BB, kSo}, {0x1F8C0, 0x1F8C1, kSo}, {0x1FA89, 0x1FA89, kSo}, {0x1FA8F, 0x1FA8F, kSo},
     {0x1FABE, 0x1FABE, kSo}, {0x1FAC6, 0x1FAC6, kSo}, {0x1FADC, 0x1FADC, kSo}, {0x1FADF, 0x1FADF, kSo},
     {0x1FAE9, 0x1FAE9, kSo}, {0x1FBCB, 0x1FBEF, kSo}, {0x2EBF0, 0x2EE5D, kLo}};
+constexpr CharSet::Range kExtensionI{0x2EBF0, 0x2EE5D};  // the Han characters among them
 
 // The reference library's Punctuation step carries older tables: these were assigned later and are no
 // punctuation to it.
@@ -181,7 +182,9 @@ std::optional<CharSet> CharSet::property(std::string_view name) {
     uset_close(set);
     return std::nullopt;
   }
-  return from_uset(set);
+  CharSet out = from_uset(set);
+  if (script == USCRIPT_HAN) out.add(kExtensionI.first, kExtensionI.last);
+  return out;
 }
 
 CharSet CharSet::white_space() {
@@ -196,6 +199,10 @@ CharSet CharSet::white_space() {
 CharSet CharSet::word() {
   CharSet set = *property("Alphabetic");
   for (const char* name : {"L", "M", "Nd", "Pc"}) set.add(*property(name));
+  // The reference library's engine counts the superscripts and fractions of Latin-1, and only those.
+  set.add(0xB2, 0xB3);
+  set.add(0xB9, 0xB9);
+  set.add(0xBC, 0xBE);
   return set;
 }
 

@@ -184,7 +184,7 @@ Value Interpreter::call_function(const std::string& name, const Arguments& args,
     if (format.size() > 200) fail("strftime_now: the format is too long");
     return string(std::string(buffer, std::strftime(buffer, sizeof buffer, format.c_str(), &local)));
   }
-  fail_unsupported("function " + name);
+  fail_unsupported("the function '" + name + "' is not supported");
 }
 
 }  // namespace ds::jinja

@@ -39,7 +39,7 @@ double checked_pow(const Value& a, const Value& b) { return std::pow(a.as_double
 
 // r is read after the operation that filled it, so it comes by reference.
 Value integer_result(bool overflow, const int64_t& r) {
-  if (overflow) fail_unsupported("an integer beyond 64 bits");
+  if (overflow) fail_unsupported("an integer beyond 64 bits is not supported");
   return Value::integer(r);
 }
 
@@ -56,7 +56,8 @@ Value arithmetic(const std::string& op, const Value& a, const Value& b) {
     int64_t result = 1;
     for (int64_t i = 0; i < y && result != 0; ++i) {
       if (x == 1 || (x == -1 && i >= 2)) break;
-      if (__builtin_mul_overflow(result, x, &result)) fail_unsupported("an integer beyond 64 bits");
+      if (__builtin_mul_overflow(result, x, &result))
+        fail_unsupported("an integer beyond 64 bits is not supported");
     }
     if (x == -1) result = y % 2 ? -1 : 1;
     return Value::integer(result);
@@ -78,7 +79,7 @@ Value arithmetic(const std::string& op, const Value& a, const Value& b) {
     const int64_t m = x % y;
     return Value::integer(m != 0 && (m < 0) != (y < 0) ? m + y : m);
   }
-  fail_unsupported("operator " + op);
+  fail_unsupported("the operator " + op + " is not supported");
 }
 
 }  // namespace
@@ -254,6 +255,8 @@ Value Interpreter::get_attribute(const Value& object, const std::string& name) {
       break;
   }
   if (has_method(object, name)) return Value::method(heap_.method(object, name));
+  if (lacks_method(object, name))
+    fail_unsupported(std::string("the method ") + type_name(object) + "." + name + " is not supported");
   if (object.is(Kind::kDict)) {
     if (const Value* v = object.as_dict().find(name)) return *v;
   }

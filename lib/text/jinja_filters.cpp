@@ -51,7 +51,7 @@ Value to_float(const Value& v, const Value& otherwise) {
 
 Value round_value(const Value& v, int64_t precision, const std::string& method) {
   if (!v.is_number()) fail(std::string("round: cannot round a ") + type_name(v));
-  if (precision < -300 || precision > 300) fail_unsupported("round with this precision");
+  if (precision < -300 || precision > 300) fail_unsupported("round with this precision is not supported");
   const double x = v.as_double();
   if (method == "common") {
     // Python rounds the decimal expansion exactly, half to even; printf does the same.
@@ -161,7 +161,7 @@ std::string format_percent(const std::string& text, const Arguments& args) {
       part = to_repr(v);
     } else if (text[i] == 'd' || text[i] == 'i') {
       if (!v.is_number()) fail(std::string("%d format: a number is required, not ") + type_name(v));
-      if (!(std::fabs(v.as_double()) < 9.2e18)) fail_unsupported("%d of this number");
+      if (!(std::fabs(v.as_double()) < 9.2e18)) fail_unsupported("%d of this number is not supported");
       part = std::to_string(v.is(Kind::kFloat) ? static_cast<int64_t>(v.as_double()) : v.as_int());
     } else if (text[i] == 'f') {
       if (!v.is_number()) fail(std::string("%f format: a number is required, not ") + type_name(v));
@@ -169,7 +169,7 @@ std::string format_percent(const std::string& text, const Arguments& args) {
       const int n = std::snprintf(buffer, sizeof buffer, "%.*f", std::min(precision, 100), v.as_double());
       part.assign(buffer, static_cast<size_t>(std::clamp(n, 0, static_cast<int>(sizeof buffer) - 1)));
     } else {
-      fail_unsupported(std::string("format %") + text[i]);
+      fail_unsupported(std::string("the format %") + text[i] + " is not supported");
     }
     const size_t n = characters(part).size();
     if (n < static_cast<size_t>(width)) {

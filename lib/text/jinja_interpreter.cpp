@@ -16,7 +16,9 @@ struct Restore {  // puts a member back when a scope ends, also on failure
 
 std::string Interpreter::render(const Template& t, const Json& variables) {
   Frame* globals = heap_.frame(nullptr);
-  for (const char* name : {"range", "dict", "namespace", "raise_exception", "strftime_now"})
+  // The last three are known for the sake of the error that calling them gives.
+  for (const char* name :
+       {"range", "dict", "namespace", "raise_exception", "strftime_now", "cycler", "joiner", "lipsum"})
     globals->names.emplace_back(name, Value::function(name));
   frame_ = heap_.frame(globals);
   if (variables.is_object()) {

@@ -50,12 +50,18 @@ Value sorted(Interpreter& in, std::vector<Value> items, const Value* attribute, 
   return in.list(std::move(out));
 }
 
+// select, map and their like take whatever is false for a list of nothing: templates rely on it for `tools`
+// that are none.
+std::vector<Value> iterate_or_nothing(Interpreter& in, const Value& v) {
+  return truthy(v) ? in.iterate(v) : std::vector<Value>();
+}
+
 Value select(Interpreter& in, const std::string& name, const Value& v, const Arguments& args) {
   const bool by_attribute = name.ends_with("attr"), keep = name.starts_with("select");
   if (by_attribute && args.empty()) fail(name + " lacks the attribute's name");
   const size_t test_at = by_attribute ? 1 : 0;
   std::vector<Value> out;
-  for (const Value& item : in.iterate(v)) {
+  for (const Value& item : iterate_or_nothing(in, v)) {
     const Value subject = by_attribute ? by_path(in, item, args[0]) : item;
     bool holds = false;
     if (args.size() > test_at) {
@@ -79,12 +85,13 @@ Value map(Interpreter& in, const Value& v, const Arguments& args, const Keywords
   std::vector<Value> out;
   if (args.empty()) {
     if (!attribute) fail("map requires a filter argument");
-    for (const Value& item : in.iterate(v)) out.push_back(by_path(in, item, *attribute, otherwise));
+    for (const Value& item : iterate_or_nothing(in, v))
+      out.push_back(by_path(in, item, *attribute, otherwise));
     return in.list(std::move(out));
   }
   if (!args[0].is_string()) fail("map: the filter's name must be a string");
   const Arguments rest(args.begin() + 1, args.end());
-  for (const Value& item : in.iterate(v)) {
+  for (const Value& item : iterate_or_nothing(in, v)) {
     in.spend(1);
     out.push_back(in.apply_filter(args[0].text(), item, rest, keywords));
   }

@@ -16,6 +16,11 @@ constexpr std::string_view kStringMethods[] = {
     "replace",      "find",         "rfind",      "index",   "count",    "join",
     "format",       "isdigit",      "isalpha",    "isspace", "isupper",  "islower",
     "removeprefix", "removesuffix", "zfill",      "isalnum", "isnumeric"};
+// What Python has besides: named in the error, where "no such attribute" would be false.
+constexpr std::string_view kMissingStringMethods[] = {
+    "partition", "rpartition", "center",      "ljust",     "rjust",        "rindex",
+    "swapcase",  "casefold",   "expandtabs",  "encode",    "isascii",      "isdecimal",
+    "istitle",   "translate",  "isprintable", "maketrans", "isidentifier", "format_map"};
 constexpr std::string_view kDictMethods[] = {"items", "keys",   "values", "get",
                                              "copy",  "update", "pop",    "setdefault"};
 constexpr std::string_view kListMethods[] = {"append", "extend", "insert", "pop",
@@ -151,7 +156,8 @@ std::string format(const std::string& text, const Arguments& args, const Keyword
       const size_t position = std::stoul(field);
       if (position < args.size()) value = &args[position];
     } else {
-      if (field.find_first_of(".[:!") != field.npos) fail_unsupported("str.format with '{" + field + "}'");
+      if (field.find_first_of(".[:!") != field.npos)
+        fail_unsupported("str.format with '{" + field + "}' is not supported");
       for (const auto& [name, v] : keywords)
         if (name == field) value = &v;
     }
@@ -190,7 +196,7 @@ Value string_method(Interpreter& in, const std::string& s, const std::string& na
   if (name == "lstrip") return in.string(strip(s, reader.get(0, "chars"), true, false));
   if (name == "rstrip") return in.string(strip(s, reader.get(0, "chars"), false, true));
   if (name == "startswith" || name == "endswith") {
-    if (args.size() > 1) fail_unsupported(name + " with a range");
+    if (args.size() > 1) fail_unsupported(name + " with a range is not supported");
     return Value::boolean(affix(s, reader.need(0, "prefix"), name == "startswith"));
   }
   if (name == "upper") return in.string(upper(s));
@@ -207,7 +213,7 @@ Value string_method(Interpreter& in, const std::string& s, const std::string& na
     return in.string(front ? s.substr(affix_text.size()) : s.substr(0, s.size() - affix_text.size()));
   }
   if (name == "find" || name == "rfind" || name == "index") {
-    if (args.size() > 1) fail_unsupported(name + " with a range");
+    if (args.size() > 1) fail_unsupported(name + " with a range is not supported");
     const std::string& what = reader.text(0, "sub");
     const int64_t at = char_offset(s, name == "rfind" ? s.rfind(what) : s.find(what));
     if (at < 0 && name == "index") fail("substring not found");
@@ -236,7 +242,7 @@ Value string_method(Interpreter& in, const std::string& s, const std::string& na
   if (name == "format") return in.string(format(s, args, keywords));
   if (name == "zfill") {
     const int64_t width = reader.integer(0, "width", 0), n = in.length_of(Value::string(s));
-    if (width > 10000) fail_unsupported("zfill beyond 10000");
+    if (width > 10000) fail_unsupported("zfill beyond 10000 is not supported");
     const bool sign = !s.empty() && (s[0] == '-' || s[0] == '+');
     std::string zeros(width > n ? static_cast<size_t>(width - n) : 0, '0');
     return in.string(sign ? s.substr(0, 1) + zeros + s.substr(1) : zeros + s);
@@ -267,7 +273,8 @@ Value dict_method(Interpreter& in, Dict& dict, const std::string& name, const Ar
   }
   if (name == "update") {
     if (!args.empty()) {
-      if (!args[0].is(Kind::kDict)) fail_unsupported("dict.update with something that is no dict");
+      if (!args[0].is(Kind::kDict))
+        fail_unsupported("dict.update with something that is no dict is not supported");
       const auto items = args[0].as_dict().items;
       for (const auto& [key, value] : items) dict.set(key, value);
       in.spend(items.size() * dict.items.size());
@@ -346,6 +353,10 @@ bool Interpreter::has_method(const Value& object, std::string_view name) {
     default:
       return false;
   }
+}
+
+bool Interpreter::lacks_method(const Value& object, std::string_view name) {
+  return object.is_string() && in(kMissingStringMethods, name);
 }
 
 Value Interpreter::call_method(const Method& method, const Arguments& args, const Keywords& keywords) {

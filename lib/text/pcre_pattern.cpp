@@ -13,6 +13,9 @@ namespace {
   throw Error(ErrorKind::kBadModel, what, where, "the pre-tokenizer regex cannot be used");
 }
 
+constexpr const char* kWord =
+    "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\xB2\\xB3\\xB9\\xBC-\\xBE";  // CharSet::word()
+
 // Oniguruma (Ruby syntax) to PCRE2.
 std::string translate(std::string_view in, const std::string& where) {
   std::string out;
@@ -34,7 +37,15 @@ std::string translate(std::string_view in, const std::string& where) {
           out += "\\x{0B}";
           break;  // a whole class in PCRE2
         case 'w':
-          out += in_class ? "\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}" : "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}]";
+          out += in_class ? kWord : "[" + std::string(kWord) + "]";
+          break;
+        case 'b':  // where a word begins or ends, by the same letters; a backspace in a class
+          if (in_class) {
+            out += "\\x08";
+          } else {
+            out += "(?:(?<=[W])(?![W])|(?<![W])(?=[W]))";
+            for (size_t at; (at = out.find("[W]")) != out.npos;) out.replace(at + 1, 1, kWord);
+          }
           break;
         case 'u':  // \uHHHH
           if (i + 4 >= in.size() ||
@@ -55,6 +66,7 @@ std::string translate(std::string_view in, const std::string& where) {
         case 'h':
         case 'H':
         case 'W':
+        case 'B':
         case 'R':
         case 'X':
         case 'K':

@@ -68,6 +68,18 @@ TEST_CASE("raise_exception is the data's fault, with its text") {
   CHECK(text == "roles must alternate");
 }
 
+TEST_CASE("what Python has and this interpreter has not is named as such") {
+  for (const char* source :
+       {"{{ 'a'.partition('b') }}", "{{ 'a'.center }}", "{{ cycler('a') }}", "{{ 10 ** 20 }}",
+        "{{ '%x' % 1 }}", "{{ '{:>4}'.format('a') }}", "{{ [1]|batch(2) }}"}) {
+    INFO(source);
+    const auto [kind, text] = error_of(source);
+    CHECK(kind == ErrorKind::kBadModel);
+    CHECK(text.find("not supported") != std::string::npos);
+  }
+  CHECK(render("{{ {'center': 1}.center }}") == "1");
+}
+
 TEST_CASE("errors name the line") {
   CHECK(error_of("a\n\n{{ 1 + }}").second.find("line 3") != std::string::npos);
   CHECK(error_of("a\n{{ missing.x }}").second.find("line 2") != std::string::npos);

@@ -87,6 +87,9 @@ TEST_CASE("character sets") {
   CHECK_FALSE(letters.negated().contains('a'));
   CHECK(letters.negated().contains(kMaxCodePoint));
   CHECK(CharSet::property("Han")->contains(0x4E2D));
+  CHECK(CharSet::property("Han")->contains(0x2EBF0));
+  CHECK(CharSet::word().contains(0xB2));
+  CHECK_FALSE(CharSet::word().contains(0x2082));
   CHECK_FALSE(CharSet::property("Nonsense").has_value());
   CHECK_FALSE(CharSet::white_space().contains(0x180E));
   const CharTable table({letters, CharSet('a', 'c'), CharSet(0x10FFFF, 0x10FFFF)});

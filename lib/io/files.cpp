@@ -77,6 +77,8 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
 }
 
 MappedFile::MappedFile(const std::string& path) : path_(path) {
+  // Asked before opening: that would wait for a pipe's other end.
+  if (is_special(path)) throw Error(ErrorKind::kNoInput, "is no regular file", path);
   const FileHandle fd = open_for_reading(path);
   struct stat st {};
   if (::fstat(fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), path);

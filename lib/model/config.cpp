@@ -239,6 +239,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   c.intermediate_size = keys.required("intermediate_size", 1 << 24);
   c.num_attention_heads = keys.required("num_attention_heads", 1 << 14);
   c.num_key_value_heads = keys.integer("num_key_value_heads", c.num_attention_heads, 1, 1 << 14);
+  c.num_nextn_predict_layers = keys.integer("num_nextn_predict_layers", 0, 0, 1 << 12);
   c.max_position_embeddings = keys.integer("max_position_embeddings", 4096, 1);
   c.rms_norm_eps = keys.number("rms_norm_eps", 1e-6, 0, 1);
   c.tie_word_embeddings = keys.boolean("tie_word_embeddings", false);

@@ -28,6 +28,7 @@ struct ModelConfig {
   int64_t vocab_size = 0, hidden_size = 0, num_hidden_layers = 0, intermediate_size = 0;
   int64_t num_attention_heads = 0, num_key_value_heads = 0, head_dim = 0;
   int64_t max_position_embeddings = 0;
+  int64_t num_nextn_predict_layers = 0;  // MTP layers after the last, not run
   double rms_norm_eps = 1e-6, rope_theta = 10000;
   RopeScaling rope_scaling;
   bool tie_word_embeddings = false;

@@ -1,5 +1,6 @@
 #include "model/weights.h"
 
+#include <charconv>
 #include <cmath>
 
 #include "core/error.h"
@@ -35,8 +36,21 @@ Weights::Weights(const std::vector<std::string>& files, const ModelConfig& confi
       if (!fresh)
         bad(path + ": tensor " + t.name, "is also in " + it->second.file->path(),
             "remove the file that does not belong to the model");
+      check_layer(path, t.name);
     }
   }
+}
+
+void Weights::check_layer(const std::string& path, const std::string& name) const {
+  constexpr std::string_view kLayers = "model.layers.";
+  if (name.rfind(kLayers, 0) != 0) return;
+  int64_t layer = -1;
+  std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
+  if (layer < config_.num_hidden_layers + config_.num_nextn_predict_layers) return;
+  bad(path + ": tensor " + name,
+      "belongs to no layer: config.json has " + std::to_string(config_.num_hidden_layers) + " and " +
+          std::to_string(config_.num_nextn_predict_layers) + " for prediction",
+      "num_hidden_layers or num_nextn_predict_layers does not fit the weights");
 }
 
 const Weights::Entry& Weights::require(const std::string& name) const {
@@ -69,7 +83,17 @@ const float* Weights::vector(const std::string& name, int64_t n) {
   if (entry.tensor->shape != std::vector<int64_t>{n})
     bad(where(entry),
         "has shape " + shape_text(entry.tensor->shape) + ", [" + std::to_string(n) + "] was expected");
-  return floats(entry);
+  const float* values = floats(entry);
+  check_finite(entry, values, n);
+  return values;
+}
+
+void Weights::check_finite(const Entry& entry, const float* values, int64_t n) const {
+  for (int64_t i = 0; i < n; ++i) {
+    if (!std::isfinite(values[i]))
+      bad(where(entry), "element " + std::to_string(i) + " is not finite",
+          "the checkpoint is damaged: fetch it again");
+  }
 }
 
 void Weights::bind_scales(const std::string& name, const Entry& weight, WeightView& view) {
@@ -102,11 +126,7 @@ void Weights::bind_scales(const std::string& name, const Entry& weight, WeightVi
     }
   }
   view.scales = floats(*scale);
-  for (int64_t i = 0; i < n; ++i) {
-    if (!std::isfinite(view.scales[i]))
-      bad(where(*scale), "element " + std::to_string(i) + " is not finite",
-          "the checkpoint is damaged: fetch it again");
-  }
+  check_finite(*scale, view.scales, n);
   bound_bytes_ += static_cast<int64_t>(scale->tensor->end - scale->tensor->begin);
 }
 

@@ -15,7 +15,8 @@ namespace ds {
 
 class Weights {
  public:
-  // Maps the files and checks their headers. A tensor in two files is Error{kBadModel}.
+  // Maps the files and checks their headers. A tensor in two files, or of a layer that the config does not
+  // have, is Error{kBadModel}.
   Weights(const std::vector<std::string>& files, const ModelConfig& config);
 
   bool has(const std::string& name) const { return tensors_.count(name) > 0; }
@@ -26,7 +27,7 @@ class Weights {
   // tensor.
   enum class Bias { kNone, kRequired };
   WeightView matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias = Bias::kNone);
-  // The tensor `name` (full name) of n floats as F32.
+  // The tensor `name` (full name) of n floats as F32, finite all.
   const float* vector(const std::string& name, int64_t n);
 
   void copy_into_large_pages(ThreadPool& pool) const {
@@ -45,6 +46,8 @@ class Weights {
   std::string where(const Entry& entry) const {
     return entry.file->path() + ": tensor " + entry.tensor->name;
   }
+  void check_layer(const std::string& path, const std::string& name) const;
+  void check_finite(const Entry& entry, const float* values, int64_t n) const;
   void bind_scales(const std::string& name, const Entry& weight, WeightView& view);
   const float* floats(const Entry& entry);  // decoded or, where they lie aligned as F32, in place
 

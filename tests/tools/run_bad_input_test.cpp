@@ -2,9 +2,11 @@
 // the table.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
+#include <tuple>
 
 #include "core/utf8.h"
 #include "io/json.h"
@@ -99,6 +101,48 @@ TEST_CASE("truncated and lying safetensors") {
   const std::string overlap =
       R"({"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[2],"data_offsets":[4,12]}})";
   with(length_prefix(overlap.size()) + overlap + std::string(12, '\0'));
+}
+
+TEST_CASE("fewer layers than the files hold, numbers that are none, a pipe for a file") {
+  BrokenModel shallow(DS_SOURCE_DIR "/tests/golden/arch/deepseek_v3_ue8m0");
+  const std::string config = shallow.read("config.json");
+  const auto score = [&](const BrokenModel& model) {
+    ProgramOptions options;
+    options.in = R"({"id":1,"input_ids":[0,1,2]})";
+    return run_program("ds-run", {model.path(), "--score"}, options);
+  };
+  CHECK(score(shallow).rc == 0);
+  shallow.replace("config.json", "\"num_hidden_layers\": 3", "\"num_hidden_layers\": 2");
+  const ProgramResult layers = score(shallow);
+  CHECK(layers.rc == 78);
+  CHECK(layers.err.find("model.layers.2.") != std::string::npos);
+  shallow.write("config.json", config);
+
+  // The first bytes of a named tensor, from the safetensors header.
+  const std::string weights = shallow.read("model.safetensors");
+  uint64_t header_bytes = 0;
+  for (int i = 7; i >= 0; --i) header_bytes = header_bytes << 8 | static_cast<uint8_t>(weights[i]);
+  const ds::Json header = ds::parse_json(weights.substr(8, header_bytes), "header");
+  for (const auto& [name, bytes, word] :
+       {std::tuple<std::string, std::string, std::string>{"model.layers.1.mlp.gate.e_score_correction_bias",
+                                                          std::string("\0\0\xC0\x7F", 4), "e_score"},
+        {"model.layers.0.self_attn.q_a_proj.weight_scale_inv", std::string("\0\0\x80\x7F", 4), "scale_inv"},
+        {"model.norm.weight", std::string("\xC0\x7F", 2), "model.norm.weight"},
+        {"model.layers.0.self_attn.q_a_proj.weight", "\x7F", "not a number"}}) {
+    std::string broken = weights;
+    const auto begin = header.find(name)->find("data_offsets")->as_array()[0].as_int();
+    broken.replace(8 + header_bytes + begin, bytes.size(), bytes);
+    shallow.write("model.safetensors", broken);
+    const ProgramResult r = score(shallow);
+    CAPTURE(r.err);
+    CHECK(r.rc == 78);
+    CHECK(r.err.find(word) != std::string::npos);
+  }
+
+  BrokenModel pipe;
+  pipe.remove("model.safetensors");
+  REQUIRE(::mkfifo((pipe.path() + "/model.safetensors").c_str(), 0600) == 0);
+  check_refused(pipe.path(), 66, "model.safetensors");
 }
 
 TEST_CASE("shapes, names and dtypes against the config name the tensor") {

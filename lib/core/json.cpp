@@ -27,7 +27,8 @@ void append_value(std::string& out, const Json& v) {
   } else if (v.is_bool()) {
     out += v.as_bool() ? "true" : "false";
   } else if (v.is_int()) {
-    out += std::to_string(v.as_int());
+    char digits[24];
+    out.append(digits, std::to_chars(digits, digits + sizeof digits, v.as_int()).ptr);
   } else if (v.is_number()) {
     append_json_number(out, v.as_double());
   } else if (v.is_string()) {

@@ -66,9 +66,16 @@ std::vector<int32_t> parse_ids(std::string_view text, const std::string& where) 
 }
 
 std::string ids_line(const std::vector<int32_t>& ids) {
-  std::string line;
-  for (const int32_t id : ids) line += (line.empty() ? "" : " ") + std::to_string(id);
-  return line + "\n";
+  constexpr size_t kMaxBytes = 12;  // of one id and its space
+  std::string line(kMaxBytes * ids.size() + 1, '\0');
+  char* at = line.data();
+  for (const int32_t id : ids) {
+    if (at != line.data()) *at++ = ' ';
+    at = std::to_chars(at, line.data() + line.size(), id).ptr;
+  }
+  *at++ = '\n';
+  line.resize(static_cast<size_t>(at - line.data()));
+  return line;
 }
 
 }  // namespace ds

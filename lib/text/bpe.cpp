@@ -40,12 +40,15 @@ uint64_t hash_bytes(std::string_view s) {
 void MergeTable::reserve(size_t n) {
   const size_t n_slots = std::bit_ceil(std::max<size_t>(2 * n, 2));
   slots_.assign(n_slots, {kEmpty, {kNone, kNone}});
+  may_have_.assign(std::max<size_t>((n_slots << kBitsPerSlotLog2) / 64, 1), 0);
   mask_ = n_slots - 1;
   shift_ = 64 - std::countr_zero(n_slots);
 }
 
 void MergeTable::set(uint32_t left, uint32_t right, Merge merge) {
   const uint64_t key = pack(left, right);
+  const uint64_t bit = bit_of(key);
+  may_have_[bit >> 6] |= uint64_t{1} << (bit & 63);
   size_t i = slot_of(key);
   while (slots_[i].key != kEmpty && slots_[i].key != key) i = (i + 1) & mask_;
   slots_[i] = {key, merge};

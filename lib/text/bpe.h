@@ -8,7 +8,9 @@
 
 namespace ds {
 
-// Hash map from (left, right) to (rank, merged): open addressing in one array, one cache line per probe.
+// Hash map from (left, right) to (rank, merged): open addressing in one array, one cache line per probe. Most
+// pairs of a text do not merge; a bit per hash, eight times as many as merges, answers for nearly all of
+// those without touching the array, which is larger than the caches.
 class MergeTable {
  public:
   struct Merge {
@@ -25,6 +27,8 @@ class MergeTable {
   }
   Merge find(uint32_t left, uint32_t right) const {
     const uint64_t key = pack(left, right);
+    const uint64_t bit = bit_of(key);
+    if (!(may_have_[bit >> 6] >> (bit & 63) & 1)) return {kNone, kNone};
     for (size_t i = slot_of(key);; i = (i + 1) & mask_) {
       const Slot& slot = slots_[i];
       if (slot.key == key) return slot.merge;
@@ -39,8 +43,11 @@ class MergeTable {
   };
   static constexpr uint64_t kEmpty = UINT64_MAX;
   static uint64_t pack(uint32_t left, uint32_t right) { return uint64_t{left} << 32 | right; }
+  static constexpr int kBitsPerSlotLog2 = 2;
   size_t slot_of(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> shift_; }
+  size_t bit_of(uint64_t key) const { return (key * 0x9E3779B97F4A7C15u) >> (shift_ - kBitsPerSlotLog2); }
   std::vector<Slot> slots_;
+  std::vector<uint64_t> may_have_;
   size_t mask_ = 0;
   int shift_ = 63;
 };

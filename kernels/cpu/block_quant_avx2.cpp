@@ -20,10 +20,13 @@ inline Bits16 max(Bits16 x, Bits16 y) { return {_mm256_max_epu32(x.a, y.a), _mm2
 
 inline __m128i load_128(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 
-inline __m256 e4m3_to_floats(__m128i w) {  // sign-extended codes
+// Sign-extended codes but NaN: moved into binary16's fields they are 2^8 too small.
+inline __m256 e4m3_to_floats(__m128i w) {
   const __m128i h = _mm_and_si128(_mm_slli_epi16(w, 7), _mm_set1_epi16(static_cast<short>(0xBF80)));
+  return _mm256_mul_ps(_mm256_cvtph_ps(h), _mm256_set1_ps(256));
+}
+inline __m256 with_nan(__m256 value, __m128i w) {
   const __m128i nan = _mm_cmpeq_epi16(_mm_and_si128(w, _mm_set1_epi16(0x7F)), _mm_set1_epi16(0x7F));
-  const __m256 value = _mm256_mul_ps(_mm256_cvtph_ps(h), _mm256_set1_ps(256));
   const __m256 quiet = _mm256_or_ps(_mm256_and_ps(value, _mm256_set1_ps(-0.0f)),
                                     _mm256_castsi256_ps(_mm256_set1_epi32(0x7FC00000)));
   return _mm256_blendv_ps(value, quiet, _mm256_castsi256_ps(_mm256_cvtepi16_epi32(nan)));
@@ -75,8 +78,12 @@ struct Lanes {
     return {_mm256_cvtph_ps(load_128(p)), _mm256_cvtph_ps(load_128(p + 16))};
   }
   static Lanes load_e4m3(const uint8_t* p) {
-    const __m256i w = _mm256_cvtepi8_epi16(load_128(p));
-    return {e4m3_to_floats(_mm256_castsi256_si128(w)), e4m3_to_floats(_mm256_extracti128_si256(w, 1))};
+    const __m128i codes = load_128(p), nan = _mm_set1_epi8(0x7F);
+    const __m256i w = _mm256_cvtepi8_epi16(codes);
+    const __m128i low = _mm256_castsi256_si128(w), high = _mm256_extracti128_si256(w, 1);
+    const Lanes v = {e4m3_to_floats(low), e4m3_to_floats(high)};
+    if (_mm_movemask_epi8(_mm_cmpeq_epi8(_mm_and_si128(codes, nan), nan)) == 0) return v;
+    return {with_nan(v.a, low), with_nan(v.b, high)};
   }
   void store(float* p) const {
     _mm256_storeu_ps(p, a);

@@ -213,17 +213,6 @@ void encode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
   count_codes(s.stats, codes, n_values);
 }
 
-// Eight codes at a time: a byte whose low seven bits are all ones carries into its top bit.
-int64_t count_nan_codes(const uint8_t* codes, int64_t n) {
-  int64_t found = 0, i = 0;
-  for (; i + 8 <= n; i += 8) {
-    const uint64_t eight = load_unaligned<uint64_t>(codes + i) & 0x7F7F7F7F7F7F7F7Fu;
-    found += std::popcount((eight + 0x0101010101010101u) & 0x8080808080808080u);
-  }
-  for (; i < n; ++i) found += (codes[i] & 0x7F) == 0x7F;
-  return found;
-}
-
 void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
@@ -240,7 +229,7 @@ void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
     fp4_to_bf16(codes, exponents.data(), job.rows, job.cols, c.block_cols, out);
     return;
   }
-  s.n_nan_codes = count_nan_codes(codes, job.rows * job.cols);
+  s.n_nan_codes = nan_codes_of(codes, job.rows * job.cols);
   const BlockQuantKernel& kernel = block_quant_kernel(o.isa);
   for (int64_t r = 0; r < job.rows;) {
     const int64_t n = std::min(job.rows - r, c.block_rows - (job.row + r) % c.block_rows);

@@ -91,9 +91,17 @@ void add_block(TensorStats& stats, const BlockError& block, double scale) {
   stats.max_error = std::max(stats.max_error, most * scale);
 }
 
-void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n) {
-  using Bytes = uint8_t __attribute__((vector_size(16)));
-  stats.n_codes += n;
+namespace {
+
+using Bytes = uint8_t __attribute__((vector_size(16)));
+
+// How many codes have each of these magnitude fields: 0, 126, 127.
+struct Extremes {
+  int64_t n_zero = 0, n_saturated = 0, n_nan = 0;
+};
+template <bool kNanOnly>
+Extremes count_extremes(const uint8_t* codes, int64_t n) {
+  Extremes e;
   int64_t i = 0;
   while (i + 16 <= n) {
     Bytes zero{}, saturated{}, nan{};
@@ -102,17 +110,30 @@ void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n) {
       Bytes x;
       __builtin_memcpy(&x, codes + i, 16);
       x &= 0x7F;
+      nan -= reinterpret_cast<Bytes>(x == 127);
+      if (kNanOnly) continue;
       zero -= reinterpret_cast<Bytes>(x == 0);
       saturated -= reinterpret_cast<Bytes>(x == 126);
-      nan -= reinterpret_cast<Bytes>(x == 127);
     }
-    for (int k = 0; k < 16; ++k)
-      stats.n_zero += zero[k], stats.n_saturated += saturated[k], stats.n_nan += nan[k];
+    for (int k = 0; k < 16; ++k) e.n_zero += zero[k], e.n_saturated += saturated[k], e.n_nan += nan[k];
   }
   for (; i < n; ++i) {
     const int x = codes[i] & 0x7F;
-    stats.n_zero += x == 0, stats.n_saturated += x == 126, stats.n_nan += x == 127;
+    e.n_zero += x == 0, e.n_saturated += x == 126, e.n_nan += x == 127;
   }
+  return e;
+}
+
+}  // namespace
+
+int64_t nan_codes_of(const uint8_t* codes, int64_t n) { return count_extremes<true>(codes, n).n_nan; }
+
+void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n) {
+  const Extremes e = count_extremes<false>(codes, n);
+  stats.n_codes += n;
+  stats.n_zero += e.n_zero;
+  stats.n_saturated += e.n_saturated;
+  stats.n_nan += e.n_nan;
 
   // Counting every code costs as much as half the encoding. The period is prime, so that it drifts over rows
   // of any length.

@@ -33,6 +33,7 @@ struct TensorStats {
 
 // Adds one block, whose values are x = scale * code.
 void add_block(TensorStats& stats, const BlockError& block, double scale);
+int64_t nan_codes_of(const uint8_t* codes, int64_t n);
 void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n);
 
 // Totals over tensors.

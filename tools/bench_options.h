@@ -25,7 +25,7 @@ struct Options {
   std::vector<std::string> inputs, gates;
   bool quiet = false, json = false, ascii = false, force = false, no_overhead = false;
   double alpha = 0.05, margin = 0.05;
-  int width = 100;
+  int width = 0;
 };
 
 inline void add_target_options(CLI::App& app, Options& o) {
@@ -99,7 +99,7 @@ inline void add_drift_options(CLI::App& app, Options& o) {
 
 inline void add_plot_options(CLI::App& app, Options& o) {
   app.add_option("--percentile-method", o.percentile, "nearest, type7, hdr, loadgen")->capture_default_str();
-  app.add_option("--width", o.width, "Columns")->capture_default_str()->check(CLI::Range(40, 400));
+  app.add_option("--width", o.width, "Columns [those of the terminal, else 100]")->check(CLI::Range(40, 400));
   app.add_flag("--ascii", o.ascii, "No braille");
 }
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -256,6 +257,10 @@ void ReportFile::write(const std::string& text) {
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO); }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO); }
+int stdout_columns(int otherwise) {
+  winsize size{};
+  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : otherwise;
+}
 bool stderr_has_colour() {
   const char* no_color = std::getenv("NO_COLOR");
   const char* term = std::getenv("TERM");

@@ -40,6 +40,8 @@ class ReportFile {
 
 bool stdin_is_terminal();
 bool stdout_is_terminal();
+// Columns of the terminal that stdout is; `otherwise` when it is none.
+int stdout_columns(int otherwise);
 // Whether stderr may show colour: a terminal, NO_COLOR unset, TERM not dumb.
 bool stderr_has_colour();
 

@@ -5,10 +5,10 @@
 #include <memory>
 #include <thread>
 
-#include "bench/compare.h"
 #include "bench/doctor.h"
 #include "bench/drift.h"
 #include "bench/evaluation.h"
+#include "bench/judge.h"
 #include "bench/matrix.h"
 #include "bench/report.h"
 #include "bench/run.h"
@@ -96,7 +96,7 @@ StatsOptions stats_options(const Options& o) {
   StatsOptions s;
   s.method = parse_quantile_method(o.percentile);
   if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
-  s.width = o.width;
+  s.width = o.width ? o.width : cli::stdout_columns(100);
   s.unicode = !o.ascii;
   return s;
 }
@@ -112,9 +112,9 @@ int stats(const Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
   const auto groups = summarize(set, options);
   ds::Json json = stats_json(set, groups, options);
-  if (!set.items.empty()) json.set("scores", scores_json(set.items));
+  if (!set.items.empty()) json.set("scores", scores_json(set));
   std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
-  if (!set.items.empty()) text += scores_text(set.items);
+  if (!set.items.empty()) text += scores_text(set);
   cli::standard_output().write(o.json ? json.dump() + "\n" : text);
   return report_bad_lines(set);
 }
@@ -122,21 +122,16 @@ int stats(const Options& o) {
 int compare(const Options& o) {
   const RecordSet a = read_records({o.inputs[0]});
   const RecordSet b = o.inputs.size() > 1 ? read_records({o.inputs[1]}) : RecordSet{};
-  report_bad_lines(a), report_bad_lines(b);
-  if (!a.items.empty() && !b.items.empty()) {
-    const ItemComparison c = compare_items(a.items, b.items, o.margin);
-    cli::standard_output().write(o.json ? item_comparison_json(c).dump() + "\n" : item_comparison_text(c));
-    return c.exit_code;
-  }
   CompareOptions options;
   for (const auto& g : o.gates) options.gates.push_back(parse_gate(g));
   options.alpha = o.alpha;
   options.margin = o.margin;
   if (!o.slo.empty()) options.objectives = parse_objectives(o.slo, "--slo");
   options.force = o.force;
-  const Comparison c = o.inputs.size() > 1 ? compare_runs(a, b, options) : compare_arms(a, options);
-  cli::standard_output().write(o.json ? comparison_json(c).dump() + "\n" : comparison_text(c));
-  return c.exit_code;
+  const Judged judged = compare_records(a, b, o.inputs.size() > 1, options);
+  cli::standard_output().write(o.json ? judged.json.dump() + "\n" : judged.text);
+  const int bad_a = report_bad_lines(a), bad_b = report_bad_lines(b);
+  return bad_a ? bad_a : bad_b ? bad_b : judged.exit_code;
 }
 
 int eval(Options& o, const std::vector<std::string>& argv) {
@@ -164,7 +159,6 @@ int drift(Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
   o.drift.time_utc = capture_environment(build(), "", 0).find("time_utc")->as_string();
   const DriftResult r = add_to_ledger(set, o.drift);
-  append_to_ledger(o.drift.ledger, r.entry);
   const bool drifted = r.alarm || (o.integrity && r.outputs_changed);
   if (!o.quiet || drifted) cli::standard_output().write(r.text);
   return drifted ? 1 : 0;

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <tuple>
 
 #include "bench/environment.h"
 #include "bench/quantile.h"
@@ -93,6 +94,29 @@ std::vector<Gate> usual_gates(const Arms& arms) {
   return gates;
 }
 
+// How unlikely B's values are if its true statistic were above, or below, the limit: {worse, within}. For a
+// quantile the number of values up to the limit is binomial; for a mean Student's t. Values that depend on
+// their neighbours count as the fewer independent ones that say as much.
+std::pair<double, double> against_limit(const std::vector<ArmValue>& values, const Gate& gate) {
+  std::vector<double> v;
+  for (const auto& x : values) v.push_back(x.value);
+  const auto n = static_cast<double>(v.size()), independent = std::floor(effective_samples(v));
+  if (gate.kind == Gate::Kind::kQuantile) {
+    const auto met =
+        static_cast<double>(std::count_if(v.begin(), v.end(), [&](double x) { return x <= *gate.limit_ms; }));
+    const auto k = static_cast<int64_t>(std::floor(met / n * independent)),
+               m = static_cast<int64_t>(independent);
+    return {binomial_cdf(k, m, gate.p), 1 - binomial_cdf(k - 1, m, gate.p)};
+  }
+  double mean = 0, square = 0;
+  for (const double x : v) mean += x / n;
+  for (const double x : v) square += (x - mean) * (x - mean);
+  const double error = std::sqrt(square / (n - 1) / independent);
+  if (!(error > 0)) return {mean > *gate.limit_ms ? 0 : 1, mean > *gate.limit_ms ? 1 : 0};
+  const double above = student_t_tail((mean - *gate.limit_ms) / error, independent - 1);
+  return {above, 1 - above};
+}
+
 GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOptions& options, Tested& tested) {
   GateComparison g;
   g.gate = gate;
@@ -111,7 +135,6 @@ GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOption
       family->push_back(1);
     return g;
   };
-  if (gate.kind == Gate::Kind::kGoodput && options.objectives.empty()) return skip("goodput needs --slo");
   const int64_t n = std::min(g.n_a, g.n_b);
   if (n == 0) return skip("no values");
   const int64_t needed =
@@ -129,7 +152,9 @@ GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOption
   tested.equivalent.push_back(
       std::max(test.test(1 + options.margin).less, test.test(1 / (1 + options.margin)).greater));
   double worse = 1, within = 1;
-  if (gate.change) {
+  if (gate.limit_ms) {
+    std::tie(worse, within) = against_limit(values_of(arms.b, arms, gate, options.objectives), gate);
+  } else if (gate.change) {
     const auto p = test.test(1 + *gate.change);
     worse = gate.higher_is_better() ? p.less : p.greater;
     within = gate.higher_is_better() ? p.greater : p.less;
@@ -145,33 +170,14 @@ GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOption
 }
 
 void judge(GateComparison& g, const CompareOptions& options, double p_difference, double p_worse,
-           double p_within, double p_equivalent, const Arms& arms) {
+           double p_within, double p_equivalent) {
   g.p = p_difference;
   const bool b_larger = g.ratio > 1;
   if (p_equivalent <= options.alpha)
     g.verdict = Verdict::kSame;
   else if (p_difference <= options.alpha)
     g.verdict = b_larger == g.gate.higher_is_better() ? Verdict::kFaster : Verdict::kSlower;
-  if (g.gate.limit_ms) {
-    std::vector<double> values;
-    for (const auto& v : values_of(arms.b, arms, g.gate, options.objectives)) values.push_back(v.value);
-    std::sort(values.begin(), values.end());
-    if (g.gate.kind == Gate::Kind::kQuantile && !values.empty()) {
-      const Quantile q = quantile_with_interval(values, g.gate.p);
-      if (q.interval)
-        g.result = q.interval->hi <= *g.gate.limit_ms  ? GateResult::kPass
-                   : q.interval->lo > *g.gate.limit_ms ? GateResult::kFail
-                                                       : GateResult::kOpen;
-    } else if (values.size() >= 2) {
-      double square = 0;
-      for (const double v : values) square += (v - g.b) * (v - g.b);
-      const auto n = static_cast<double>(values.size());
-      const double half = student_t_critical(n - 1, 1 - options.alpha) * std::sqrt(square / (n - 1) / n);
-      g.result = g.b + half <= *g.gate.limit_ms  ? GateResult::kPass
-                 : g.b - half > *g.gate.limit_ms ? GateResult::kFail
-                                                 : GateResult::kOpen;
-    }
-  } else if (g.gate.change) {
+  if (g.gate.limit_ms || g.gate.change) {
     g.result = p_worse <= options.alpha    ? GateResult::kFail
                : p_within <= options.alpha ? GateResult::kPass
                                            : GateResult::kOpen;
@@ -183,6 +189,10 @@ void judge(GateComparison& g, const CompareOptions& options, double p_difference
 }
 
 Comparison compare(Arms& arms, const CompareOptions& options) {
+  for (const Gate& gate : options.gates)
+    if (gate.kind == Gate::Kind::kGoodput && options.objectives.empty())
+      throw Error(ErrorKind::kUsage, "goodput of what?", "--gate goodput",
+                  "say the limits: --slo ttft=200ms,tpot=50ms");
   Comparison c;
   c.paired = arms.paired;
   std::set<int64_t> units;
@@ -206,7 +216,7 @@ Comparison compare(Arms& arms, const CompareOptions& options) {
        any_inconclusive = c.gates.empty();
   for (size_t i = 0; i < c.gates.size(); ++i) {
     GateComparison& g = c.gates[i];
-    judge(g, options, difference[i], worse[i], within[i], equivalent[i], arms);
+    judge(g, options, difference[i], worse[i], within[i], equivalent[i]);
     if (g.verdict != Verdict::kInconclusive && g.result != GateResult::kOpen) g.why.clear();
     any_fail |= g.result == GateResult::kFail;
     any_open |= g.result == GateResult::kOpen;
@@ -222,10 +232,8 @@ Comparison compare(Arms& arms, const CompareOptions& options) {
   return c;
 }
 
-const Json* first_header(const RecordSet& set) { return set.headers.empty() ? nullptr : &set.headers[0]; }
-
 std::string plan_hash(const RecordSet& set) {
-  const Json* header = first_header(set);
+  const Json* header = header_of(set, 0);
   const Json* plan = header ? header->find("plan") : nullptr;
   const Json* hash = plan ? plan->find("hash") : nullptr;
   return hash && hash->is_string() ? hash->as_string() : "";
@@ -258,13 +266,29 @@ void distrust(Comparison& c, double a, double b) {
 }
 
 bool is_open(const RecordSet& set) {
-  const Json* header = first_header(set);
+  const Json* header = header_of(set, 0);
   const Json* plan = header ? header->find("plan") : nullptr;
   const Json* arrivals = plan ? plan->find("arrivals") : nullptr;
   return arrivals && arrivals->is_string() && arrivals->as_string() != "closed";
 }
 
+// Requests in a row after which the next no longer depends on the first: twice the correlation time of what
+// depends most; 1 for independent ones.
+int64_t dependent_stretch(const std::vector<const RequestRecord*>& records) {
+  double longest = 1;
+  for (const Metric metric : {Metric::kTtft, Metric::kTpot, Metric::kE2e}) {
+    const auto values = metric_values(records, metric, Clock::kSvc);
+    const auto n = static_cast<double>(values.size());
+    if (const double effective = effective_samples(values); effective < n)
+      longest = std::max(longest, 2 * n / effective);
+  }
+  return static_cast<int64_t>(std::ceil(longest));
+}
+
 std::vector<const RequestRecord*> measured(const RecordSet& set) {
+  if (set.runs.size() > 1)
+    throw Error(ErrorKind::kBadData, std::to_string(set.runs.size()) + " runs in one file", "compare",
+                "give each run its own file");
   std::set<std::string> points;
   for (const auto& r : set.requests)
     if (r.phase != "warmup") points.insert(r.point);
@@ -275,6 +299,13 @@ std::vector<const RequestRecord*> measured(const RecordSet& set) {
   for (const auto& r : set.requests)
     if (r.phase != "warmup") out.push_back(&r);
   return out;
+}
+
+// What was left out may not be like what is there.
+void note_incomplete(Comparison& c, const RecordSet& set, const std::string& name) {
+  if (set.n_bad) c.notes.push_back(name + " has " + std::to_string(set.n_bad) + " malformed lines, left out");
+  if (set.interrupted || set.cut_off)
+    c.notes.push_back(name + " is incomplete: ds-bench run --resume completes it");
 }
 
 // The spread of daily life between two runs is in no interval computed from within them.
@@ -300,7 +331,7 @@ const char* verdict_name(Verdict verdict) {
 
 Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOptions& options) {
   std::vector<std::string> differences;
-  const Json *ha = first_header(a), *hb = first_header(b);
+  const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
   if (ha && hb) {
     if (plan_hash(a) != plan_hash(b)) {
       const Json *pa = ha->find("plan"), *pb = hb->find("plan");
@@ -335,12 +366,14 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   arms.paired = n_common >= kMinPairs && n_common == larger && by_id.size() == arms.a.size() &&
                 plan_hash(a) == plan_hash(b) && !plan_hash(a).empty();
   // Neighbours in time share what happened to the machine: labels move in stretches of consecutive requests,
-  // so that a bad second counts once and not once per request.
+  // so that a bad second counts once and not once per request. The stretches are long enough to hardly depend
+  // on each other; when that leaves too few, nothing can be told apart.
   std::map<std::string, int64_t> place;
   for (size_t i = 0; i < arms.a.size(); ++i) place[arms.a[i]->id] = static_cast<int64_t>(i);
   int64_t next = 0;
+  const int64_t least = std::max(dependent_stretch(arms.a), dependent_stretch(arms.b));
   for (const auto* side : {&arms.a, &arms.b}) {
-    const int64_t stretch = std::max<int64_t>(1, static_cast<int64_t>(side->size()) / kStretches);
+    const int64_t stretch = std::max<int64_t>(least, static_cast<int64_t>(side->size()) / kStretches);
     for (size_t i = 0; i < side->size(); ++i)
       arms.unit[(*side)[i]] =
           arms.paired ? place[(*side)[i]->id] / stretch : next + static_cast<int64_t>(i) / stretch;
@@ -348,9 +381,12 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   }
   Comparison c = compare(arms, options);
   c.differences = differences;
+  note_incomplete(c, a, "A");
+  note_incomplete(c, b, "B");
   c.notes.push_back(kSeparateRuns);
   if (!options.force) distrust(c, others_share(a), others_share(b));
-  if (!ha || !hb) c.notes.push_back("records without a header: plan and environment could not be checked");
+  if (!ha || !hb || !ha->find("plan") || !hb->find("plan"))
+    c.notes.push_back("records without a header: plan and environment could not be checked");
   return c;
 }
 
@@ -358,6 +394,9 @@ Comparison compare_arms(const RecordSet& ab, const CompareOptions& options) {
   Arms arms;
   std::map<int64_t, int> seen;
   for (const auto* r : measured(ab)) {
+    if (r->arm != "a" && r->arm != "b")
+      throw Error(ErrorKind::kBadData, "arm '" + r->arm + "'", "compare",
+                  "the arms of an interleaved run are \"a\" and \"b\"");
     (r->arm == "b" ? arms.b : arms.a).push_back(r);
     arms.unit[r] = r->block;
     seen[r->block] |= r->arm == "b" ? 2 : 1;
@@ -375,6 +414,7 @@ Comparison compare_arms(const RecordSet& ab, const CompareOptions& options) {
     for (auto* side : {&arms.a, &arms.b})
       std::erase_if(*side, [&](const auto* r) { return seen[r->block] != 3; });
   Comparison c = compare(arms, options);
+  note_incomplete(c, ab, "the run");
   if (!arms.paired)
     c.notes.push_back("fewer than " + std::to_string(kMinPairs) +
                       " complete blocks: labels are shuffled, not swapped");

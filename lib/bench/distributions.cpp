@@ -66,6 +66,11 @@ double normal_quantile(double p) {
   return x - u / (1 + x * u / 2);
 }
 
+double student_t_tail(double t, double dof) {
+  const double both = incomplete_beta(dof / 2, 0.5, dof / (dof + t * t));
+  return t > 0 ? both / 2 : 1 - both / 2;
+}
+
 double student_t_critical(double dof, double level) {
   const double tail = 1 - level;  // both tails together
   double lo = 0, hi = 1e4;

@@ -12,6 +12,8 @@ double normal_cdf(double z);
 // Inverse of normal_cdf, refined to double precision by one Halley step. Source: P. J. Acklam's
 // approximation.
 double normal_quantile(double p);
+// P(T > t) of Student's t.
+double student_t_tail(double t, double dof);
 // Two-sided Student t critical value: P(|T| <= t) = level.
 double student_t_critical(double dof, double level);
 

@@ -1,6 +1,7 @@
 #include "bench/drift.h"
 
 #include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -125,15 +126,30 @@ std::vector<Json> read_ledger(const std::string& path) {
 DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
   if (set.items.empty())
     throw Error(ErrorKind::kBadData, "no evaluated items", "drift", "feed it the output of ds-bench eval");
-  if (set.interrupted || set.cut_off)
+  if (set.interrupted || set.cut_off || set.n_bad)
     throw Error(ErrorKind::kBadData, "the evaluation is incomplete", "drift",
                 "ds-bench eval --resume completes it");
+  if (set.runs.size() > 1)
+    throw Error(ErrorKind::kBadData, std::to_string(set.runs.size()) + " evaluations at once", "drift",
+                "one entry is one evaluation");
+  if (set.items[0].nll >= 0)
+    throw Error(ErrorKind::kBadData, "perplexities, not judged answers", "drift",
+                "evaluate a set of questions; ds-bench compare judges two perplexities");
   DriftResult r;
+  // Held until the entry is written: two cron jobs at once must not both follow the same entry.
+  const FileHandle ledger(::open(o.ledger.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  if (ledger.get() < 0 || ::flock(ledger.get(), LOCK_EX) != 0)
+    throw Error(ErrorKind::kCannotCreate, "cannot open for appending: " + os_error(), o.ledger);
   const std::vector<Json> entries = read_ledger(o.ledger);
   r.n = static_cast<int64_t>(set.items.size());
   for (const auto& i : set.items) r.n_correct += i.correct;
   const Json* last = entries.empty() ? nullptr : &entries.back();
 
+  if (last && text(last, "set") != set.items[0].set)
+    throw Error(
+        ErrorKind::kBadData,
+        "this evaluation is of set '" + set.items[0].set + "', the ledger of '" + text(last, "set") + "'",
+        o.ledger, "use one ledger per set");
   if (last && number(*last, "n") != static_cast<double>(r.n))
     throw Error(ErrorKind::kBadData,
                 "this evaluation has " + std::to_string(r.n) + " items, the ledger's have " +
@@ -206,14 +222,9 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
     r.text += "! the same model on the same machine answers differently since the last entry, first at " +
               r.first_changed + "\n";
   r.text += r.alarm ? "verdict: DRIFT\n" : last ? "verdict: STEADY\n" : "verdict: BASELINE SET\n";
+  write_all(ledger.get(), r.entry.dump() + "\n", o.ledger);
+  if (::fsync(ledger.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), o.ledger);
   return r;
-}
-
-void append_to_ledger(const std::string& path, const Json& entry) {
-  const FileHandle fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
-  if (fd.get() < 0) throw Error(ErrorKind::kCannotCreate, "cannot open for appending: " + os_error(), path);
-  write_all(fd.get(), entry.dump() + "\n", path);  // one write: two crons never mix a line
-  if (::fsync(fd.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), path);
 }
 
 }  // namespace ds::bench

@@ -36,15 +36,14 @@ struct DriftResult {
   int64_t n_entries = 0, n = 0, n_correct = 0;
   Cusum chart;
   double sum = 0, run_length_items = 0;
-  Json entry;  // the line that belongs at the ledger's end
+  Json entry;  // the ledger's new last line
   std::string text;
 };
-// Checks the chain, adds the items as one entry. The ledger's file is not touched: append `entry` to it.
-// Throws Error{kBadData} naming the line when the chain is broken.
+// Checks the chain, judges the items, appends them as one entry and syncs, all under a lock of the file.
+// Throws Error{kBadData} naming the line when the chain is broken, and when the set is not one whole
+// evaluation of the ledger's set.
 DriftResult add_to_ledger(const RecordSet& items, const DriftOptions& options);
 // The chain's entries, checked.
 std::vector<Json> read_ledger(const std::string& path);
-// Appends one line and syncs. Throws Error{kCannotCreate, kIo}.
-void append_to_ledger(const std::string& path, const Json& entry);
 
 }  // namespace ds::bench

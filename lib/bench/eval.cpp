@@ -199,23 +199,34 @@ std::vector<Score> scores(const std::vector<ItemRecord>& items) {
   return out;
 }
 
+// Sums over the windows of a perplexity.
+struct Likelihood {
+  double nll = 0, kl_sum = 0;
+  int64_t n_tokens = 0, n_kl_tokens = 0, n_bytes = 0;
+  double perplexity() const { return std::exp(nll / static_cast<double>(n_tokens)); }
+  double bits_per_byte() const { return nll / static_cast<double>(n_bytes) / std::log(2.0); }
+  double kl() const { return kl_sum / static_cast<double>(n_kl_tokens); }
+};
+
+static Likelihood likelihood(const std::vector<ItemRecord>& items) {
+  Likelihood l;
+  for (const auto& i : items) {
+    if (i.nll < 0 || i.n_out < 1) continue;
+    l.nll += i.nll, l.n_tokens += i.n_out, l.n_bytes += std::max<int64_t>(i.distance, 0);
+    if (i.kld >= 0) l.kl_sum += i.kld * static_cast<double>(i.n_out), l.n_kl_tokens += i.n_out;
+  }
+  return l;
+}
+
 std::string scores_text(const std::vector<ItemRecord>& items) {
   std::string out;
-  double nll = 0, kld = 0, bytes = 0;
-  int64_t n_tokens = 0, n_kld = 0;
-  for (const auto& i : items)
-    if (i.nll >= 0) {
-      nll += i.nll, n_tokens += i.n_out, bytes += static_cast<double>(std::max<int64_t>(i.distance, 0));
-      if (i.kld >= 0) kld += i.kld * static_cast<double>(i.n_out), n_kld += i.n_out;
-    }
-  if (n_tokens) {
-    const auto n = static_cast<double>(n_tokens);
-    out += "perplexity " + short_number(std::exp(nll / n)) + " over " + std::to_string(n_tokens) + " tokens";
-    if (bytes > 0) out += ", " + short_number(nll / bytes / std::log(2.0)) + " bits per byte";
+  const Likelihood l = likelihood(items);
+  if (l.n_tokens) {
+    out += "perplexity " + short_number(l.perplexity()) + " over " + std::to_string(l.n_tokens) + " tokens";
+    if (l.n_bytes) out += ", " + short_number(l.bits_per_byte()) + " bits per byte";
     out += "\n";
-    if (n_kld)
-      out += "KL to the baseline " + short_number(kld / static_cast<double>(n_kld)) +
-             " nats per token (lower bound)\n";
+    if (l.n_kl_tokens)
+      out += "KL to the baseline " + short_number(l.kl()) + " nats per token (lower bound)\n";
   }
   const auto list = scores(items);
   if (list[0].n == 0) return out;
@@ -242,17 +253,53 @@ std::string scores_text(const std::vector<ItemRecord>& items) {
 
 Json scores_json(const std::vector<ItemRecord>& items) {
   Json::Array list;
+  const Likelihood l = likelihood(items);
+  if (l.n_tokens)
+    list.push_back(Json(Json::Object{{"name", "perplexity"},
+                                     {"n", l.n_tokens},
+                                     {"perplexity", l.perplexity()},
+                                     {"bits_per_byte", l.n_bytes > 0 ? Json(l.bits_per_byte()) : Json()},
+                                     {"kl", l.n_kl_tokens ? Json(l.kl()) : Json()}}));
   for (const Score& s : scores(items))
-    list.push_back(Json(Json::Object{{"name", s.name},
-                                     {"n", s.n},
-                                     {"n_correct", s.n_correct},
-                                     {"n_strict", s.n_strict},
-                                     {"n_flexible", s.n_flexible},
-                                     {"n_unparsed", s.n_unparsed},
-                                     {"n_errors", s.n_errors},
-                                     {"lo", s.interval.lo},
-                                     {"hi", s.interval.hi}}));
+    if (s.n)
+      list.push_back(Json(Json::Object{{"name", s.name},
+                                       {"n", s.n},
+                                       {"n_correct", s.n_correct},
+                                       {"n_strict", s.n_strict},
+                                       {"n_flexible", s.n_flexible},
+                                       {"n_unparsed", s.n_unparsed},
+                                       {"n_errors", s.n_errors},
+                                       {"lo", s.interval.lo},
+                                       {"hi", s.interval.hi}}));
   return Json(std::move(list));
+}
+
+std::vector<std::pair<std::string, std::vector<ItemRecord>>> items_by_run(const RecordSet& set) {
+  std::map<int32_t, std::vector<ItemRecord>> runs;
+  for (const auto& i : set.items) runs[i.run].push_back(i);
+  std::vector<std::pair<std::string, std::vector<ItemRecord>>> out;
+  for (auto& [run, items] : runs)
+    out.emplace_back(set.runs.empty() ? "" : set.runs[static_cast<size_t>(run)].name, std::move(items));
+  return out;
+}
+
+std::string scores_text(const RecordSet& set) {
+  const auto runs = items_by_run(set);
+  std::string out;
+  for (const auto& [name, items] : runs) out += (runs.size() > 1 ? name + ":\n" : "") + scores_text(items);
+  return out;
+}
+
+Json scores_json(const RecordSet& set) {
+  Json::Array out;
+  for (const auto& [name, items] : items_by_run(set)) {
+    const Json list = scores_json(items);
+    for (Json s : list.as_array()) {
+      s.set("run", name);
+      out.push_back(std::move(s));
+    }
+  }
+  return Json(std::move(out));
 }
 
 ItemComparison compare_items(const std::vector<ItemRecord>& a, const std::vector<ItemRecord>& b,

@@ -47,6 +47,11 @@ Score score(const std::string& name, const std::vector<const ItemRecord*>& items
 std::vector<Score> scores(const std::vector<ItemRecord>& items);
 std::string scores_text(const std::vector<ItemRecord>& items);
 Json scores_json(const std::vector<ItemRecord>& items);
+// The same for each run of a set, under its name when there are several.
+std::string scores_text(const RecordSet& set);
+Json scores_json(const RecordSet& set);
+// Runs that have items, with them.
+std::vector<std::pair<std::string, std::vector<ItemRecord>>> items_by_run(const RecordSet& set);
 
 // Two runs over the same questions.
 struct ItemComparison {
@@ -57,6 +62,20 @@ struct ItemComparison {
   std::string verdict;                               // BETTER, WORSE, SAME, INCONCLUSIVE
   int exit_code = 3;
 };
+// Two perplexities of one text: the windows are pairs. The ratio's interval is Student's t over the windows'
+// differences; inside the margin it is SAME, however well the difference is seen.
+struct PerplexityComparison {
+  int64_t n_windows = 0, n_tokens = 0;
+  double a = 0, b = 0;
+  Interval ratio;  // of B over A, 95 %
+  std::string verdict;
+  int exit_code = 3;
+};
+// Throws Error{kBadData} when the windows are not those of one text.
+PerplexityComparison compare_perplexity(const std::vector<ItemRecord>& a, const std::vector<ItemRecord>& b,
+                                        double margin);
+std::string perplexity_comparison_text(const PerplexityComparison& comparison);
+Json perplexity_comparison_json(const PerplexityComparison& comparison);
 // margin: a loss of so many points counts as the same, when the interval shows it.
 ItemComparison compare_items(const std::vector<ItemRecord>& a, const std::vector<ItemRecord>& b,
                              double margin);

@@ -12,8 +12,7 @@ namespace {
 
 Json header(const EvaluationOptions& o, Json target) {
   const TargetOptions& t = o.target.options;
-  Json argv = Json::Array(o.argv.begin(), o.argv.end());
-  return Json(Json::Object{
+  Json out(Json::Object{
       {"type", "header"},
       {"schema", kSchema},
       {"env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads)},
@@ -21,7 +20,29 @@ Json header(const EvaluationOptions& o, Json target) {
       {"set", o.set},
       {"extractor", kExtractorVersion},
       {"max_tokens", o.eval.max_tokens},
-      {"argv", std::move(argv)}});
+      {"argv", redacted(o.argv)}});
+  if (o.eval.shard.n > 1)
+    out.set("shard", std::to_string(o.eval.shard.idx) + "/" + std::to_string(o.eval.shard.n));
+  return out;
+}
+
+// Answers of an earlier, interrupted evaluation of the same set by the same target; a failed one is asked
+// again.
+std::vector<ItemRecord> answered(const std::string& path, const Json& now) {
+  const RecordSet old = read_records({path});
+  for (const Json& before : old.headers)
+    for (const char* key : {"set", "target", "extractor", "max_tokens"}) {
+      const Json *a = before.find(key), *b = now.find(key);
+      if (a && b && a->dump() != b->dump())
+        throw Error(
+            ErrorKind::kBadData,
+            std::string("these answers come from another ") + key + ": " + a->dump() + ", not " + b->dump(),
+            path, "resume with the same options, or start anew");
+    }
+  std::vector<ItemRecord> out;
+  for (const auto& i : old.items)
+    if (i.error.empty()) out.push_back(i);
+  return out;
 }
 
 }  // namespace
@@ -55,13 +76,12 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
   } else {
     const auto questions = read_questions(o.set, o.data_folder);
     EvalOptions e = o.eval;
-    std::vector<ItemRecord> earlier;
-    if (!o.resume_path.empty())
-      for (const auto& i : read_records({o.resume_path}).items)
-        if (i.error.empty()) e.skip.insert(i.id), earlier.push_back(i);
     const auto target = make_target(o.target);
-    o.write_line(header(o, target->describe()).dump());
-    for (const auto& i : earlier) keep(i);
+    const Json head = header(o, target->describe());
+    std::vector<ItemRecord> earlier;
+    if (!o.resume_path.empty()) earlier = answered(o.resume_path, head);
+    o.write_line(head.dump());
+    for (const auto& i : earlier) e.skip.insert(i.id), keep(i);
     e.on_item = keep;
     complete = run_eval(*target, questions, e);
   }

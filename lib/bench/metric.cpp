@@ -36,7 +36,8 @@ std::optional<double> metric_ms(const RequestRecord& r, Metric metric, Clock clo
       if (r.t_first_ns < 0) return std::nullopt;
       return ms(r.t_first_ns - start);
     case Metric::kTpot:
-      if (r.t_first_ns < 0 || r.n_out < 2) return std::nullopt;
+      // Everything in one event tells nothing about the time between tokens.
+      if (r.t_first_ns < 0 || r.n_out < 2 || r.t_last_ns == r.t_first_ns) return std::nullopt;
       return ms(r.t_last_ns - r.t_first_ns) / static_cast<double>(r.n_out - 1);
     case Metric::kItl: {
       if (r.gaps_ns.empty()) return std::nullopt;

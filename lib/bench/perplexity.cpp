@@ -6,6 +6,7 @@
 #include "bench/eval.h"
 #include "bench/scorer.h"
 #include "bench/sha256.h"
+#include "bench/stats.h"
 #include "core/error.h"
 #include "io/files.h"
 
@@ -175,6 +176,66 @@ bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOpt
     file.commit();
   }
   return true;
+}
+
+PerplexityComparison compare_perplexity(const std::vector<ItemRecord>& a, const std::vector<ItemRecord>& b,
+                                        double margin) {
+  constexpr int64_t kMinWindows = 5;
+  const auto other_text = [](const std::string& what) -> Error {
+    return Error(ErrorKind::kBadData, what, "compare",
+                 "the two runs scored different texts, tokenizers or windows");
+  };
+  PerplexityComparison c;
+  if (a.size() != b.size())
+    throw other_text(std::to_string(a.size()) + " windows against " + std::to_string(b.size()));
+  double nll_a = 0, nll_b = 0;
+  std::vector<std::pair<double, double>> windows;  // difference, tokens
+  for (size_t i = 0; i < a.size(); ++i) {
+    if (a[i].id != b[i].id || a[i].n_out != b[i].n_out || a[i].n_out < 1 || a[i].nll < 0 || b[i].nll < 0)
+      throw other_text("window '" + a[i].id + "' has no equal in the other run");
+    nll_a += a[i].nll, nll_b += b[i].nll;
+    c.n_tokens += a[i].n_out;
+    windows.emplace_back(b[i].nll - a[i].nll, static_cast<double>(a[i].n_out));
+  }
+  c.n_windows = static_cast<int64_t>(windows.size());
+  const auto n = static_cast<double>(c.n_windows), tokens = static_cast<double>(c.n_tokens);
+  const double mean = (nll_b - nll_a) / tokens;
+  c.a = std::exp(nll_a / tokens), c.b = std::exp(nll_b / tokens);
+  if (c.n_windows < kMinWindows) {
+    c.ratio = {0, INFINITY};
+    c.verdict = "INCONCLUSIVE";
+    return c;
+  }
+  double square = 0;
+  for (const auto& [d, w] : windows) square += (d - mean * w) * (d - mean * w);
+  const double half = student_t_critical(n - 1, 0.95) * std::sqrt(square * n / (n - 1)) / tokens;
+  c.ratio = {std::exp(mean - half), std::exp(mean + half)};
+  c.verdict = c.ratio.lo > 1 / (1 + margin) && c.ratio.hi < 1 + margin ? "SAME"
+              : c.ratio.lo > 1                                         ? "WORSE"
+              : c.ratio.hi < 1                                         ? "BETTER"
+                                                                       : "INCONCLUSIVE";
+  c.exit_code = c.verdict == "WORSE" ? 1 : c.verdict == "INCONCLUSIVE" ? 3 : 0;
+  return c;
+}
+
+std::string perplexity_comparison_text(const PerplexityComparison& c) {
+  const auto percent = [](double ratio) { return short_number((ratio - 1) * 100); };
+  return "perplexity A " + short_number(c.a) + ", B " + short_number(c.b) + " over " +
+         std::to_string(c.n_tokens) + " tokens; B against A " + percent(c.b / c.a) + " % [" +
+         percent(c.ratio.lo) + ", " + percent(c.ratio.hi) + "] (paired over " + std::to_string(c.n_windows) +
+         " windows)\nverdict: " + c.verdict + " (exit " + std::to_string(c.exit_code) + ")\n";
+}
+
+Json perplexity_comparison_json(const PerplexityComparison& c) {
+  return Json(Json::Object{{"schema", "dsbench-compare-perplexity/1"},
+                           {"verdict", c.verdict},
+                           {"exit", c.exit_code},
+                           {"n_windows", c.n_windows},
+                           {"n_tokens", c.n_tokens},
+                           {"a", c.a},
+                           {"b", c.b},
+                           {"ratio_lo", c.ratio.lo},
+                           {"ratio_hi", c.ratio.hi}});
 }
 
 std::string embedded_text(const std::string& data_folder) {

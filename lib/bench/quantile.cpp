@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "core/error.h"
 
@@ -78,42 +79,84 @@ std::optional<RankInterval> quantile_ranks(int64_t n, double p, double level) {
   return best;
 }
 
-Quantile quantile_with_interval(std::span<const double> sorted, double p, QuantileMethod method,
-                                double level) {
+Quantile quantile_with_interval(std::span<const double> sorted, double p, QuantileMethod method, double level,
+                                double n_effective) {
   Quantile q;
-  q.n = static_cast<int64_t>(sorted.size());
+  q.n = q.n_effective = static_cast<int64_t>(sorted.size());
   q.n_needed = min_samples(p, level);
   if (sorted.empty()) return q;
+  if (n_effective >= 1) q.n_effective = std::min(q.n, static_cast<int64_t>(n_effective));
   q.value = quantile(sorted, p, method);
-  if (const auto r = quantile_ranks(q.n, p, level))
-    q.interval = Interval{sorted[r->lo - 1], sorted[r->hi - 1]};
+  const auto r = quantile_ranks(q.n_effective, p, level);
+  if (!r) return q;
+  // Ranks of the fewer samples, as shares, are ranks of all; rounded outwards.
+  const double scale = static_cast<double>(q.n) / static_cast<double>(q.n_effective);
+  const auto lo = static_cast<int64_t>(std::floor(static_cast<double>(r->lo - 1) * scale)),
+             hi = static_cast<int64_t>(std::ceil(static_cast<double>(r->hi) * scale)) - 1;
+  q.interval = Interval{sorted[std::max<int64_t>(0, lo)], sorted[std::min(q.n - 1, hi)]};
   return q;
 }
 
-double effective_samples(std::span<const double> x) {
-  const size_t n = x.size();
-  if (n < 64) return static_cast<double>(n);
-  const auto batch = static_cast<size_t>(std::sqrt(static_cast<double>(n)));
-  const size_t n_batches = n / batch, used = n_batches * batch;
-  double mean = 0;
-  for (size_t i = 0; i < used; ++i) mean += x[i];
-  mean /= static_cast<double>(used);
-  double variance = 0, batch_variance = 0;
-  for (size_t b = 0; b < n_batches; ++b) {
-    double sum = 0;
-    for (size_t i = b * batch; i < (b + 1) * batch; ++i) {
-      sum += x[i];
-      variance += (x[i] - mean) * (x[i] - mean);
-    }
-    const double d = sum / static_cast<double>(batch) - mean;
-    batch_variance += d * d;
+namespace {
+
+double variance(std::span<const double> x) {
+  double mean = 0, square = 0;
+  for (const double v : x) mean += v / static_cast<double>(x.size());
+  for (const double v : x) square += (v - mean) * (v - mean);
+  return square / static_cast<double>(x.size());
+}
+
+// Places in sorted order, ties sharing theirs: one slow request must not hide how the others depend.
+std::vector<double> ranks_of(std::span<const double> x) {
+  std::vector<uint32_t> order(x.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::sort(order.begin(), order.end(), [&](uint32_t a, uint32_t b) { return x[a] < x[b]; });
+  std::vector<double> ranks(x.size());
+  for (size_t i = 0, end; i < order.size(); i = end) {
+    for (end = i + 1; end < order.size() && x[order[end]] == x[order[i]];) ++end;
+    for (size_t k = i; k < end; ++k) ranks[order[k]] = static_cast<double>(i + end - 1) / 2;
   }
-  variance /= static_cast<double>(used - 1);
-  batch_variance /= static_cast<double>(n_batches - 1);
-  if (variance <= 0) return static_cast<double>(n);
-  const double inflation = batch_variance * static_cast<double>(batch) / variance;
-  // The estimate itself is noisy: only a clear excess counts.
-  return inflation <= 2 ? static_cast<double>(n) : static_cast<double>(n) / inflation;
+  return ranks;
+}
+
+// Sum of all autocorrelations, lag 0 once and the others twice, up to the first window of five times that sum
+// (A. Sokal's rule); 1 when the excess is within what independent samples show.
+double correlation_time(std::span<const double> x) {
+  const size_t n = x.size();
+  const double var = variance(x);
+  if (!(var > 0)) return 1;
+  double mean = 0, tau = 1;
+  for (const double v : x) mean += v / static_cast<double>(n);
+  size_t window = 1;
+  for (; window <= n / 4; ++window) {
+    double sum = 0;
+    for (size_t i = 0; i + window < n; ++i) sum += (x[i] - mean) * (x[i + window] - mean);
+    tau += 2 * sum / static_cast<double>(n - window) / var;
+    if (static_cast<double>(window) >= 5 * tau) break;
+  }
+  const double noise = 2 * std::sqrt(static_cast<double>(window) / static_cast<double>(n));
+  return tau - 1 <= 2 * noise ? 1 : tau;
+}
+
+}  // namespace
+
+double effective_samples(std::span<const double> in_time_order) {
+  constexpr size_t kLeast = 64, kMostBatches = 8192;
+  const size_t n = in_time_order.size();
+  if (n < kLeast) return static_cast<double>(n);
+  std::vector<double> x = ranks_of(in_time_order);
+  const double var = variance(x);
+  // Long series: what happens within a batch shows in the variance of its mean.
+  const size_t batch = (n + kMostBatches - 1) / kMostBatches;
+  for (size_t b = 0; batch > 1 && b < n / batch; ++b) {
+    double sum = 0;
+    for (size_t i = b * batch; i < (b + 1) * batch; ++i) sum += x[i];
+    x[b] = sum / static_cast<double>(batch);
+  }
+  x.resize(n / batch);
+  if (!(var > 0)) return static_cast<double>(n);
+  const double inflation = variance(x) * static_cast<double>(batch) / var * correlation_time(x);
+  return static_cast<double>(n) / std::max(1.0, inflation);
 }
 
 int64_t samples_to_detect(double p, double relative_change, double sigma) {

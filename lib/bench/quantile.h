@@ -44,13 +44,17 @@ struct Quantile {
   double value = 0;
   std::optional<Interval> interval;  // absent: n cannot support it
   int64_t n = 0;
-  int64_t n_needed = 0;  // min_samples
+  int64_t n_effective = 0;  // fewer than n when neighbours depend on each other: the interval is of these
+  int64_t n_needed = 0;     // min_samples
 };
+// n_effective 0: all samples are independent.
 Quantile quantile_with_interval(std::span<const double> sorted, double p,
-                                QuantileMethod method = QuantileMethod::kNearestRank, double level = 0.95);
+                                QuantileMethod method = QuantileMethod::kNearestRank, double level = 0.95,
+                                double n_effective = 0);
 
-// Effective sample size of a series in time order, from batch means: neighbours in a queue are not
-// independent, and an interval computed as if they were is too narrow. n when n < 64.
+// How many independent samples say as much as this series in time order: neighbours in a queue are not
+// independent, and an interval computed as if they were is too narrow. From the autocorrelation of the ranks;
+// n when n < 64 and when nothing beyond chance is seen.
 double effective_samples(std::span<const double> in_time_order);
 
 // Requests per arm that detect a relative change of the p-quantile with 80 % power at 5 % two-sided, when

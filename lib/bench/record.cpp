@@ -1,6 +1,8 @@
 #include "bench/record.h"
 
+#include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "bench/html_text.h"
 #include "io/json.h"
@@ -14,6 +16,19 @@ constexpr int64_t kMaxLineBytes = 1 << 28;
 constexpr size_t kShownBadLines = 5;
 
 Json optional_count(int64_t v) { return v < 0 ? Json() : Json(v); }
+
+std::string text_member(const Json& object, const char* key) {
+  const Json* v = object.find(key);
+  return v && v->is_string() ? v->as_string() : "";
+}
+
+// What two shards of one run share; empty for a run that is no shard.
+std::string shard_family(const Json& header) {
+  if (text_member(header, "shard").empty()) return "";
+  const Json *plan = header.find("plan"), *target = header.find("target");
+  return (plan ? text_member(*plan, "hash") : "") + " " + text_member(header, "set") + " " +
+         (target ? target->dump() : "");
+}
 
 // Readers of one member: absent or null leaves the default, another type is an error.
 struct MemberReader {
@@ -37,53 +52,83 @@ struct MemberReader {
     if (const Json* v = get(key)) v->is_number() ? void(out = v->as_double()) : wrong(key, "a number");
   }
   void read(const char* key, int64_t& out) const {
-    const Json* v = get(key);
+    if (const Json* v = get(key)) out = integer(*v, key);
+  }
+  // Other writers have 8e6 or 8000000.0 for an integer. Differences of two of these must not overflow.
+  int64_t integer(const Json& v, const char* key) const {
+    if (!v.is_number()) wrong(key, "an integer");
+    const double d = v.as_double();
+    if (!(std::fabs(d) < 4e18)) wrong(key, "within range");
+    if (v.is_int()) return v.as_int();
+    if (d != std::floor(d)) wrong(key, "an integer");
+    return static_cast<int64_t>(d);
+  }
+  // A count or a time: absent is unknown, and nothing else is.
+  void read_count(const char* key, int64_t& out) const {
+    if (!get(key)) return;
+    read(key, out);
+    if (out < 0) wrong(key, "0 or more");
+  }
+  void read_id(std::string& out) const {
+    const Json* v = get("id");
     if (!v) return;
-    if (!v->is_int()) wrong(key, "an integer");
-    // Differences of two of these must not overflow.
-    if (v->as_int() > INT64_MAX / 4 || v->as_int() < INT64_MIN / 4) wrong(key, "within range");
-    out = v->as_int();
+    if (!v->is_string() && !v->is_int()) wrong("id", "a string or an integer");
+    out = v->is_int() ? v->dump() : v->as_string();
   }
 };
 
 RequestRecord request_from_json(const Json& object, const std::string& where) {
   RequestRecord r;
   const MemberReader in{object, where};
-  in.read("id", r.id);
+  in.read_id(r.id);
   in.read("arm", r.arm);
   in.read("phase", r.phase);
   in.read("point", r.point);
   in.read("block", r.block);
   in.read("segment", r.segment);
+  for (const char* key : {"t_send_ns", "t_done_ns"})
+    if (!in.get(key)) in.wrong(key, "present");
   in.read("t_send_ns", r.t_send_ns);
+  in.read("t_done_ns", r.t_done_ns);
   r.t_plan_ns = r.t_send_ns;
   in.read("t_plan_ns", r.t_plan_ns);
-  in.read("t_first_ns", r.t_first_ns);
-  in.read("t_last_ns", r.t_last_ns);
-  if (!in.get("t_done_ns")) in.wrong("t_done_ns", "present");
-  in.read("t_done_ns", r.t_done_ns);
-  in.read("n_in", r.n_in);
-  in.read("n_in_cached", r.n_in_cached);
-  in.read("n_out", r.n_out);
-  in.read("want_in", r.want_in);
-  in.read("want_out", r.want_out);
+  in.read_count("t_first_ns", r.t_first_ns);
+  in.read_count("n_in", r.n_in);
+  in.read_count("n_in_cached", r.n_in_cached);
+  in.read_count("n_out", r.n_out);
+  in.read_count("want_in", r.want_in);
+  in.read_count("want_out", r.want_out);
   in.read("tokens_source", r.tokens_source);
   in.read("finish", r.finish);
   in.read("error", r.error);
   in.read("error_detail", r.error_detail);
-  in.read("peak_rss_bytes", r.peak_rss_bytes);
+  in.read_count("peak_rss_bytes", r.peak_rss_bytes);
+  int64_t of_gaps = 0;
   if (const Json* gaps = in.get("gaps_ns")) {
     if (!gaps->is_array() || static_cast<int64_t>(gaps->as_array().size()) > kMaxGaps)
       in.wrong("gaps_ns", "a list of integers");
     for (const Json& g : gaps->as_array()) {
-      if (!g.is_int()) in.wrong("gaps_ns", "a list of integers");
-      r.gaps_ns.push_back(g.as_int());
+      const int64_t gap = in.integer(g, "gaps_ns");
+      if (gap < 0 || gap > INT64_MAX / 4 - of_gaps) in.wrong("gaps_ns", "a list of durations");
+      of_gaps += gap;
+      r.gaps_ns.push_back(gap);
     }
   }
+  if (r.t_first_ns < 0) {
+    if (!r.gaps_ns.empty()) in.wrong("t_first_ns", "present, but \"gaps_ns\" is");
+  } else {
+    // Without the last event's time the gaps lead to it; without gaps the end stands for it.
+    r.t_last_ns = r.gaps_ns.empty() && r.n_out != 1 ? r.t_done_ns : r.t_first_ns + of_gaps;
+    in.read_count("t_last_ns", r.t_last_ns);
+  }
   // A measured value is never its own "missing" mark, and time does not run backwards.
-  if (r.t_done_ns < r.t_send_ns || (r.t_first_ns >= 0 && r.t_first_ns < r.t_send_ns) ||
-      (r.t_first_ns >= 0 && r.t_last_ns < r.t_first_ns))
-    throw Error(ErrorKind::kBadData, "times run backwards", where);
+  if (r.t_done_ns < r.t_send_ns ||
+      (r.t_first_ns >= 0 &&
+       (r.t_first_ns < r.t_send_ns || r.t_last_ns < r.t_first_ns || r.t_done_ns < r.t_last_ns)))
+    throw Error(ErrorKind::kBadData, "times run backwards", where,
+                "expected t_send_ns <= t_first_ns <= t_last_ns <= t_done_ns");
+  if (r.t_first_ns >= 0 && of_gaps > r.t_done_ns - r.t_first_ns)
+    throw Error(ErrorKind::kBadData, "the gaps last longer than the request", where);
   return r;
 }
 
@@ -93,17 +138,17 @@ int64_t ms_to_ns(double ms, const std::string& where) {
   return static_cast<int64_t>(std::llround(ms * 1e6));
 }
 
-// A line of ds-run --timings: times in ns since the request began.
-RequestRecord timing_line(const Json& object, const RecordSet& set, const std::string& where) {
+// A line of ds-run --timings: times in ns since the request began. Lines without a clock are placed one after
+// the other.
+RequestRecord timing_line(const Json& object, int64_t begin_ns, int64_t number, const std::string& where) {
   const MemberReader in{object, where};
   RequestRecord r;
-  if (const Json* id = object.find("id"))
-    r.id = id->is_string() ? id->as_string() : id->is_null() ? "" : id->dump();
-  if (r.id.empty()) r.id = "line-" + std::to_string(set.requests.size());
-  in.read("prompt_tokens", r.n_in);
-  in.read("completion_tokens", r.n_out);
+  in.read_id(r.id);
+  if (r.id.empty()) r.id = "line-" + std::to_string(number);
+  in.read_count("prompt_tokens", r.n_in);
+  in.read_count("completion_tokens", r.n_out);
   r.tokens_source = "engine";
-  r.t_plan_ns = r.t_send_ns = set.requests.empty() ? 0 : set.requests.back().t_done_ns;
+  r.t_plan_ns = r.t_send_ns = begin_ns;
   int64_t last = 0;
   for (const Json& t : object.find("token_ns")->as_array()) {
     if (!t.is_int() || t.as_int() < last || t.as_int() > INT64_MAX / 8)
@@ -120,35 +165,38 @@ RequestRecord timing_line(const Json& object, const RecordSet& set, const std::s
 }
 
 // A line of another program: durations only. Placed after the request before it.
-RequestRecord foreign_request(const Json& object, const RecordSet& set, const std::string& where) {
+RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t number,
+                              const std::string& where) {
   const Json* timings = object.find("timings");
   const Json& source = timings && timings->is_object() ? *timings : object;
   const MemberReader in{source, where};
-  double e2e_ms = -1, ttft_ms = -1;
+  double e2e_ms = 0, ttft_ms = 0;
+  if (!in.get("e2e_ms")) throw Error(ErrorKind::kBadData, "no record of ds-bench and no \"e2e_ms\"", where);
   in.read("e2e_ms", e2e_ms);
   in.read("ttft_ms", ttft_ms);
-  if (e2e_ms < 0) throw Error(ErrorKind::kBadData, "no record of ds-bench and no \"e2e_ms\"", where);
   RequestRecord r;
-  if (const Json* id = object.find("id"); id && id->is_string()) r.id = id->as_string();
-  if (r.id.empty()) r.id = "line-" + std::to_string(set.requests.size());
-  in.read("n_in", r.n_in);
-  in.read("n_out", r.n_out);
+  MemberReader{object, where}.read_id(r.id);
+  if (r.id.empty()) r.id = "line-" + std::to_string(number);
+  in.read_count("n_in", r.n_in);
+  in.read_count("n_out", r.n_out);
   if (const Json* usage = object.find("usage"); usage && usage->is_object()) {
     const MemberReader u{*usage, where};
-    if (r.n_in < 0) u.read("prompt_tokens", r.n_in);
-    if (r.n_out < 0) u.read("completion_tokens", r.n_out);
+    if (r.n_in < 0) u.read_count("prompt_tokens", r.n_in);
+    if (r.n_out < 0) u.read_count("completion_tokens", r.n_out);
   }
   if (r.n_out >= 0) r.tokens_source = "engine";
   if (const Json* reason = object.find("finish_reason"); reason && reason->is_string())
     r.finish = reason->as_string();
   if (const Json* error = object.find("error"); error && !error->is_null()) r.error = "reported";
-  r.t_plan_ns = r.t_send_ns = set.requests.empty() ? 0 : set.requests.back().t_done_ns;
-  r.t_done_ns = r.t_last_ns = r.t_send_ns + ms_to_ns(e2e_ms, where);
-  if (ttft_ms >= 0) {
+  r.t_plan_ns = r.t_send_ns = begin_ns;
+  r.t_done_ns = r.t_send_ns + ms_to_ns(e2e_ms, where);
+  const bool has_ttft = in.get("ttft_ms");
+  if (has_ttft) {
     r.t_first_ns = r.t_send_ns + ms_to_ns(ttft_ms, where);
     if (r.t_first_ns > r.t_done_ns) throw Error(ErrorKind::kBadData, "ttft_ms is larger than e2e_ms", where);
+    r.t_last_ns = r.t_done_ns;
   }
-  if (const Json* gaps = in.get("gaps_ms"); gaps && gaps->is_array() && ttft_ms >= 0) {
+  if (const Json* gaps = in.get("gaps_ms"); gaps && gaps->is_array() && has_ttft) {
     int64_t last = r.t_first_ns;
     for (const Json& g : gaps->as_array()) {
       if (!g.is_number()) in.wrong("gaps_ms", "a list of numbers");
@@ -163,7 +211,7 @@ RequestRecord foreign_request(const Json& object, const RecordSet& set, const st
 ItemRecord item_from_json(const Json& object, const std::string& where) {
   ItemRecord r;
   const MemberReader in{object, where};
-  in.read("id", r.id);
+  in.read_id(r.id);
   in.read("set", r.set);
   in.read("category", r.category);
   in.read("arm", r.arm);
@@ -238,48 +286,119 @@ Json to_json(const ItemRecord& r) {
   return out;
 }
 
-void add_record_line(RecordSet& set, std::string_view line, const std::string& where) {
+const Json* header_of(const RecordSet& set, int32_t run) {
+  if (set.runs.empty()) return set.headers.empty() ? nullptr : &set.headers[0];
+  const auto& headers = set.runs[static_cast<size_t>(run)].headers;
+  return headers.empty() ? nullptr : &set.headers[headers[0]];
+}
+
+void RecordReader::begin_file(std::string name) {
+  name_ = std::move(name);
+  run_ = clock_ = -1;
+}
+
+int32_t RecordReader::run() {
+  if (run_ < 0) {
+    run_ = static_cast<int32_t>(set_.runs.size());
+    set_.runs.push_back({name_, {}});
+  }
+  if (clock_ < 0) clock_ = n_clocks_++;
+  return run_;
+}
+
+void RecordReader::begin_run(Json header) {
+  const std::string family = shard_family(header);
+  clock_ = -1;
+  const bool announced = run_ >= 0 && set_.runs.back().headers.empty();
+  if (!announced) run_ = -1;
+  for (size_t i = 0; i < set_.runs.size() && !family.empty() && run_ < 0; ++i)
+    for (const size_t h : set_.runs[i].headers)
+      if (shard_family(set_.headers[h]) == family) run_ = static_cast<int32_t>(i);
+  set_.runs[static_cast<size_t>(run())].headers.push_back(set_.headers.size());
+  set_.headers.push_back(std::move(header));
+}
+
+int64_t RecordReader::end_of_last() const {
+  return set_.requests.empty() || set_.requests.back().clock != clock_ ? 0 : set_.requests.back().t_done_ns;
+}
+
+void RecordReader::add_request(RequestRecord record) {
+  record.run = run();
+  record.clock = clock_;
+  set_.requests.push_back(std::move(record));
+}
+
+void RecordReader::add(std::string_view line, const std::string& where) {
   Json object = parse_json(line, where);
   if (!object.is_object()) throw Error(ErrorKind::kBadData, "not a JSON object", where);
-  const Json* type = object.find("type");
-  const std::string kind = type && type->is_string() ? type->as_string() : "";
+  const std::string kind = text_member(object, "type");
+  const auto number = static_cast<int64_t>(set_.requests.size());
   if (kind == "request") {
-    set.requests.push_back(request_from_json(object, where));
+    add_request(request_from_json(object, where));
   } else if (kind == "item") {
-    set.items.push_back(item_from_json(object, where));
+    set_.items.push_back(item_from_json(object, where));
+    set_.items.back().run = run();
   } else if (kind == "header") {
-    set.headers.push_back(std::move(object));
+    begin_run(std::move(object));
+  } else if (kind == "run") {  // how a report keeps the names of its runs
+    begin_file(text_member(object, "name"));
+    run();
   } else if (kind == "trailer") {
-    if (const Json* i = object.find("interrupted"); i && i->is_bool() && i->as_bool()) set.interrupted = true;
-    set.trailers.push_back(std::move(object));
+    if (const Json* i = object.find("interrupted"); i && i->is_bool() && i->as_bool())
+      set_.interrupted = true;
+    set_.trailers.push_back(std::move(object));
   } else if (kind == "drift") {
-    set.drift.push_back(std::move(object));
+    set_.drift.push_back(std::move(object));
   } else if (!kind.empty()) {
     // A newer producer's record: keep quiet, later versions may add kinds.
   } else if (const Json* times = object.find("token_ns"); times && times->is_array()) {
-    set.requests.push_back(timing_line(object, set, where));
+    add_request(timing_line(object, end_of_last(), number, where));
   } else {
-    set.requests.push_back(foreign_request(object, set, where));
+    add_request(foreign_request(object, end_of_last(), number, where));
   }
 }
 
+namespace {
+
+// "results/monday.jsonl" is run "monday"; the whole path when two files share that name.
+std::string run_name(const std::string& path, const std::vector<std::string>& paths) {
+  const auto stem = [](const std::string& p) {
+    std::string name = p.substr(p.rfind('/') + 1);
+    for (const char* end : {".jsonl", ".json", ".html"})
+      if (name.ends_with(end)) return name.substr(0, name.size() - std::string(end).size());
+    return name;
+  };
+  int n_same = 0;
+  for (const auto& p : paths) n_same += stem(p) == stem(path);
+  return path == "-" ? "stdin" : n_same > 1 ? path : stem(path);
+}
+
+}  // namespace
+
 RecordSet read_records(const std::vector<std::string>& paths) {
   RecordSet set;
+  RecordReader reader(set);
+  bool last_is_cut = false;
   const auto add = [&](std::string_view line, const std::string& where) {
     if (line.find_first_not_of(" \t\r") == std::string_view::npos) return;
     ++set.n_lines;
+    last_is_cut = false;
     try {
-      add_record_line(set, line, where);
+      reader.add(line, where);
     } catch (const Error& e) {
       ++set.n_bad;
+      last_is_cut = !line.ends_with('}');
       if (set.bad.size() < kShownBadLines) set.bad.push_back(e.message());
     }
   };
   for (const std::string& path : paths) {
     LineReader lines(path, kMaxLineBytes);
+    reader.begin_file(run_name(path, paths));
     bool first = true, html = false;
     std::string page;
-    while (const auto line = lines.next()) {
+    last_is_cut = false;
+    while (auto line = lines.next()) {
+      if (first && line->starts_with("\xEF\xBB\xBF")) line->remove_prefix(3);
       if (first) html = line->starts_with("<!DOCTYPE html>");
       first = false;
       if (html) {
@@ -288,6 +407,8 @@ RecordSet read_records(const std::vector<std::string>& paths) {
         add(*line, lines.where());
       }
     }
+    if (last_is_cut && set.n_bad <= static_cast<int64_t>(kShownBadLines))
+      set.bad.back() += " (it is the last line: the file was cut off there)";
     if (html) {
       const std::string records = embedded_records(page, path);
       size_t begin = 0;
@@ -306,6 +427,35 @@ RecordSet read_records(const std::vector<std::string>& paths) {
                 "expected JSON lines of ds-bench run or eval, or lines with \"e2e_ms\"");
   set.cut_off = set.headers.size() > set.trailers.size();
   return set;
+}
+
+std::string records_text(const RecordSet& set) {
+  std::string out;
+  const auto n_runs = static_cast<int32_t>(std::max<size_t>(1, set.runs.size()));
+  for (int32_t run = 0; run < n_runs; ++run) {
+    if (n_runs > 1)
+      out += Json(Json::Object{{"type", "run"}, {"name", set.runs[static_cast<size_t>(run)].name}}).dump() +
+             "\n";
+    std::vector<size_t> headers;
+    if (!set.runs.empty())
+      headers = set.runs[static_cast<size_t>(run)].headers;
+    else
+      for (size_t h = 0; h < set.headers.size(); ++h) headers.push_back(h);
+    // Clocks follow the headers, one each; records of strangers have one clock and no header.
+    std::map<int32_t, std::string> by_clock;
+    for (const auto& r : set.requests)
+      if (r.run == run) by_clock[r.clock] += to_json(r).dump() + "\n";
+    auto part = by_clock.begin();
+    for (size_t i = 0; i < std::max(headers.size(), by_clock.size()); ++i) {
+      if (i < headers.size()) out += set.headers[headers[i]].dump() + "\n";
+      if (part != by_clock.end()) out += (part++)->second;
+    }
+    for (const auto& i : set.items)
+      if (i.run == run) out += to_json(i).dump() + "\n";
+  }
+  for (const auto& d : set.drift) out += d.dump() + "\n";
+  for (const auto& t : set.trailers) out += t.dump() + "\n";
+  return out;
 }
 
 }  // namespace ds::bench

@@ -5,9 +5,9 @@
 //   {"type":"item", ...}      one per evaluated question
 //   {"type":"trailer", ...}   counts, so that a cut-off file is noticed
 //
-// Any producer may write it. Lines of ds-run --timings, and lines of other programs that carry at least
-// "e2e_ms" (and "ttft_ms", "n_in", "n_out", "gaps_ms", at the top or under "timings") are understood as
-// requests that ran one after the other.
+// Any producer may write it; of a request only t_send_ns and t_done_ns must be there. Lines of ds-run
+// --timings, and lines of other programs that carry at least "e2e_ms" (and "ttft_ms", "n_in", "n_out",
+// "gaps_ms", at the top or under "timings") are understood as requests that ran one after the other.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -25,6 +25,8 @@ struct RequestRecord {
   std::string arm = "a";          // "a" or "b" in an interleaved comparison
   std::string phase = "measure";  // or "warmup"
   std::string point;              // load point of a sweep: "c=4", "r=12.5"
+  int32_t run = 0;                // place in RecordSet::runs
+  int32_t clock = 0;              // header or file it came under: times of two do not compare
   int64_t block = 0;              // requests of one block were sent next to each other: pairs for tests
   int64_t segment = 0;            // bumped by each resumed run: clocks of two segments do not compare
 
@@ -51,6 +53,7 @@ Json to_json(const RequestRecord& record);
 // One evaluated question.
 struct ItemRecord {
   std::string id, set, category, arm = "a";
+  int32_t run = 0;        // place in RecordSet::runs
   bool correct = false;   // by the item's own rule
   bool strict = false;    // only the marked final answer counts
   bool flexible = false;  // the last number-like span counts
@@ -64,8 +67,16 @@ struct ItemRecord {
 };
 Json to_json(const ItemRecord& record);
 
+// What belongs together: a header and what follows it, or a file without headers. The shards of one plan on
+// one target are one run.
+struct Run {
+  std::string name;             // of the file
+  std::vector<size_t> headers;  // places in RecordSet::headers, one per shard; none in a file of strangers
+};
+
 // A file (or several) of records, read leniently: a malformed line is counted and reported, never fatal.
 struct RecordSet {
+  std::vector<Run> runs;
   std::vector<Json> headers, trailers;
   std::vector<RequestRecord> requests;
   std::vector<ItemRecord> items;
@@ -75,10 +86,33 @@ struct RecordSet {
   bool interrupted = false;      // a trailer says so
   bool cut_off = false;          // a header without a trailer
 };
-// Adds the line's record to the set. Throws Error{kBadData} for a malformed line.
-void add_record_line(RecordSet& set, std::string_view line, const std::string& where);
+// The first header of a run, or nullptr.
+const Json* header_of(const RecordSet& set, int32_t run);
+
+// Fills a set line by line.
+class RecordReader {
+ public:
+  explicit RecordReader(RecordSet& set) : set_(set) {}
+  // What follows is another run, unless its header says that it is a shard of an earlier one.
+  void begin_file(std::string name);
+  // Adds the line's record. Throws Error{kBadData} for a malformed line.
+  void add(std::string_view line, const std::string& where);
+
+ private:
+  void begin_run(Json header);
+  int32_t run();
+  void add_request(RequestRecord record);
+  int64_t end_of_last() const;
+
+  RecordSet& set_;
+  std::string name_ = "records";
+  int32_t run_ = -1, clock_ = -1;  // -1: none of this file yet
+  int32_t n_clocks_ = 0;
+};
 // "-" is stdin; an HTML report written by ds-bench is read through its embedded records.
 // Throws Error{kBadData} when no record at all is found.
 RecordSet read_records(const std::vector<std::string>& paths);
+// The set as JSON lines that read back the same, runs with their names.
+std::string records_text(const RecordSet& set);
 
 }  // namespace ds::bench

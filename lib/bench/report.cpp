@@ -34,24 +34,11 @@ border:1px solid var(--line);border-radius:8px;padding:10px;max-height:420px;ove
 details{margin:14px 0}summary{cursor:pointer;color:var(--soft)}
 )";
 
-std::string group_name(const GroupSummary& g, size_t n_groups) {
-  if (n_groups == 1) return "";
-  return g.point.empty() ? "arm " + g.arm : g.arm == "a" ? g.point : g.arm + " " + g.point;
-}
-
-bool is_open(const RecordSet& set) {
-  for (const Json& h : set.headers)
-    if (const Json* plan = h.find("plan"))
-      if (const Json* a = plan->find("arrivals"); a && a->is_string() && a->as_string() != "closed")
-        return true;
-  return false;
-}
-
 std::string cell(const std::string& text, const char* tag = "td") {
   return "<" + std::string(tag) + ">" + escape_html(text) + "</" + tag + ">";
 }
 
-std::string metric_table(const std::vector<GroupSummary>& groups, bool open) {
+std::string metric_table(const RecordSet& set, const std::vector<GroupSummary>& groups) {
   std::string out =
       "<div "
       "class=scroll><table><tr><th>ms</th><th>n</th><th>P50</th><th>P90</th><th>P95</th><th>P99</"
@@ -59,13 +46,12 @@ std::string metric_table(const std::vector<GroupSummary>& groups, bool open) {
   for (const auto& g : groups)
     for (const auto& m : g.metrics) {
       const bool between = m.metric == Metric::kTpot || m.metric == Metric::kItl;
-      if (m.clock == Clock::kResp && (!open || between)) continue;
-      if (groups.size() > 1 && open && m.clock == Clock::kSvc && !between)
+      if (m.clock == Clock::kResp && (!g.open || between)) continue;
+      if (groups.size() > 1 && g.open && m.clock == Clock::kSvc && !between)
         continue;  // a sweep: what users waited
-      std::string name = metric_name(m.metric);
-      if (m.metric == Metric::kItl && g.tokens_per_event > 1.05) name = "gap";
-      if (open && !between) name += m.clock == Clock::kSvc ? " from send" : " from plan";
-      if (groups.size() > 1) name = group_name(g, groups.size()) + " " + name;
+      std::string name = m.metric == Metric::kItl ? g.gap_name() : metric_name(m.metric);
+      if (g.open && !between) name += m.clock == Clock::kSvc ? " from send" : " from plan";
+      if (groups.size() > 1) name = group_name(set, g) + " " + name;
       out += "<tr>" + cell(name) + cell(std::to_string(m.n)) + cell(quantile_text(m.p50)) +
              cell(quantile_text(m.p90)) + cell(quantile_text(m.p95)) + cell(quantile_text(m.p99)) +
              cell(short_number(m.mean)) + "</tr>\n";
@@ -101,11 +87,12 @@ bool spreads_far(const std::vector<ChartSeries>& series, std::vector<double> Cha
   for (const auto& s : series) all.insert(all.end(), (s.*member).begin(), (s.*member).end());
   if (all.empty()) return false;
   std::sort(all.begin(), all.end());
-  return all.front() > 0 && all.back() > 20 * all[all.size() / 2];
+  return all.front() > 0 && all.back() > 10 * all[all.size() / 2];
 }
 
-std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>& groups, bool open,
+std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>& groups,
                            const StatsOptions& options) {
+  const bool open = std::any_of(groups.begin(), groups.end(), [](const auto& g) { return g.open; });
   const Clock clock = open ? Clock::kResp : Clock::kSvc;
   std::string out;
   const std::string from = open ? " from plan, ms" : ", ms";
@@ -117,16 +104,14 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
     cdf.y_label = "share of requests";
     int colour = 0;
     for (const auto& g : groups) {
-      auto values = metric_values(group_records(set, g.arm, g.point), metric, clock);
+      auto values = metric_values(group_records(set, g), metric, clock);
       if (values.size() > 1 && colour < 6)
-        cdf.series.push_back(cdf_series(std::move(values), group_name(g, groups.size()), colour++));
+        cdf.series.push_back(cdf_series(std::move(values), group_name(set, g), colour++));
     }
     // What a clock that starts at the send would have shown.
     if (open && metric == Metric::kE2e && groups.size() == 1) {
       cdf.series[0].name = "from plan";
-      auto s =
-          cdf_series(metric_values(group_records(set, groups[0].arm, groups[0].point), metric, Clock::kSvc),
-                     "from send", 1);
+      auto s = cdf_series(metric_values(group_records(set, groups[0]), metric, Clock::kSvc), "from send", 1);
       s.lo.clear(), s.hi.clear();
       cdf.series.push_back(std::move(s));
     }
@@ -147,10 +132,10 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
   int colour = 0;
   for (const auto& g : groups) {
     ChartSeries t, p;
-    t.name = p.name = group_name(g, groups.size());
+    t.name = p.name = group_name(set, g);
     t.style = p.style = ChartSeries::Style::kPoints;
     t.colour = p.colour = std::min(colour++, 5);
-    for (const auto* r : group_records(set, g.arm, g.point)) {
+    for (const auto* r : group_records(set, g)) {
       if (const auto v = metric_ms(*r, shown, clock))
         t.x.push_back(static_cast<double>(r->t_send_ns) * 1e-9), t.y.push_back(*v);
       if (const auto v = metric_ms(*r, Metric::kTtft, clock); v && r->n_in >= 0)
@@ -169,7 +154,7 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
 }
 
 // Load points against what they cost: throughput or good requests over the offered rate, and P90 beside it.
-std::string rate_charts(const std::vector<GroupSummary>& groups) {
+std::string rate_charts(const std::vector<GroupSummary>& groups, const std::string& run_name) {
   Chart good, cost;
   ChartSeries reached, met, ttft;
   for (const auto& g : groups) {
@@ -202,10 +187,10 @@ std::string rate_charts(const std::vector<GroupSummary>& groups) {
   reached.name = "completed", met.name = "within limits", ttft.name = "P90";
   met.colour = 2, ttft.colour = 1;
   for (auto* s : {&reached, &met, &ttft}) s->style = ChartSeries::Style::kLinePoints, sort_series(*s);
-  good.title = "rate and goodput";
+  good.title = "rate and goodput" + run_name;
   good.y_label = "requests per second";
   good.series = {reached, met};
-  cost.title = "P90 against load";
+  cost.title = "P90 against load" + run_name;
   cost.series = {ttft};
   return chart_svg(good) + chart_svg(cost);
 }
@@ -288,19 +273,8 @@ std::string table_of(const Json& object) {
 
 }  // namespace
 
-std::string records_text(const RecordSet& set) {
-  std::string out;
-  for (const auto& h : set.headers) out += h.dump() + "\n";
-  for (const auto& r : set.requests) out += to_json(r).dump() + "\n";
-  for (const auto& i : set.items) out += to_json(i).dump() + "\n";
-  for (const auto& d : set.drift) out += d.dump() + "\n";
-  for (const auto& t : set.trailers) out += t.dump() + "\n";
-  return out;
-}
-
 std::string report_html(const RecordSet& set, const StatsOptions& options, const std::string& title) {
   const auto groups = summarize(set, options);
-  const bool open = is_open(set);
   std::string out =
       "<!DOCTYPE html>\n<html lang=en><head><meta charset=utf-8><meta name=viewport "
       "content=\"width=device-width\">\n<title>" +
@@ -313,14 +287,23 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
   StatsOptions words = options;
   words.plots = false;
   if (!groups.empty()) {
-    out += "<h2>Latency</h2>\n" + metric_table(groups, open) + "<div class=charts>" + rate_charts(groups) +
-           latency_charts(set, groups, open, options) + "</div>\n";
+    std::string rates;
+    for (size_t run = 0; run < std::max<size_t>(1, set.runs.size()); ++run) {
+      std::vector<GroupSummary> of_run;
+      for (const auto& g : groups)
+        if (g.run == static_cast<int32_t>(run)) of_run.push_back(g);
+      rates += rate_charts(of_run, set.runs.size() > 1 ? ", " + set.runs[run].name : "");
+    }
+    out += "<h2>Latency</h2>\n" + metric_table(set, groups) + "<div class=charts>" + rates +
+           latency_charts(set, groups, options) + "</div>\n";
     out += "<details><summary>the same as text, with rates, lengths and warnings</summary><pre>" +
            escape_html(stats_text(set, groups, words)) + "</pre></details>\n";
   }
-  if (!set.items.empty())
-    out += "<h2>Accuracy</h2>\n<pre>" + escape_html(scores_text(set.items)) + "</pre><div class=charts>" +
-           accuracy_charts(set.items) + "</div>\n";
+  if (!set.items.empty()) out += "<h2>Accuracy</h2>\n<pre>" + escape_html(scores_text(set)) + "</pre>";
+  const auto evaluations = items_by_run(set);
+  for (const auto& [name, items] : evaluations)
+    out += (evaluations.size() > 1 ? "<p class=soft>" + escape_html(name) + "</p>" : std::string()) +
+           "<div class=charts>" + accuracy_charts(items) + "</div>\n";
   if (!set.drift.empty()) out += "<h2>Drift</h2>\n<div class=charts>" + ledger_chart(set.drift) + "</div>\n";
   if (set.n_bad) out += "<p class=bad>" + std::to_string(set.n_bad) + " malformed lines were left out.</p>\n";
   if (set.interrupted) out += "<p class=bad>The run was interrupted.</p>\n";

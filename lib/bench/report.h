@@ -8,8 +8,6 @@
 
 namespace ds::bench {
 
-// JSON lines of the records, as they are embedded.
-std::string records_text(const RecordSet& set);
 std::string report_html(const RecordSet& set, const StatsOptions& options, const std::string& title);
 
 }  // namespace ds::bench

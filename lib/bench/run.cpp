@@ -22,17 +22,6 @@ std::string target_kind(const TargetChoice& c) {
   return !c.command.empty() ? "cmd" : !c.url.empty() ? "url" : "engine";
 }
 
-// Arguments may carry a password inside a URL.
-Json redacted(const std::vector<std::string>& argv) {
-  Json::Array out;
-  for (std::string a : argv) {
-    const size_t scheme = a.find("://"), at = a.find('@', scheme == std::string::npos ? 0 : scheme);
-    if (scheme != std::string::npos && at != std::string::npos) a.replace(scheme + 3, at - scheme - 3, "***");
-    out.push_back(std::move(a));
-  }
-  return out;
-}
-
 Json header(const RunOptions& o, const Target& target, const Target* second, int64_t segment) {
   Json h(Json::Object{{"type", "header"}, {"schema", kSchema}});
   const TargetOptions& t = o.target.options;
@@ -53,7 +42,7 @@ Json header(const RunOptions& o, const Target& target, const Target* second, int
 }
 
 // Writes earlier records again and remembers what they answer. Returns the next segment's number.
-int64_t take_over(const RunOptions& o, LoadOptions& load, RunResult& result) {
+int64_t take_over(const RunOptions& o, const Target& target, LoadOptions& load, RunResult& result) {
   const RecordSet old = read_records({o.resume_path});
   for (const Json& h : old.headers) {
     const Json* plan = h.find("plan");
@@ -61,6 +50,10 @@ int64_t take_over(const RunOptions& o, LoadOptions& load, RunResult& result) {
     if (!hash || !hash->is_string() || hash->as_string() != o.plan.hash)
       throw Error(ErrorKind::kBadData, "these records come from another plan", o.resume_path,
                   "resume with the same options, or start anew");
+    if (const Json* measured = h.find("target"); measured && measured->dump() != target.describe().dump())
+      throw Error(ErrorKind::kBadData,
+                  "these records come from " + measured->dump() + ", not from " + target.describe().dump(),
+                  o.resume_path, "one run measures one thing on one kind of machine; start anew");
   }
   int64_t segment = 0;
   for (const RequestRecord& r : old.requests) {
@@ -118,6 +111,16 @@ void search_goodput(const RunOptions& o, Target& target, const LoadOptions& load
 
 }  // namespace
 
+Json redacted(const std::vector<std::string>& argv) {
+  Json::Array out;
+  for (std::string a : argv) {
+    const size_t scheme = a.find("://"), at = a.find('@', scheme == std::string::npos ? 0 : scheme);
+    if (scheme != std::string::npos && at != std::string::npos) a.replace(scheme + 3, at - scheme - 3, "***");
+    out.push_back(std::move(a));
+  }
+  return out;
+}
+
 std::unique_ptr<Target> make_target(const TargetChoice& c) {
   const int n = !c.model.empty() + !c.command.empty() + !c.url.empty();
   if (n != 1)
@@ -150,7 +153,7 @@ RunResult run_bench(const RunOptions& o) {
     RunOptions quiet = o;
     std::vector<std::string> lines;
     quiet.write_line = [&](const std::string& line) { lines.push_back(line); };
-    load.segment = take_over(quiet, load, result);
+    load.segment = take_over(quiet, *target, load, result);
     o.write_line(header(o, *target, second.get(), load.segment).dump());
     for (const auto& line : lines) o.write_line(line);
   } else {

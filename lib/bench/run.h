@@ -22,6 +22,9 @@ std::unique_ptr<Target> make_target(const TargetChoice& choice);
 // The same kind with another model folder, command or URL: the second arm.
 std::unique_ptr<Target> make_second_target(const TargetChoice& choice, const std::string& other);
 
+// Arguments as a header keeps them: a password inside a URL is not written down.
+Json redacted(const std::vector<std::string>& argv);
+
 struct RunOptions {
   Plan plan;
   TargetChoice target;

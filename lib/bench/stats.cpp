@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <set>
+#include <tuple>
 
 namespace ds::bench {
 namespace {
@@ -15,17 +16,21 @@ std::vector<double> sorted(std::vector<double> v) {
 
 MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records, Metric metric, Clock clock,
                                const StatsOptions& options) {
-  MetricSummary m{metric, clock, 0, 0, 0, {}, {}, {}, {}};
-  const std::vector<double> values = sorted(metric_values(records, metric, clock));
+  MetricSummary m;
+  m.metric = metric;
+  m.clock = clock;
+  std::vector<double> values = metric_values(records, metric, clock);
   m.n = static_cast<int64_t>(values.size());
   if (values.empty()) return m;
+  m.effective_n = effective_samples(values);
+  values = sorted(std::move(values));
   for (const double v : values) m.mean += v;
   m.mean /= static_cast<double>(m.n);
   m.max = values.back();
-  m.p50 = quantile_with_interval(values, 0.5, options.method, options.level);
-  m.p90 = quantile_with_interval(values, 0.9, options.method, options.level);
-  m.p95 = quantile_with_interval(values, 0.95, options.method, options.level);
-  m.p99 = quantile_with_interval(values, 0.99, options.method, options.level);
+  m.p50 = quantile_with_interval(values, 0.5, options.method, options.level, m.effective_n);
+  m.p90 = quantile_with_interval(values, 0.9, options.method, options.level, m.effective_n);
+  m.p95 = quantile_with_interval(values, 0.95, options.method, options.level, m.effective_n);
+  m.p99 = quantile_with_interval(values, 0.99, options.method, options.level, m.effective_n);
   return m;
 }
 
@@ -58,6 +63,8 @@ void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& recor
   for (const RequestRecord* r : records) {
     if (!r->ok()) continue;
     if (r->n_in >= 0) in.push_back(static_cast<double>(r->n_in));
+    if (g.want_in < 0) g.want_in = r->want_in;
+    if (g.want_out < 0) g.want_out = r->want_out;
     if (r->n_out >= 0) {
       out.push_back(static_cast<double>(r->n_out));
       if (r->tokens_source != "events") n_tokens += r->n_out, n_events += r->n_events();
@@ -77,11 +84,11 @@ void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& recor
   if (n_events) g.tokens_per_event = static_cast<double>(n_tokens) / static_cast<double>(n_events);
 }
 
-// Wall time of each segment apart: a resumed run did not measure while it was away.
+// Wall time of each segment and shard apart: a resumed run did not measure while it was away.
 double wall_seconds(const std::vector<const RequestRecord*>& records) {
-  std::map<int64_t, std::pair<int64_t, int64_t>> segments;
+  std::map<std::pair<int32_t, int64_t>, std::pair<int64_t, int64_t>> segments;
   for (const RequestRecord* r : records) {
-    auto [it, fresh] = segments.try_emplace(r->segment, r->t_send_ns, r->t_done_ns);
+    auto [it, fresh] = segments.try_emplace({r->clock, r->segment}, r->t_send_ns, r->t_done_ns);
     if (!fresh) {
       it->second.first = std::min(it->second.first, r->t_send_ns);
       it->second.second = std::max(it->second.second, r->t_done_ns);
@@ -95,28 +102,29 @@ double wall_seconds(const std::vector<const RequestRecord*>& records) {
 // Bytes a token moves, and which share of the measured read bandwidth that is at the median TPOT.
 void add_bandwidth(GroupSummary& g, const RecordSet& set) {
   const MetricSummary* tpot = g.find(Metric::kTpot, Clock::kSvc);
-  for (const Json& h : set.headers) {
-    const Json* target = h.find(g.arm == "b" ? "target_b" : "target");
-    const Json *weights = target ? target->find("weight_bytes_per_token") : nullptr,
-               *cache = target ? target->find("cache_bytes_per_token") : nullptr, *gb_s = h.find("read_gb_s");
-    if (!weights || !weights->is_number()) continue;
-    const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
-                           static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
-    g.bytes_per_token =
-        weights->as_double() + (cache && cache->is_number() ? cache->as_double() * context : 0);
-    if (gb_s && gb_s->is_number() && gb_s->as_double() > 0 && tpot && tpot->p50.value > 0)
-      g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->as_double() * 1e9);
-    return;
-  }
+  const Json* h = header_of(set, g.run);
+  const Json* target = h ? h->find(g.arm == "b" ? "target_b" : "target") : nullptr;
+  const Json *weights = target ? target->find("weight_bytes_per_token") : nullptr,
+             *cache = target ? target->find("cache_bytes_per_token") : nullptr,
+             *gb_s = h ? h->find("read_gb_s") : nullptr;
+  if (!weights || !weights->is_number()) return;
+  const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
+                         static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
+  g.bytes_per_token = weights->as_double() + (cache && cache->is_number() ? cache->as_double() * context : 0);
+  if (gb_s && gb_s->is_number() && gb_s->as_double() > 0 && tpot && tpot->p50.value > 0)
+    g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->as_double() * 1e9);
 }
 
-GroupSummary summarize_group(const RecordSet& set, const std::string& arm, const std::string& point,
-                             const StatsOptions& options) {
-  GroupSummary g;
-  g.arm = arm;
-  g.point = point;
-  const auto records = group_records(set, arm, point);
-  for (const auto& r : set.requests) g.n_warmup += r.phase == "warmup" && r.arm == arm;
+bool is_open(const Json* header) {
+  const Json* plan = header ? header->find("plan") : nullptr;
+  const Json* arrivals = plan ? plan->find("arrivals") : nullptr;
+  return arrivals && arrivals->is_string() && arrivals->as_string() != "closed";
+}
+
+void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& options) {
+  const auto records = group_records(set, g);
+  g.open = is_open(header_of(set, g.run));
+  for (const auto& r : set.requests) g.n_warmup += r.phase == "warmup" && r.run == g.run && r.arm == g.arm;
   std::vector<double> user, prefill, late, e2e;
   int64_t n_tokens = 0, n_good = 0;
   bool tokens_known = false;
@@ -157,10 +165,8 @@ GroupSummary summarize_group(const RecordSet& set, const std::string& arm, const
   g.prefill_tok_s = median_or(std::move(prefill), -1);
   add_lengths(g, records);
   add_bandwidth(g, set);
-  g.effective_n = effective_samples(e2e);
   g.unsteady_prefix = unsteady_prefix(e2e);
   if (!late.empty()) g.late_p99_ms = quantile(sorted(std::move(late)), 0.99);
-  return g;
 }
 
 }  // namespace
@@ -171,26 +177,39 @@ const MetricSummary* GroupSummary::find(Metric metric, Clock clock) const {
   return nullptr;
 }
 
-std::vector<const RequestRecord*> group_records(const RecordSet& set, const std::string& arm,
-                                                const std::string& point) {
+const char* GroupSummary::gap_name() const {
+  return tokens_source.empty() || tokens_per_event > 1.05 ? "gap" : metric_name(Metric::kItl);
+}
+
+std::vector<const RequestRecord*> group_records(const RecordSet& set, const GroupSummary& g) {
   std::vector<const RequestRecord*> out;
   for (const RequestRecord& r : set.requests)
-    if (r.phase != "warmup" && r.arm == arm && r.point == point) out.push_back(&r);
+    if (r.phase != "warmup" && r.run == g.run && r.arm == g.arm && r.point == g.point) out.push_back(&r);
   std::stable_sort(out.begin(), out.end(), [](const RequestRecord* a, const RequestRecord* b) {
-    return std::pair(a->segment, a->t_send_ns) < std::pair(b->segment, b->t_send_ns);
+    return std::tuple(a->clock, a->segment, a->t_send_ns) < std::tuple(b->clock, b->segment, b->t_send_ns);
   });
   return out;
 }
 
+std::string group_name(const RecordSet& set, const GroupSummary& g) {
+  std::string name = set.runs.size() > 1 ? set.runs[static_cast<size_t>(g.run)].name : "";
+  const auto add = [&](const std::string& part) { name += (name.empty() ? "" : " ") + part; };
+  const Json* header = header_of(set, g.run);
+  if (g.arm != "a" || (header && header->find("target_b"))) add("arm " + g.arm);
+  if (!g.point.empty()) add(g.point);
+  return name;
+}
+
 std::vector<GroupSummary> summarize(const RecordSet& set, const StatsOptions& options) {
-  std::vector<std::pair<std::string, std::string>> keys;
-  for (const RequestRecord& r : set.requests) {
-    if (r.phase == "warmup") continue;
-    const std::pair key(r.arm, r.point);
-    if (std::find(keys.begin(), keys.end(), key) == keys.end()) keys.push_back(key);
-  }
   std::vector<GroupSummary> groups;
-  for (const auto& [arm, point] : keys) groups.push_back(summarize_group(set, arm, point, options));
+  std::set<std::tuple<int32_t, std::string, std::string>> seen;
+  for (const RequestRecord& r : set.requests) {
+    if (r.phase == "warmup" || !seen.emplace(r.run, r.arm, r.point).second) continue;
+    GroupSummary g;
+    g.run = r.run, g.arm = r.arm, g.point = r.point;
+    groups.push_back(std::move(g));
+  }
+  for (GroupSummary& g : groups) fill_group(g, set, options);
   return groups;
 }
 
@@ -207,13 +226,20 @@ std::string short_number(double v) {
   return text;
 }
 
+std::string withheld_text(const Quantile& q) {
+  return (q.n_effective < q.n ? "n~" : "n ") + std::to_string(q.n_effective) + " < " +
+         std::to_string(q.n_needed);
+}
+
+std::string interval_text(const Quantile& q) {
+  if (!q.interval) return q.n == 0 ? "" : withheld_text(q);
+  return "[" + short_number(q.interval->lo) + ", " + short_number(q.interval->hi) + "]";
+}
+
 std::string quantile_text(const Quantile& q) {
   if (q.n == 0) return "-";
-  if (!q.interval)
-    return ">= " + short_number(q.value) + " (n " + std::to_string(q.n) + " < " + std::to_string(q.n_needed) +
-           ")";
-  return short_number(q.value) + " [" + short_number(q.interval->lo) + ", " + short_number(q.interval->hi) +
-         "]";
+  if (!q.interval) return ">= " + short_number(q.value) + " (" + withheld_text(q) + ")";
+  return short_number(q.value) + " " + interval_text(q);
 }
 
 }  // namespace ds::bench

@@ -11,7 +11,7 @@ Json quantile_json(const Quantile& q) {
     out.set("hi", q.interval->hi);
   } else {
     // The value is then only what was seen, not an estimate with a stated error.
-    out.set("withheld", "n " + std::to_string(q.n) + " < " + std::to_string(q.n_needed));
+    out.set("withheld", interval_text(q));
   }
   return out;
 }
@@ -32,8 +32,10 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
   for (const GroupSummary& g : groups) {
     Json metrics{Json::Object{}};
     for (const MetricSummary& m : g.metrics)
-      metrics.set(std::string(metric_name(m.metric)) + (m.clock == Clock::kSvc ? ".svc" : ".resp"),
+      metrics.set(std::string(m.metric == Metric::kItl ? g.gap_name() : metric_name(m.metric)) +
+                      (m.clock == Clock::kSvc ? ".svc" : ".resp"),
                   Json(Json::Object{{"n", m.n},
+                                    {"effective_n", m.effective_n},
                                     {"mean", m.mean},
                                     {"max", m.max},
                                     {"p50", quantile_json(m.p50)},
@@ -41,7 +43,8 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
                                     {"p95", quantile_json(m.p95)},
                                     {"p99", quantile_json(m.p99)}}));
     Json out(
-        Json::Object{{"arm", g.arm},
+        Json::Object{{"run", set.runs.empty() ? "" : set.runs[static_cast<size_t>(g.run)].name},
+                     {"arm", g.arm},
                      {"point", g.point},
                      {"n", g.n},
                      {"n_ok", g.n_ok},
@@ -59,7 +62,6 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
                      {"n_in", Json(Json::Array{known(g.n_in_min), known(g.n_in_p50), known(g.n_in_max)})},
                      {"n_out", Json(Json::Array{known(g.n_out_min), known(g.n_out_p50), known(g.n_out_max)})},
                      {"short_share", g.short_share},
-                     {"effective_n", g.effective_n},
                      {"unsteady_prefix", g.unsteady_prefix},
                      {"late_p99_ms", g.late_p99_ms},
                      {"peak_rss_bytes", known(g.peak_rss_bytes)},

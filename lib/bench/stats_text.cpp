@@ -30,120 +30,189 @@ std::string megabytes(int64_t bytes) { return short_number(static_cast<double>(b
 
 std::string cost_text(double ms) { return ms < 0.001 ? "less than 0.001 ms" : short_number(ms) + " ms"; }
 
-std::string overhead_line(const RecordSet& set) {
+std::string overhead_lines(const RecordSet& set) {
+  std::string out;
   for (const Json& h : set.headers)
     if (const Json* o = h.find("overhead"); o && o->is_object()) {
       const Json *p50 = o->find("ttft_p50_ms"), *e2e = o->find("e2e_p50_ms");
-      if (p50 && p50->is_number() && e2e && e2e->is_number())
-        return "own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
-               " end to end (" + text_member(o, "what") + ")\n";
+      if (!p50 || !p50->is_number() || !e2e || !e2e->is_number()) continue;
+      const std::string what = " (" + text_member(o, "what") + ")\n";
+      if (out.find(what) == std::string::npos)
+        out += "own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
+               " end to end" + what;
     }
-  return "";
+  return out;
 }
 
-std::string metric_table(const GroupSummary& g, bool open) {
-  std::string out = "ms        " + pad("n", 8) + pad("P50", 23) + pad("P90", 23) + pad("P99", 25) + "mean\n";
+// Breaks a line at its spaces; what follows is indented below the text after the label.
+std::string fold(const std::string& line, int width) {
+  constexpr size_t kIndent = 10;
+  std::string out;
+  size_t column = 0;
+  for (size_t at = 0; at < line.size();) {
+    size_t end = line.find(' ', line.find_first_not_of(' ', at));
+    end = std::min(end, line.size());
+    std::string word = line.substr(at, end - at);
+    if (column > kIndent && column + word.size() > static_cast<size_t>(width)) {
+      word.erase(0, word.find_first_not_of(' '));
+      out += "\n" + std::string(kIndent, ' ');
+      column = kIndent;
+    }
+    out += word;
+    column += word.size();
+    at = end;
+  }
+  return out + "\n";
+}
+
+constexpr int kOneLineTable = 120, kCell = 24, kNarrowCell = 14;
+
+// A row per metric with the intervals beside the values; on a narrow screen below them.
+std::string metric_table(const GroupSummary& g, int width) {
+  const bool wide = width >= kOneLineTable;
+  const size_t cell = wide ? kCell : kNarrowCell;
+  std::string out = pad("ms", 10) + pad("n", 7);
+  for (const char* name : {"P50", "P90", "P95", "P99"}) out += pad(name, cell);
+  out += "mean\n";
   for (const MetricSummary& m : g.metrics) {
     const bool between_events = m.metric == Metric::kTpot || m.metric == Metric::kItl;
-    if (m.clock == Clock::kResp && (!open || between_events)) continue;
-    std::string name = metric_name(m.metric);
-    if (m.metric == Metric::kItl && g.tokens_per_event > 1.05) name = "gap";  // several tokens an event
-    if (open && !between_events) name += m.clock == Clock::kSvc ? ".svc" : ".resp";
-    out += pad(name, 10) + pad(std::to_string(m.n), 8) + pad(quantile_text(m.p50), 23) +
-           pad(quantile_text(m.p90), 23) + pad(quantile_text(m.p99), 25) + short_number(m.mean) + "\n";
+    if (m.clock == Clock::kResp && (!g.open || between_events)) continue;
+    std::string name = m.metric == Metric::kItl ? g.gap_name() : metric_name(m.metric);
+    if (g.open && !between_events) name += m.clock == Clock::kSvc ? ".svc" : ".resp";
+    std::string first = pad(name, 10) + pad(std::to_string(m.n), 7), second(17, ' ');
+    for (const Quantile* q : {&m.p50, &m.p90, &m.p95, &m.p99}) {
+      first += pad(wide ? quantile_text(*q) : (q->interval ? "" : ">= ") + short_number(q->value), cell);
+      second += pad(interval_text(*q), cell);
+    }
+    out += first + short_number(m.mean) + "\n";
+    if (!wide) out += second.substr(0, second.find_last_not_of(' ') + 1) + "\n";
   }
   return out;
 }
 
-std::string warnings(const GroupSummary& g) {
+std::string warnings(const GroupSummary& g, int width) {
   std::string out;
-  const auto warn = [&](const std::string& text) { out += "! " + text + "\n"; };
+  const auto warn = [&](const std::string& text) { out += fold("! " + text, width); };
   if (g.tokens_per_event > 1.05)
     warn(short_number(g.tokens_per_event) +
          " tokens per event: gaps between events are not inter-token latency");
+  if (g.tokens_per_event >= 0 && g.tokens_per_event < 0.95)
+    warn("fewer tokens (" + short_number(g.tokens_per_event) +
+         ") than events with text: the count of the target is not believable");
   if (g.tokens_source == "events") warn("tokens were counted as events: the target told no count");
   if (g.short_share > 0.01)
     warn(short_number(g.short_share * 100) +
-         " % of answers ended before the asked length: not comparable unless "
-         "intended (--ignore-eos)");
+         " % of answers ended before the asked length: not comparable unless intended (--ignore-eos)");
   if (g.unsteady_prefix > 0)
     warn("the first " + std::to_string(g.unsteady_prefix) + " requests shift the median: --warmup " +
          std::to_string(g.unsteady_prefix + static_cast<int64_t>(g.n_warmup)));
-  if (g.effective_n < 0.5 * static_cast<double>(g.n_ok))
-    warn("requests depend on each other: " + std::to_string(g.n_ok) + " count like " +
-         short_number(g.effective_n) + ", intervals are too narrow; prefer several short runs");
+  for (const MetricSummary& m : g.metrics)
+    if (m.metric == Metric::kE2e && m.clock == Clock::kSvc && m.effective_n < 0.5 * static_cast<double>(m.n))
+      warn("requests depend on their neighbours: " + std::to_string(m.n) + " count like " +
+           short_number(m.effective_n) + ", and the intervals are as wide; several short runs say more");
   return out;
 }
 
+std::string group_title(const RecordSet& set, const GroupSummary& g) {
+  const std::string name = group_name(set, g);
+  return (name.empty() ? "" : name + ": ") + std::to_string(g.n) + " requests in " + short_number(g.wall_s) +
+         " s, " + (g.errors.empty() ? "none failed" : "FAILED " + join_counts(g.errors)) + ", " +
+         std::to_string(g.n_warmup) + " warm-up left out" +
+         (g.finishes.empty() ? "" : "; finish " + join_counts(g.finishes));
+}
+
 std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsOptions& options) {
-  const auto records = group_records(set, g.arm, g.point);
+  const auto records = group_records(set, g);
   const MetricSummary *svc = g.find(Metric::kE2e, Clock::kSvc), *resp = g.find(Metric::kE2e, Clock::kResp);
-  bool open = false;
-  for (const Json& h : set.headers)
-    open |= !text_member(h.find("plan"), "arrivals").empty() &&
-            text_member(h.find("plan"), "arrivals") != "closed";
-  std::string title;
-  if (g.arm != "a" || !g.point.empty())
-    title = "arm " + g.arm + (g.point.empty() ? "" : "  " + g.point) + "  ";
-  std::string out = title + std::to_string(g.n) + " requests in " + short_number(g.wall_s) + " s, " +
-                    (g.errors.empty() ? "none failed" : "FAILED " + join_counts(g.errors)) + ", " +
-                    std::to_string(g.n_warmup) + " warm-up left out" +
-                    (g.finishes.empty() ? "" : "; finish " + join_counts(g.finishes)) + "\n";
-  out += metric_table(g, open);
+  std::string out = fold(group_title(set, g), options.width) + metric_table(g, options.width);
+  const auto line = [&](const std::string& text) { out += fold(text, options.width); };
   std::string rates = "rate      " + short_number(g.requests_per_s) + " requests/s";
   if (g.tok_s >= 0) rates += ", " + short_number(g.tok_s) + " tokens/s system";
   if (g.tok_s_user >= 0) rates += ", " + short_number(g.tok_s_user) + " tokens/s per user";
   if (g.prefill_tok_s >= 0) rates += ", prefill " + short_number(g.prefill_tok_s) + " tokens/s";
-  out += rates + "\n";
-  if (g.n_in_p50 >= 0 || g.n_out_p50 >= 0)
-    out += "tokens    in " + std::to_string(g.n_in_min) + ".." + std::to_string(g.n_in_p50) + ".." +
-           std::to_string(g.n_in_max) + ", out " + std::to_string(g.n_out_min) + ".." +
-           std::to_string(g.n_out_p50) + ".." + std::to_string(g.n_out_max) +
-           " (least, median, most; counted by " + g.tokens_source + ")\n";
+  line(rates);
+  if (g.n_in_p50 >= 0 || g.n_out_p50 >= 0) {
+    const auto three = [](int64_t lo, int64_t mid, int64_t hi, int64_t asked) {
+      if (mid < 0) return std::string("not told");
+      return std::to_string(lo) + ".." + std::to_string(mid) + ".." + std::to_string(hi) +
+             (asked >= 0 ? " (asked " + std::to_string(asked) + ")" : "");
+    };
+    line("tokens    in " + three(g.n_in_min, g.n_in_p50, g.n_in_max, g.want_in) + ", out " +
+         three(g.n_out_min, g.n_out_p50, g.n_out_max, g.want_out) + "; least, median, most" +
+         (g.tokens_source.empty() ? "" : "; counted by " + g.tokens_source));
+  }
   if (g.peak_rss_bytes >= 0)
-    out += "memory    peak " + megabytes(g.peak_rss_bytes) +
-           (g.bytes_per_token >= 0
-                ? "; " + megabytes(static_cast<int64_t>(g.bytes_per_token)) + " read per token"
-                : "") +
-           (g.bandwidth_share >= 0
-                ? ", " + short_number(g.bandwidth_share * 100) + " % of the measured read bandwidth"
-                : "") +
-           "\n";
+    line("memory    peak " + megabytes(g.peak_rss_bytes) +
+         (g.bytes_per_token >= 0
+              ? "; " + megabytes(static_cast<int64_t>(g.bytes_per_token)) + " read per token"
+              : "") +
+         (g.bandwidth_share >= 0
+              ? ", " + short_number(g.bandwidth_share * 100) + " % of the measured read bandwidth"
+              : ""));
   if (g.good_share >= 0)
-    out += "goodput   " + short_number(g.goodput) + " requests/s meet every limit, " +
-           short_number(g.good_share * 100) + " % [" + short_number(g.good_share_interval.lo * 100) + ", " +
-           short_number(g.good_share_interval.hi * 100) + "]\n";
+    line("goodput   " + short_number(g.goodput) + " requests/s meet every limit, " +
+         short_number(g.good_share * 100) + " % [" + short_number(g.good_share_interval.lo * 100) + ", " +
+         short_number(g.good_share_interval.hi * 100) + "]");
   if (svc && resp)
-    out += "omission  from plan minus from send, e2e: P50 +" +
-           short_number(resp->p50.value - svc->p50.value) + " P90 +" +
-           short_number(resp->p90.value - svc->p90.value) + " P99 +" +
-           short_number(resp->p99.value - svc->p99.value) + " ms; sent late by at most " +
-           short_number(g.late_p99_ms) + " ms at P99\n";
+    line("omission  from plan minus from send, e2e: P50 +" + short_number(resp->p50.value - svc->p50.value) +
+         " P90 +" + short_number(resp->p90.value - svc->p90.value) + " P99 +" +
+         short_number(resp->p99.value - svc->p99.value) + " ms; sent late by at most " +
+         short_number(g.late_p99_ms) + " ms at P99");
   if (options.plots && g.n_ok >= 2) {
     const Metric shown = g.find(Metric::kTtft, Clock::kResp) ? Metric::kTtft : Metric::kE2e;
-    std::vector<double> values = metric_values(records, shown, open ? Clock::kResp : Clock::kSvc);
+    std::vector<double> values = metric_values(records, shown, g.open ? Clock::kResp : Clock::kSvc);
     out += "over time " + sparkline(values, std::max(10, options.width - 34), options.unicode) + "  " +
            metric_name(shown) + ", top " + short_number(*std::max_element(values.begin(), values.end())) +
            " ms\n";
     std::sort(values.begin(), values.end());
-    out += plot_cdf(values, {std::max(30, options.width - 10), 6, options.unicode});
+    PlotStyle style{std::max(30, options.width - 2), 6, options.unicode, -1};
+    for (const Objective& o : options.objectives)
+      if (o.metric == shown) style.limit_ms = o.limit_ms;
+    out += plot_cdf(values, style);
   }
-  return out + warnings(g);
+  return out + warnings(g, options.width);
+}
+
+// A sweep on one screen: a row per load point, what was reached and what it cost.
+std::string sweep_text(const RecordSet& set, const std::vector<const GroupSummary*>& points, int width) {
+  const GroupSummary& first = *points[0];
+  const Clock clock = first.open ? Clock::kResp : Clock::kSvc;
+  const Metric metric = first.find(Metric::kTtft, clock) ? Metric::kTtft : Metric::kE2e;
+  const bool limits = first.good_share >= 0;
+  std::string out = pad("point", 12) + pad("n", 7) + pad("failed", 8) + pad("req/s", 9) + pad("tok/s", 9) +
+                    (limits ? pad("goodput", 9) : "") + "P90 " + metric_name(metric) +
+                    (first.open ? " from plan" : "") + ", ms\n";
+  std::string notes;
+  for (const GroupSummary* g : points) {
+    const MetricSummary* m = g->find(metric, clock);
+    const std::string name = group_name(set, *g);
+    out += pad(name, 12) + pad(std::to_string(g->n), 7) + pad(std::to_string(g->n - g->n_ok), 8) +
+           pad(short_number(g->requests_per_s), 9) + pad(g->tok_s >= 0 ? short_number(g->tok_s) : "-", 9) +
+           (limits ? pad(short_number(g->goodput), 9) : "") + (m ? quantile_text(m->p90) : "-") + "\n";
+    if (const std::string w = warnings(*g, width); !w.empty()) notes += name + "\n" + w;
+  }
+  return out + notes;
 }
 
 }  // namespace
 
 std::string header_text(const RecordSet& set) {
   std::string out;
-  for (const Json& h : set.headers) {
-    const Json *target = h.find("target"), *plan = h.find("plan"), *env = h.find("env");
+  for (size_t i = 0; i < std::max<size_t>(1, set.runs.size()); ++i) {
+    const Json* h = header_of(set, static_cast<int32_t>(i));
+    if (!h) continue;
+    const Json *target = h->find("target"), *plan = h->find("plan"), *env = h->find("env");
     std::string what = text_member(target, "model");
     for (const char* key : {"command", "url"})
-      if (what.empty()) what = text_member(target, key);
-    if (out.find(what) != std::string::npos && !what.empty()) continue;
+      if (!text_member(target, key).empty()) what = text_member(target, key);
+    if (set.runs.size() > 1) out += set.runs[i].name + ": ";
     if (!text_member(target, "kind").empty()) out += text_member(target, "kind") + " " + what;
-    if (const std::string b = text_member(h.find("target_b"), "kind"); !b.empty())
-      out += " against a second arm";
+    if (const Json* b = h->find("target_b")) {
+      std::string other = text_member(b, "model");
+      for (const char* key : {"command", "url"})
+        if (!text_member(b, key).empty()) other = text_member(b, key);
+      out += " (arm a) against " + other + " (arm b)";
+    }
     if (const std::string hash = text_member(plan, "hash"); !hash.empty())
       out += "  plan " + hash.substr(0, 10);
     if (!text_member(env, "cpu_model").empty())
@@ -156,12 +225,27 @@ std::string header_text(const RecordSet& set) {
 
 std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& groups,
                        const StatsOptions& options) {
-  std::string out = header_text(set);
-  for (const GroupSummary& g : groups) out += group_text(set, g, options);
-  out += overhead_line(set);
-  out += "percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
-         short_number(options.level * 100) +
-         " % order-statistic intervals; >= what was seen, n too small to say\n";
+  std::string out;
+  std::string about = header_text(set);
+  for (size_t at = 0, end; (end = about.find('\n', at)) != std::string::npos; at = end + 1)
+    out += fold(about.substr(at, end - at), options.width);
+  // Load points of one run share a table; --json has everything about each.
+  for (size_t i = 0; i < groups.size();) {
+    std::vector<const GroupSummary*> points;
+    for (; i < groups.size() && groups[i].run == groups[points.empty() ? i : i - 1].run &&
+           !groups[i].point.empty();
+         ++i)
+      points.push_back(&groups[i]);
+    if (points.size() > 1)
+      out += sweep_text(set, points, options.width);
+    else
+      out += group_text(set, points.empty() ? groups[i++] : *points[0], options);
+  }
+  out += overhead_lines(set);
+  out += fold("percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
+                  short_number(options.level * 100) +
+                  " % order-statistic intervals; >= what was seen, n too small to say",
+              options.width);
   if (set.n_bad)
     out += "! " + std::to_string(set.n_bad) + " of " + std::to_string(set.n_lines) + " lines are malformed\n";
   if (set.interrupted) out += "! the run was interrupted: --resume completes it\n";

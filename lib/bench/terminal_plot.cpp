@@ -28,22 +28,26 @@ class Canvas {
     constexpr unsigned char kDot[4][2] = {{0x01, 0x08}, {0x02, 0x10}, {0x04, 0x20}, {0x40, 0x80}};
     cells_[static_cast<size_t>(top / 4 * width_ + x / 2)] |= kDot[top % 4][x % 2];
   }
+  // A line through the empty cells of this column.
+  void mark_column(int x) { marked_ = x; }
   std::string row(int r) const {
     std::string out;
     for (int x = 0; x < width_; ++x) {
       const unsigned char c = cells_[static_cast<size_t>(r * width_ + x)];
-      if (!unicode_)
+      if (!c && x == marked_)
+        out += unicode_ ? "┊" : ":";
+      else if (!unicode_)
         out += c ? '*' : ' ';
       else if (c)
         append_utf8(out, 0x2800u + c);
       else
         out += ' ';
     }
-    return out;
+    return out.substr(0, out.find_last_not_of(' ') + 1);
   }
 
  private:
-  int width_, height_;
+  int width_, height_, marked_ = -1;
   bool unicode_;
   std::vector<unsigned char> cells_;
 };
@@ -72,7 +76,7 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
   const auto n = static_cast<double>(sorted.size());
   const double lo = sorted.front(), hi = sorted.back() > lo ? sorted.back() : lo + 1;
   // One slow request must not press all others against the edge: then the axis is logarithmic.
-  const bool is_log = lo > 0 && hi > 20 * sorted[sorted.size() / 2];
+  const bool is_log = lo > 0 && hi > 10 * sorted[sorted.size() / 2];
   // The top of the axis is the largest share the sample can show.
   const double top = std::log10(n + 1);
   const auto nines = [&](double share) { return -std::log10(std::max(1e-12, 1 - share)) / top; };
@@ -82,6 +86,11 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
     const auto below =
         static_cast<double>(std::upper_bound(sorted.begin(), sorted.end(), value) - sorted.begin());
     canvas.set(x, static_cast<int>(nines(below / (n + 1)) * (canvas.dots_y() - 1) + 0.5));
+  }
+  if (style.limit_ms >= lo && style.limit_ms <= hi) {
+    const double at =
+        is_log ? std::log(style.limit_ms / lo) / std::log(hi / lo) : (style.limit_ms - lo) / (hi - lo);
+    canvas.mark_column(std::min(width - 1, static_cast<int>(at * width)));
   }
   std::vector<std::string> labels(static_cast<size_t>(style.height));
   for (const auto& [share, label] : {std::pair(0.0, "0"),
@@ -102,27 +111,6 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
   }
   return out + bottom_axis(lo, is_log ? std::sqrt(lo * hi) : (lo + hi) / 2, hi, width,
                            is_log ? " ms (log)" : " ms", kMargin + 1);
-}
-
-std::string plot_scatter(std::span<const double> x, std::span<const double> y, const PlotStyle& style) {
-  if (x.empty()) return "";
-  constexpr int kMargin = 7;
-  const int width = std::max(10, style.width - kMargin - 1);
-  Canvas canvas(width, style.height, style.unicode);
-  const auto [x_lo, x_hi] = std::minmax_element(x.begin(), x.end());
-  const double y_hi = *std::max_element(y.begin(), y.end());
-  for (size_t i = 0; i < x.size(); ++i) {
-    const double fx = *x_hi > *x_lo ? (x[i] - *x_lo) / (*x_hi - *x_lo) : 0.5, fy = y_hi > 0 ? y[i] / y_hi : 0;
-    canvas.set(static_cast<int>(fx * (canvas.dots_x() - 1)), static_cast<int>(fy * (canvas.dots_y() - 1)));
-  }
-  std::string out;
-  for (int r = 0; r < style.height; ++r) {
-    char label[24];
-    const std::string text = r == 0 ? short_number(y_hi) : r + 1 == style.height ? "0" : "";
-    std::snprintf(label, sizeof label, "%6s ", text.c_str());
-    out += label + std::string(style.unicode ? "│" : "|") + canvas.row(r) + "\n";
-  }
-  return out + bottom_axis(*x_lo, (*x_lo + *x_hi) / 2, *x_hi, width, "", kMargin + 1);
 }
 
 std::string sparkline(std::span<const double> values, int width, bool unicode) {

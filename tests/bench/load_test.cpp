@@ -81,10 +81,10 @@ TEST_CASE("a known stall of 1 s: from send P99 is 20 ms, from plan 520 ms and P9
   const auto group = summarize(set, {})[0];
   CHECK(group.find(Metric::kE2e, Clock::kSvc)->p99.value == doctest::Approx(20));
   CHECK(group.find(Metric::kE2e, Clock::kResp)->p99.value == doctest::Approx(520));
-  auto values = metric_values(group_records(set, "a", ""), Metric::kE2e, Clock::kResp);
+  auto values = metric_values(group_records(set, group), Metric::kE2e, Clock::kResp);
   std::sort(values.begin(), values.end());
   CHECK(quantile(values, 0.999) == doctest::Approx(980));
-  auto sent = metric_values(group_records(set, "a", ""), Metric::kE2e, Clock::kSvc);
+  auto sent = metric_values(group_records(set, group), Metric::kE2e, Clock::kSvc);
   std::sort(sent.begin(), sent.end());
   CHECK(quantile(sent, 0.999) == doctest::Approx(20));
   CHECK(stats_json(set, {group}, {})

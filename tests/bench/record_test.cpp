@@ -4,6 +4,7 @@
 
 #include "bench/html_text.h"
 #include "bench/metric.h"
+#include "bench/stats.h"
 #include "core/error.h"
 
 using namespace ds::bench;
@@ -11,7 +12,7 @@ using namespace ds::bench;
 namespace {
 RecordSet parse(const std::string& line) {
   RecordSet set;
-  add_record_line(set, line, "test:1");
+  RecordReader(set).add(line, "test:1");
   return set;
 }
 }  // namespace
@@ -37,19 +38,21 @@ TEST_CASE("a request survives writing and reading") {
 
 TEST_CASE("malformed records are errors that name the line") {
   for (const char* line :
-       {"{", "[]", "3", "{}", R"({"type":"request"})", R"({"type":"request","t_done_ns":1.5})",
+       {"{", "[]", "3", "{}", R"({"type":"request"})", R"({"type":"request","t_send_ns":0,"t_done_ns":1.5})",
         R"({"type":"request","t_send_ns":9,"t_done_ns":5})",
-        R"({"type":"request","t_done_ns":5,"gaps_ns":["x"]})",
-        R"({"type":"request","t_done_ns":9223372036854775807})", R"({"type":"request","t_done_ns":5,"id":7})",
-        R"({"e2e_ms":-1})", R"({"e2e_ms":1,"ttft_ms":2})", R"({"e2e_ms":"1"})"})
+        R"({"type":"request","t_send_ns":0,"t_done_ns":5,"gaps_ns":["x"]})",
+        R"({"type":"request","t_send_ns":0,"t_done_ns":9223372036854775807})",
+        R"({"type":"request","t_done_ns":5})", R"({"e2e_ms":-1})", R"({"e2e_ms":1,"ttft_ms":2})",
+        R"({"e2e_ms":"1"})"})
     CHECK_THROWS_AS(parse(line), ds::Error);
   CHECK(parse(R"({"type":"from the future"})").requests.empty());
 }
 
 TEST_CASE("timings of another program are requests one after the other") {
   RecordSet set;
-  add_record_line(set, R"({"id":"x","timings":{"ttft_ms":2,"e2e_ms":5,"gaps_ms":[1,2],"n_out":3}})", "t:1");
-  add_record_line(set, R"({"e2e_ms":7.5,"usage":{"prompt_tokens":4,"completion_tokens":9}})", "t:2");
+  RecordReader reader(set);
+  reader.add(R"({"id":"x","timings":{"ttft_ms":2,"e2e_ms":5,"gaps_ms":[1,2],"n_out":3}})", "t:1");
+  reader.add(R"({"e2e_ms":7.5,"usage":{"prompt_tokens":4,"completion_tokens":9}})", "t:2");
   REQUIRE(set.requests.size() == 2);
   CHECK(set.requests[0].id == "x");
   CHECK(set.requests[0].n_events() == 3);
@@ -57,6 +60,59 @@ TEST_CASE("timings of another program are requests one after the other") {
   CHECK(set.requests[1].t_send_ns == 5000000);
   CHECK(set.requests[1].n_in == 4);
   CHECK(!metric_ms(set.requests[1], Metric::kTtft, Clock::kSvc));
+}
+
+TEST_CASE("records of strangers: other order, absent fields, whole numbers as decimals") {
+  const auto one = [](const std::string& line) { return parse(line).requests.at(0); };
+  // Without the last event's time the gaps lead to it; without gaps the end stands for it.
+  RequestRecord r = one(
+      R"({"t_done_ns":90.0,"type":"request","gaps_ns":[10,20],"t_first_ns":40,"t_send_ns":10,"id":7,"n_out":3})");
+  CHECK(r.id == "7");
+  CHECK(r.t_last_ns == 70);
+  CHECK(*metric_ms(r, Metric::kTpot, Clock::kSvc) == doctest::Approx(15e-6));
+  r = one(R"({"type":"request","t_send_ns":10,"t_first_ns":40,"t_done_ns":90,"n_out":3})");
+  CHECK(*metric_ms(r, Metric::kTpot, Clock::kSvc) == doctest::Approx(25e-6));
+  // All tokens in one event: time per token is not zero but unknown.
+  r = one(R"({"type":"request","t_send_ns":0,"t_first_ns":40,"t_last_ns":40,"t_done_ns":90,"n_out":3})");
+  CHECK(!metric_ms(r, Metric::kTpot, Clock::kSvc));
+  for (const char* bad :
+       {R"({"type":"request","t_send_ns":0,"t_first_ns":40,"t_done_ns":90,"gaps_ns":[-1]})",
+        R"({"type":"request","t_send_ns":0,"t_first_ns":40,"t_done_ns":90,"gaps_ns":[60]})",
+        R"({"type":"request","t_send_ns":0,"t_first_ns":40,"t_last_ns":95,"t_done_ns":90})",
+        R"({"type":"request","t_send_ns":0,"t_first_ns":-5,"t_done_ns":90})",
+        R"({"type":"request","t_send_ns":0,"t_done_ns":90,"gaps_ns":[4]})",
+        R"({"type":"request","t_send_ns":0,"t_done_ns":90,"n_out":-2})", R"({"e2e_ms":5,"ttft_ms":-1})"})
+    CHECK_THROWS_AS(parse(bad), ds::Error);
+}
+
+TEST_CASE("runs stay apart, shards of one plan meet, and a set's text reads back the same") {
+  const std::string shard = R"({"type":"header","plan":{"hash":"h"},"target":{"kind":"cmd"},"shard":")";
+  const std::string request = R"({"type":"request","t_send_ns":0,"t_done_ns":5,"id":")";
+  RecordSet set;
+  RecordReader reader(set);
+  for (const char* i : {"0/2", "1/2"}) {
+    reader.begin_file(i);
+    reader.add(shard + i + "\"}", "t");
+    reader.add(request + i + "\"}", "t");
+  }
+  reader.begin_file("other");
+  reader.add(R"({"type":"header","plan":{"hash":"h"},"target":{"kind":"cmd"}})", "t");
+  reader.add(request + "o\"}", "t");
+  reader.begin_file("stranger");
+  reader.add(R"({"e2e_ms":5})", "t");
+  REQUIRE(set.runs.size() == 3);
+  const auto groups = summarize(set, {});
+  REQUIRE(groups.size() == 3);
+  CHECK(groups[0].n == 2);
+  CHECK(groups[0].wall_s == doctest::Approx(10e-9));  // two clocks
+  CHECK(group_name(set, groups[2]) == "stranger");
+  RecordSet again;
+  RecordReader second(again);
+  const std::string text = records_text(set);
+  for (size_t at = 0; at < text.size(); at = text.find('\n', at) + 1)
+    second.add(std::string_view(text).substr(at, text.find('\n', at) - at), "t");
+  CHECK(again.runs.size() == 3);
+  CHECK(records_text(again) == text);
 }
 
 TEST_CASE("objectives") {

@@ -9,10 +9,11 @@ using namespace ds::bench;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view text(reinterpret_cast<const char*>(data), size);
   RecordSet set;
+  RecordReader reader(set);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     try {
-      add_record_line(set, text.substr(begin, end - begin), "fuzz");
+      reader.add(text.substr(begin, end - begin), "fuzz");
     } catch (const ds::Error&) {
     }
     begin = end + 1;

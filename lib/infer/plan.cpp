@@ -18,14 +18,20 @@ constexpr int64_t kMinUsefulContext = 16;
 constexpr int64_t kMinCopiedBytes = 64 << 20;
 constexpr double kMaxCopiedShare = 0.4;
 
-void check_fits(const Plan& plan, const SessionSize& size) {
-  if (size.bytes() + kReserveBytes <= plan.available_bytes) return;
+// resident_bytes: weights that stay in memory beside the session.
+void check_fits(const Plan& plan, const SessionSize& size, int64_t resident_bytes) {
+  if (size.bytes() + resident_bytes + kReserveBytes <= plan.available_bytes) return;
   throw Error(ErrorKind::kOs,
               "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) +
                   " (cache " + bytes_text(size.cache_bytes) + ", scratch " +
-                  bytes_text(size.workspace_bytes + size.logits_bytes) + "), " +
+                  bytes_text(size.workspace_bytes + size.logits_bytes) + ")" +
+                  (resident_bytes ? " beside " + bytes_text(resident_bytes) + " of weights" : "") + ", " +
                   bytes_text(plan.available_bytes) + " are available",
-              plan.path, "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token));
+              plan.path,
+              "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token) +
+                  (resident_bytes ? "; --weights map reads weights that do not fit from disk again and again "
+                                    "(slow)"
+                                  : ""));
 }
 
 }  // namespace
@@ -69,7 +75,6 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
                         kMaxCopiedShare * static_cast<double>(plan.available_bytes);
   plan.copies_weights =
       options.weights == WeightPlacement::kCopied || (options.weights == WeightPlacement::kAuto && pays);
-  if (plan.copies_weights) plan.available_bytes -= plan.weight_file_bytes;
 
   const int64_t whole = config.max_position_embeddings > 0 ? config.max_position_embeddings : 4096;
   if (options.ctx > whole)
@@ -78,15 +83,19 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
                     " positions that the model knows",
                 config.path, "choose at most max_position_embeddings");
   const auto size_of = [&](int64_t ctx) { return plan_session(model, ctx, options.threads.n_threads); };
+  // Who says map accepts weights that come and go; else they must fit beside the session.
+  const int64_t resident_bytes = options.weights == WeightPlacement::kMapped ? 0 : plan.memory_of_weights();
   if (options.ctx > 0) {
     plan.session = size_of(options.ctx);
-    check_fits(plan, plan.session);
+    check_fits(plan, plan.session, resident_bytes);
     return plan;
   }
   // The largest context that fits. Its cost grows with the context, so bisect.
   int64_t fits = std::min(whole, kMinUsefulContext), too_much = whole + 1;
-  check_fits(plan, size_of(fits));
-  const auto ok = [&](int64_t ctx) { return size_of(ctx).bytes() + kReserveBytes <= plan.available_bytes; };
+  check_fits(plan, size_of(fits), resident_bytes);
+  const auto ok = [&](int64_t ctx) {
+    return size_of(ctx).bytes() + resident_bytes + kReserveBytes <= plan.available_bytes;
+  };
   if (ok(whole)) fits = whole;
   while (too_much - fits > 1 && fits < whole) {
     const int64_t middle = fits + (too_much - fits) / 2;

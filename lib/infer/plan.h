@@ -27,17 +27,17 @@ struct Plan {
   int64_t max_position_embeddings = 0;
   SessionSize session;
   bool copies_weights = false;
-  bool ctx_reduced = false;     // memory allows less than the model's whole context
-  int64_t available_bytes = 0;  // beside copied weights
+  bool ctx_reduced = false;  // memory allows less than the model's whole context
+  int64_t available_bytes = 0;
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
 
-  // Whether the mapped weights and the session fit memory together. When they do not, the weights are read
+  // A copy holds whole files, the page cache what is used of them.
+  int64_t memory_of_weights() const { return copies_weights ? weight_file_bytes : weight_bytes; }
+  // Whether weights and session fit memory together. When mapped ones do not (--weights map), they are read
   // from disk again and again: slow, not wrong.
-  bool weights_fit() const {
-    return (copies_weights ? 0 : weight_bytes) + session.bytes() <= available_bytes;
-  }
+  bool weights_fit() const { return memory_of_weights() + session.bytes() <= available_bytes; }
   std::string text() const;           // lines for people
   std::string machine_text() const;   // "2 threads (affinity mask), avx2"
   std::string shortage_text() const;  // what it means that the weights do not fit
@@ -52,8 +52,8 @@ struct PlanOptions {
   WeightPlacement weights = WeightPlacement::kAuto;
   int64_t available_bytes = available_memory_bytes();
 };
-// Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache and scratch memory
-// cannot fit.
+// Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache, scratch memory
+// and weights cannot fit together; under kMapped the weights need not.
 Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options);
 
 // "1.5 GB": for messages.

@@ -77,7 +77,7 @@ TEST_CASE("the plan refuses what cannot fit and shrinks the default context to w
   PlanOptions options;
   options.available_bytes = int64_t{1} << 30;
   CHECK(make_plan(folder, tiny().model(), options).session.ctx == 4096);
-  options.available_bytes = 80 << 20;
+  options.available_bytes = 96 << 20;
   const Plan small = make_plan(folder, tiny().model(), options);
   CHECK(small.ctx_reduced);
   CHECK(small.session.ctx >= 16);
@@ -91,6 +91,11 @@ TEST_CASE("the plan refuses what cannot fit and shrinks the default context to w
     CHECK(std::string(e.what()).find("4096 tokens") != std::string::npos);
   }
   options.ctx = 0;
+  // Room for the session alone: weights that come and go must be asked for.
+  options.available_bytes = 74 << 20;
+  CHECK_THROWS_AS(make_plan(folder, tiny().model(), options), Error);
+  options.weights = WeightPlacement::kMapped;
+  CHECK_FALSE(make_plan(folder, tiny().model(), options).weights_fit());
   options.available_bytes = 1 << 20;
   CHECK_THROWS_AS(make_plan(folder, tiny().model(), options), Error);
   CHECK(bytes_text(999) == "999 B");

@@ -13,7 +13,9 @@ printf '\nDeepSeek-V3 was published in FP8 with 128x128 block scales. The embedd
 run ds-quantize "$model" -o "$work/fp8" --histogram
 printf '  %s in BF16, %s in FP8\n' "$(size "$model/model.safetensors")" "$(size "$work/fp8/model.safetensors")"
 printf '\nHow far its values are from the originals, and what that does to the model:\n'
-sed 's/.*"question": "\(.*\)", "answer": "\(.*\)"}/\1\n\2/' data/dsv3-tiny-data/finetune_eval.jsonl | head -80 > "$work/text"
+# Texts of the kind the model was trained on: short reading passages with a question and the answer.
+head -60 data/dsv3-tiny-data/eval_reading.jsonl |
+  sed -n 's/.*"content": "\([^"]*\)"}\], "answer": "\([^"]*\)".*/\1\n\2/p' | sed 's/\\n/\n/g' > "$work/text"
 run ds-quantize "$model" --verify "$work/fp8" --eval "$work/text"
 if [ -x "$build/ds-run" ]; then
   printf '\nThe FP8 folder answers:\n'

@@ -7,6 +7,7 @@
     check_quantize.py layout OUT                                   what vLLM, SGLang and transformers require of names, dtypes, shapes
     check_quantize.py logits A B                                   transformers loads both on the CPU: same logits
     check_quantize.py gguf MODEL OUT.gguf                          gguf-py reads it: names, shapes, values
+    check_quantize.py same-gguf OUT.gguf OTHER.gguf                as llama.cpp's convert_hf_to_gguf.py made OTHER: same keys, same tensors
 
 Needs numpy and ml_dtypes; logits needs torch, transformers and accelerate; gguf needs gguf.
 """
@@ -256,8 +257,33 @@ def check_gguf(model, path):
         expected = x.astype(np.float32) if t.tensor_type == gguf.GGMLQuantizationType.F32 else gguf.quants.quantize(np.ascontiguousarray(x, np.float32), t.tensor_type)
         assert np.ascontiguousarray(expected).tobytes() == np.ascontiguousarray(t.data).tobytes(), f"{name} differs ({t.tensor_type.name})"
         n += 1
+    rope = c.get("rope_scaling") or c.get("rope_parameters") or {}
+    if rope.get("rope_type", rope.get("type")) == "llama3":
+        assert got.pop("rope_freqs.weight").data.min() >= 1
     assert not got, list(got)
     print(f"{path}: gguf-py reads {n} tensors of {arch}, each as its own quantiser makes them")
+
+
+def check_same_gguf(path, other):
+    import gguf
+
+    a, b = gguf.GGUFReader(path), gguf.GGUFReader(other)
+    labels = re.compile(r"GGUF\.|general\.(name|type|size_label|languages|license|basename|finetune|organization)")
+    keys = lambda r: {k: f.contents() for k, f in r.fields.items() if not labels.match(k)}
+    ka, kb = keys(a), keys(b)
+    differ = [k for k in ka if k in kb and ka[k] != kb[k]]
+    print(f"keys: {len(set(ka) & set(kb)) - len(differ)} equal, {differ} differ, only here {sorted(set(ka) - set(kb))}, only there {sorted(set(kb) - set(ka))}")
+    ta, tb = ({t.name: t for t in r.tensors} for r in (a, b))
+    assert set(ta) == set(tb), set(ta) ^ set(tb)
+    for name, x in ta.items():
+        y = tb[name]
+        assert list(x.shape) == list(y.shape) and x.tensor_type == y.tensor_type, name
+        if name == "rope_freqs.weight":
+            np.testing.assert_allclose(x.data, y.data, rtol=1e-6)
+        else:
+            assert np.array_equal(np.asarray(x.data).view(np.uint8), np.asarray(y.data).view(np.uint8)), f"{name} differs"
+    print(f"{path}: {len(ta)} tensors, all those of {other}")
+    assert not differ or differ == ["tokenizer.ggml.pre"], differ
 
 
 def main():
@@ -277,6 +303,8 @@ def main():
             assert d == 0, d
     elif args[0] == "gguf":
         check_gguf(args[1], args[2])
+    elif args[0] == "same-gguf":
+        check_same_gguf(args[1], args[2])
     else:
         sys.exit(__doc__)
 

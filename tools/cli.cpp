@@ -52,6 +52,24 @@ void add_environment_names(CLI::App& app) {
   for (CLI::App* sub : app.get_subcommands({})) add_environment_names(*sub);
 }
 
+// Says so when an option that an error names has its variable set: few look for a wrong value there.
+std::string environment_note(const CLI::App& app, const std::string& error) {
+  for (const CLI::Option* option : app.get_options()) {
+    if (option->get_lnames().empty() || option->get_envname().empty()) continue;
+    const std::string name = "--" + option->get_lnames()[0];
+    const size_t at = error.find(name);
+    const bool named = at != std::string::npos &&
+                       (at + name.size() == error.size() || std::strchr(" :,", error[at + name.size()]));
+    if (named && std::getenv(option->get_envname().c_str()))
+      return " (" + option->get_envname() + " is set in the environment)";
+  }
+  for (const CLI::App* sub : app.get_subcommands({})) {
+    const std::string note = environment_note(*sub, error);
+    if (!note.empty()) return note;
+  }
+  return "";
+}
+
 std::string roff(std::string text) {
   std::string out;
   for (const char c : text) {
@@ -219,7 +237,8 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
     app.exit(e);
     return std::cout.flush() ? 0 : 74;
   } catch (const CLI::ParseError& e) {
-    std::cerr << program_name << ": " << e.what() << "\n  see " << program_name << " --help" << std::endl;
+    std::cerr << program_name << ": " << e.what() << environment_note(app, e.what()) << "\n  see "
+              << program_name << " --help" << std::endl;
     return static_cast<int>(ErrorKind::kUsage);
   }
   const int code = guarded([&] {
@@ -273,8 +292,10 @@ void stop_on_signals() {
   for (const int signal : {SIGTERM, SIGUSR1, SIGINT}) ::sigaction(signal, &action, nullptr);
 }
 bool stop_requested() { return stop_signal != 0; }
-void forget_interrupt() {
-  if (stop_signal == SIGINT) stop_signal = 0;
+bool forget_interrupt() {
+  if (stop_signal != SIGINT) return false;
+  stop_signal = 0;
+  return true;
 }
 int stop_exit_code() {
   return stop_signal == SIGINT ? 128 + SIGINT : static_cast<int>(ErrorKind::kInterrupted);

@@ -50,8 +50,9 @@ bool stderr_has_colour();
 void stop_on_signals();
 bool stop_requested();
 int stop_exit_code();
-// Takes back a SIGINT (an interactive tool stops its answer and goes on); other signals stay.
-void forget_interrupt();
+// Takes back a SIGINT (an interactive tool stops its answer and goes on) and says whether there was one;
+// other signals stay.
+bool forget_interrupt();
 
 // A line on stderr, "ds-run: text".
 void note(const std::string& text);

@@ -229,6 +229,15 @@ int64_t available_memory_bytes() {
   for (int64_t kib; in >> key >> kib; std::getline(in, unit))
     if (key == "MemAvailable:") bytes = kib * 1024;
   if (const auto left = cgroup_memory_left()) bytes = std::min(bytes, std::max<int64_t>(*left, 0));
+  // ulimit -v counts addresses, mapped files among them.
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_AS, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) {
+    int64_t used_pages = 0;
+    std::ifstream("/proc/self/statm") >> used_pages;
+    const int64_t left = static_cast<int64_t>(std::min<rlim_t>(limit.rlim_cur, INT64_MAX)) -
+                         used_pages * ::sysconf(_SC_PAGESIZE);
+    bytes = std::min(bytes, std::max<int64_t>(left, 0));
+  }
   return bytes;
 }
 

@@ -21,8 +21,13 @@ RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
   return for_each_record(job, [&](const Record& record) {
     const auto ids = ids_member(record, "ids");
     if (!ids) throw Error(ErrorKind::kBadData, "a record needs \"ids\"", record.where);
+    const bool skip_special = bool_member(record, "skip_special").value_or(false);
     Json out;
-    out.set("text", text.tokenizer().decode(*ids, bool_member(record, "skip_special").value_or(false)));
+    try {
+      out.set("text", text.tokenizer().decode(*ids, skip_special));
+    } catch (const Error& e) {
+      throw Error(e.kind(), e.what(), record.where, e.hint());
+    }
     return out;
   });
 }

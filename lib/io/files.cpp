@@ -87,7 +87,10 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   // Addresses are reserved first so that the file can begin at a multiple of the large page size.
   const size_t reserved = size_ + kLargePageBytes;
   void* space = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (space == MAP_FAILED) throw Error(ErrorKind::kIo, "cannot map: " + os_error(), path);
+  if (space == MAP_FAILED)
+    throw Error(errno == ENOMEM ? ErrorKind::kOs : ErrorKind::kIo,
+                "cannot map " + std::to_string(size_) + " bytes: " + os_error(), path,
+                errno == ENOMEM ? "ulimit -v leaves too few addresses" : "");
   const size_t misaligned = reinterpret_cast<uintptr_t>(space) % kLargePageBytes;
   std::byte* aligned = static_cast<std::byte*>(space) + (misaligned ? kLargePageBytes - misaligned : 0);
   void* address = ::mmap(aligned, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd.get(), 0);

@@ -167,6 +167,10 @@ TEST_CASE("options come from DS_<FLAG> too") {
   options.environment = {"DS_MAX_TOKENS=3"};
   const ProgramResult r = ask({"Why is the sky blue?", "--json"}, options);
   CHECK(ds::parse_json(r.out, "ds-run").find("usage")->find("completion_tokens")->as_int() == 3);
+  options.environment = {"DS_TEMPERATURE=hot"};
+  const ProgramResult bad = ask({"hi"}, options);
+  CHECK(bad.rc == 2);
+  CHECK(bad.err.find("DS_TEMPERATURE") != std::string::npos);
 }
 
 TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refused with the numbers") {

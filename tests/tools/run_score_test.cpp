@@ -125,6 +125,9 @@ TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl revers
       records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
   REQUIRE(back.size() == 2);
   for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜begin▁of▁sentence｜>");
+  const auto bad = records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, "{\"ids\":[0,99999]}\n"));
+  REQUIRE(bad.size() == 1);
+  CHECK(bad[0].find("error")->find("where")->as_string() == "<stdin>:1");
 }
 
 TEST_CASE("--render shows the prompt; --chat-template and extra variables reach it") {

@@ -41,7 +41,9 @@ inline void add_target_options(CLI::App& app, Options& o) {
   app.add_option("--model-name", o.target.options.model_name,
                  "\"model\" of HTTP requests [asked from the server]");
   app.add_option("--api-key-file", o.target.options.api_key_file, "File with the bearer token");
-  app.add_option("--timeout", o.target.options.timeout_s, "Seconds per request")->capture_default_str();
+  app.add_option("--timeout", o.target.options.timeout_s, "Seconds per request")
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 1e6));
   app.add_option("--ctx", o.target.options.context_tokens,
                  "Context of the in-process engine [as long as needed]");
   cli::add_machine_options(app, o.machine);
@@ -53,10 +55,15 @@ inline void add_plan_options(CLI::App& app, Options& o) {
   app.add_option("--duration", o.duration, "Time per load point: 30s, 5m");
   app.add_option("--prompts", o.plan.prompts_path, "JSON lines of {messages} or {prompt} [generated text]");
   app.add_option("--input-tokens", o.plan.input_tokens, "About so many tokens per generated prompt")
-      ->capture_default_str();
-  app.add_option("--output-tokens", o.plan.output_tokens, "Most tokens per answer")->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 22));
+  app.add_option("--output-tokens", o.plan.output_tokens, "Most tokens per answer")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 22));
   app.add_flag("--ignore-eos", o.plan.ignore_eos, "Exactly --output-tokens per answer, where the target can");
-  app.add_option("--temperature", o.plan.temperature, "0 is greedy")->capture_default_str();
+  app.add_option("--temperature", o.plan.temperature, "0 is greedy")
+      ->capture_default_str()
+      ->check(CLI::Range(0.0, 100.0));
   app.add_option("--seed", o.plan.seed, "Of prompts, arrivals and sampling")->capture_default_str();
   app.add_option("-c,--concurrency", o.plan.clients,
                  "Closed loop: clients, several make a sweep; open: most in flight [256]")
@@ -65,16 +72,22 @@ inline void add_plan_options(CLI::App& app, Options& o) {
       ->capture_default_str();
   app.add_option("--rate", o.plan.rates, "Requests per second, several make a sweep")->delimiter(',');
   app.add_option("--warmup", o.plan.warmup, "Requests left out first [-1: until steady, at most 16]")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(-1, 1000000));
 }
 
 inline void add_eval_options(CLI::App& app, Options& o) {
   app.add_option("--set", o.eval.set,
                  "math, multiturn, reading, ppl, kld, or a file of {messages, answer} lines")
       ->required();
-  app.add_option("--max-tokens", o.eval.eval.max_tokens, "Most tokens per answer")->capture_default_str();
-  app.add_option("--limit", o.eval.eval.limit, "The first so many questions [all]");
-  app.add_option("-c,--concurrency", o.eval.eval.clients, "Questions at once")->capture_default_str();
+  app.add_option("--max-tokens", o.eval.eval.max_tokens, "Most tokens per answer")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 22));
+  app.add_option("--limit", o.eval.eval.limit, "The first so many questions [all]")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("-c,--concurrency", o.eval.eval.clients, "Questions at once")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1024));
   app.add_option("--text", o.eval.text_path,
                  "Text of ppl and kld [dialogues and passages of the embedded sets]");
   app.add_option("--window", o.eval.perplexity.window_tokens, "Tokens per window of ppl and kld")
@@ -89,11 +102,14 @@ inline void add_drift_options(CLI::App& app, Options& o) {
   app.add_option("files", o.inputs, "Output of ds-bench eval; - is stdin")->type_name("FILE");
   app.add_option("--ledger", o.drift.ledger, "The append-only ledger, made when missing")->required();
   app.add_option("--drop", o.drift.drop, "Loss of accuracy to be found out (0.05 is five points)")
-      ->capture_default_str();
+      ->capture_default_str()
+      ->check(CLI::Range(0.001, 0.9));
   app.add_option("--false-alarm-days", o.drift.false_alarm_days,
                  "Mean time between false alarms at one entry a day")
-      ->capture_default_str();
-  app.add_option("--baseline", o.drift.baseline, "Expected accuracy [that of the first entry]");
+      ->capture_default_str()
+      ->check(CLI::Range(1.0, 1e6));
+  app.add_option("--baseline", o.drift.baseline, "Expected accuracy [that of the first entry]")
+      ->check(CLI::Range(0.0, 1.0));
   app.add_flag("--integrity", o.integrity, "Changed answers of an unchanged model are drift too");
 }
 

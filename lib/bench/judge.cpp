@@ -13,7 +13,9 @@ Kind kind_of(const RecordSet& set) {
   return set.items[0].nll >= 0 ? Kind::kPerplexity : Kind::kAnswers;
 }
 const char* name_of(Kind kind) {
-  return kind == Kind::kTimes ? "times of requests" : kind == Kind::kAnswers ? "judged answers" : "perplexities";
+  return kind == Kind::kTimes     ? "times of requests"
+         : kind == Kind::kAnswers ? "judged answers"
+                                  : "perplexities";
 }
 
 // What makes two evaluations incomparable: another set, another extractor.
@@ -33,16 +35,19 @@ void check_alike(const RecordSet& a, const RecordSet& b, bool force) {
 
 }  // namespace
 
-Judged compare_records(const RecordSet& a, const RecordSet& b, bool two_files, const CompareOptions& options) {
+Judged compare_records(const RecordSet& a, const RecordSet& b, bool two_files,
+                       const CompareOptions& options) {
   const Kind kind = kind_of(a);
   if (two_files && kind_of(b) != kind)
-    throw Error(ErrorKind::kBadData, std::string(name_of(kind)) + " against " + name_of(kind_of(b)), "compare");
+    throw Error(ErrorKind::kBadData, std::string(name_of(kind)) + " against " + name_of(kind_of(b)),
+                "compare");
   if (kind == Kind::kTimes) {
     const Comparison c = two_files ? compare_runs(a, b, options) : compare_arms(a, options);
     return {comparison_text(c), comparison_json(c), c.exit_code};
   }
   if (!two_files)
-    throw Error(ErrorKind::kUsage, "one evaluation: there is nothing to compare it with", "compare", "give two files");
+    throw Error(ErrorKind::kUsage, "one evaluation: there is nothing to compare it with", "compare",
+                "give two files");
   check_alike(a, b, options.force);
   if (kind == Kind::kPerplexity) {
     const PerplexityComparison c = compare_perplexity(a.items, b.items, options.margin);

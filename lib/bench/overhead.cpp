@@ -10,7 +10,9 @@
 #include "bench/scripted_server.h"
 #include "bench/target.h"
 #include "core/clock.h"
+#include "core/cpu.h"
 #include "core/parallel.h"
+#include "kernels/probe.h"
 
 namespace ds::bench {
 
@@ -51,25 +53,9 @@ Json measure_overhead(const std::string& kind, int n) {
 }
 
 double measure_read_bandwidth(int n_threads) {
-  constexpr size_t kWords = size_t{256} << 17;  // 256 MiB of 8-byte words
-  std::vector<uint64_t> buffer(kWords, 1);
+  constexpr int64_t kBytes = 256 << 20;
   ThreadPool pool(std::max(1, n_threads));
-  std::atomic<uint64_t> sink{0};
-  double best = 0;
-  for (int pass = 0; pass < 5; ++pass) {
-    const int64_t begin = now_ns();
-    pool.parallel_for(kWords, 1 << 17, [&](int64_t from, int64_t to, int) {
-      // Eight independent sums keep enough loads in flight.
-      uint64_t sum[8] = {};
-      for (int64_t i = from; i + 8 <= to; i += 8)
-        for (int k = 0; k < 8; ++k) sum[k] += buffer[i + k];
-      uint64_t total = 0;
-      for (const uint64_t s : sum) total += s;
-      sink += total;
-    });
-    best = std::max(best, static_cast<double>(kWords * 8) / static_cast<double>(now_ns() - begin));
-  }
-  return sink ? best : 0;
+  return probe_read_bandwidth({pool, best_isa()}, kBytes, 5) * 1e-9;
 }
 
 double null_server_ceiling(int n_clients, double seconds) {

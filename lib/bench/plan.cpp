@@ -97,6 +97,8 @@ void check(const PlanOptions& o) {
   if (o.n_requests <= 0 && o.duration_s <= 0 && o.arrivals != Arrivals::kTrace)
     usage("neither --requests nor --duration bounds the run", "run");
   if (o.n_requests > kMaxRequests) usage("more than 10 million requests", "--requests");
+  if (!(o.temperature >= 0) || !std::isfinite(o.temperature))
+    usage("a temperature must be 0 or more", "--temperature");
   if (o.clients.empty()) usage("no concurrency", "--concurrency");
   for (const int64_t c : o.clients)
     if (c < 1 || c > 1024) usage("concurrency must lie in 1..1024", "--concurrency");

@@ -21,7 +21,7 @@ font:15px/1.5 system-ui,sans-serif}h1{font-size:22px;margin:0 0 2px}h2{font-size
 p{margin:4px 0}.soft{color:var(--soft)}.bad{color:var(--bad)}.scroll{overflow-x:auto}
 table{border-collapse:collapse;font-variant-numeric:tabular-nums;width:100%}
 th,td{text-align:left;padding:4px 12px 4px 0;border-bottom:1px solid var(--line);white-space:nowrap}th{color:var(--soft);font-weight:500}
-.charts{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,460px),1fr));gap:14px}
+.charts{display:grid;grid-template-columns:repeat(auto-fill,minmax(min(100%,460px),1fr));gap:14px}
 svg{width:100%;height:auto;background:var(--card);border:1px solid var(--line);border-radius:8px;display:block}
 svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .h{font-size:13px;font-weight:600;fill:var(--fg)}svg .v{font-size:12px;fill:var(--fg)}
 .g{stroke:var(--line);stroke-width:1}.m{stroke:var(--bad);stroke-width:1.2;stroke-dasharray:5 4}
@@ -31,6 +31,7 @@ svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .h{font-size:13px;f
 .b.s3,.p.s3,.k.s3{fill:var(--s3)}.b.s4,.p.s4,.k.s4{fill:var(--s4)}.b.s5,.p.s5,.k.s5{fill:var(--s5)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.45 ui-monospace,monospace;background:var(--card);
 border:1px solid var(--line);border-radius:8px;padding:10px;max-height:420px;overflow:auto}
+pre.t{white-space:pre}
 details{margin:14px 0}summary{cursor:pointer;color:var(--soft)}
 )";
 
@@ -296,10 +297,11 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
     }
     out += "<h2>Latency</h2>\n" + metric_table(set, groups) + "<div class=charts>" + rates +
            latency_charts(set, groups, options) + "</div>\n";
-    out += "<details><summary>the same as text, with rates, lengths and warnings</summary><pre>" +
+    out += "<details><summary>the same as text, with rates, lengths and warnings</summary><pre class=t>" +
            escape_html(stats_text(set, groups, words)) + "</pre></details>\n";
   }
-  if (!set.items.empty()) out += "<h2>Accuracy</h2>\n<pre>" + escape_html(scores_text(set)) + "</pre>";
+  if (!set.items.empty())
+    out += "<h2>Accuracy</h2>\n<pre class=t>" + escape_html(scores_text(set)) + "</pre>";
   const auto evaluations = items_by_run(set);
   for (const auto& [name, items] : evaluations)
     out += (evaluations.size() > 1 ? "<p class=soft>" + escape_html(name) + "</p>" : std::string()) +

@@ -126,6 +126,7 @@ std::unique_ptr<Target> make_target(const TargetChoice& c) {
   if (n != 1)
     throw Error(ErrorKind::kUsage, n ? "more than one target" : "nothing to measure", "ds-bench",
                 "give a model folder, --cmd or --url");
+  if (!(c.options.timeout_s > 0)) throw Error(ErrorKind::kUsage, "a timeout must be positive", "--timeout");
   if (!c.command.empty()) return make_command_target(c.command, c.options);
   if (!c.url.empty()) return make_http_target(c.url, c.options);
   return make_engine_target(c.model, c.options);

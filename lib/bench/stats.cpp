@@ -23,14 +23,18 @@ MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records,
   m.n = static_cast<int64_t>(values.size());
   if (values.empty()) return m;
   m.effective_n = effective_samples(values);
+  const std::vector<double> in_order = values;
   values = sorted(std::move(values));
   for (const double v : values) m.mean += v;
   m.mean /= static_cast<double>(m.n);
   m.max = values.back();
-  m.p50 = quantile_with_interval(values, 0.5, options.method, options.level, m.effective_n);
-  m.p90 = quantile_with_interval(values, 0.9, options.method, options.level, m.effective_n);
-  m.p95 = quantile_with_interval(values, 0.95, options.method, options.level, m.effective_n);
-  m.p99 = quantile_with_interval(values, 0.99, options.method, options.level, m.effective_n);
+  // What bounds a percentile is how many values lie beyond it, so it is that series whose dependence counts.
+  for (const auto& [p, out] : {std::pair(0.5, &m.p50), {0.9, &m.p90}, {0.95, &m.p95}, {0.99, &m.p99}}) {
+    const double at = quantile(values, p);
+    std::vector<double> beyond(in_order.size());
+    for (size_t i = 0; i < beyond.size(); ++i) beyond[i] = in_order[i] > at;
+    *out = quantile_with_interval(values, p, options.method, options.level, effective_samples(beyond));
+  }
   return m;
 }
 

@@ -23,7 +23,7 @@ struct MetricSummary {
   Metric metric = Metric::kTtft;
   Clock clock = Clock::kSvc;
   int64_t n = 0;
-  double effective_n = 0;  // from batch means in send order: what the intervals are of
+  double effective_n = 0;  // of the values in send order; each percentile has its own
   double mean = 0, max = 0;
   Quantile p50, p90, p95, p99;
 };

@@ -16,7 +16,7 @@ std::string text_member(const Json* object, const char* key) {
 
 std::string pad(std::string text, size_t width) {
   // Interval text is ASCII, so bytes are columns.
-  if (text.size() < width) text.append(width - text.size(), ' ');
+  text.append(text.size() < width ? width - text.size() : 1, ' ');
   return text;
 }
 
@@ -65,13 +65,13 @@ std::string fold(const std::string& line, int width) {
   return out + "\n";
 }
 
-constexpr int kOneLineTable = 120, kCell = 24, kNarrowCell = 14;
+constexpr int kOneLineTable = 120, kCell = 24, kNarrowCell = 15;
 
 // A row per metric with the intervals beside the values; on a narrow screen below them.
 std::string metric_table(const GroupSummary& g, int width) {
   const bool wide = width >= kOneLineTable;
   const size_t cell = wide ? kCell : kNarrowCell;
-  std::string out = pad("ms", 10) + pad("n", 7);
+  std::string out = pad("ms", 10) + pad("n", 6);
   for (const char* name : {"P50", "P90", "P95", "P99"}) out += pad(name, cell);
   out += "mean\n";
   for (const MetricSummary& m : g.metrics) {
@@ -79,7 +79,7 @@ std::string metric_table(const GroupSummary& g, int width) {
     if (m.clock == Clock::kResp && (!g.open || between_events)) continue;
     std::string name = m.metric == Metric::kItl ? g.gap_name() : metric_name(m.metric);
     if (g.open && !between_events) name += m.clock == Clock::kSvc ? ".svc" : ".resp";
-    std::string first = pad(name, 10) + pad(std::to_string(m.n), 7), second(17, ' ');
+    std::string first = pad(name, 10) + pad(std::to_string(m.n), 6), second(16, ' ');
     for (const Quantile* q : {&m.p50, &m.p90, &m.p95, &m.p99}) {
       first += pad(wide ? quantile_text(*q) : (q->interval ? "" : ">= ") + short_number(q->value), cell);
       second += pad(interval_text(*q), cell);

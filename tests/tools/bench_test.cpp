@@ -77,6 +77,10 @@ TEST_CASE("exit codes of the table") {
   CHECK(shell("$B run 2>/dev/null").code == 2);
   CHECK(shell("$B run --cmd true --url http://x 2>/dev/null").code == 2);
   CHECK(shell("$B run --cmd true -n 5 --rate -1 2>/dev/null").code == 2);
+  for (const char* bad :
+       {"--output-tokens 0", "--input-tokens -3", "--timeout -1", "--timeout nan", "--warmup -2",
+        "--temperature -1", "-c 0", "--requests x", "--shard 3/3", "--rate inf"})
+    CHECK(shell(std::string("$B run --cmd true -n 5 ") + bad + " > /dev/null 2>&1").code == 2);
   CHECK(shell("$B compare a b --gate nonsense 2>/dev/null").code == 66);
   CHECK(shell("$B stats /no/such/file 2>/dev/null").code == 66);
   CHECK(shell("$B run --cmd /no/such/program -n 1 2>/dev/null").code == 66);
@@ -183,10 +187,53 @@ TEST_CASE("ds-run --timings | ds-bench stats -") {
 }
 
 TEST_CASE("the report opens in a browser") {
-  if (std::system("command -v chromium > /dev/null 2>&1") != 0) return;  // not everywhere installed
+  if (std::system("command -v chromium > /dev/null 2>&1") != 0) {
+    MESSAGE("not run: chromium is not installed");
+    return;
+  }
+  // Light and dark must both be drawn, and differ.
   const Ran r = shell(
-      "$B run --cmd true -n 40 --no-overhead -q | $B report - -o bt_r.html && "
-      "chromium --headless --no-sandbox --disable-gpu --dump-dom file://$PWD/bt_r.html 2>/dev/null | grep -c "
-      "'<svg'; rm -f bt_r.html");
+      "$B run --cmd true -n 40 --no-overhead -q | $B report - -o bt_r.html; C='chromium --headless "
+      "--no-sandbox "
+      "--disable-gpu --window-size=900,900'; $C --screenshot=bt_l.png file://$PWD/bt_r.html 2>/dev/null; "
+      "$C --blink-settings=preferredColorScheme=0 --screenshot=bt_d.png file://$PWD/bt_r.html 2>/dev/null; "
+      "$C --dump-dom file://$PWD/bt_r.html 2>/dev/null | grep -c '<svg'");
   CHECK(std::atoi(r.out.c_str()) >= 1);
+  const std::string light = ds::read_file(DS_BIN_DIR "/bt_l.png"),
+                    dark = ds::read_file(DS_BIN_DIR "/bt_d.png");
+  CHECK(light.size() > 10000);
+  CHECK(light != dark);
+  shell("rm -f bt_r.html bt_l.png bt_d.png");
+}
+
+TEST_CASE("files given together are runs side by side, and stay so in a report") {
+  const Ran r = shell(
+      "$B run --cmd true -n 20 --no-overhead -q > bt_x.jsonl; $B run --cmd true -n 30 --no-overhead -q > "
+      "bt_y.jsonl; "
+      "$B report bt_x.jsonl bt_y.jsonl -o bt_xy.html && $B stats bt_xy.html --json; rm -f bt_x.jsonl "
+      "bt_y.jsonl "
+      "bt_xy.html");
+  CHECK(r.code == 0);
+  const ds::Json stats = ds::parse_json(r.out, "stats");
+  REQUIRE(stats.find("groups")->as_array().size() == 2);
+  CHECK(stats.find("groups")->as_array()[1].find("run")->as_string() == "bt_y");
+  CHECK(stats.find("groups")->as_array()[1].find("n")->as_int() == 30);
+}
+
+TEST_CASE(
+    "perplexities are compared as perplexities; malformed lines end in 65; another set has no place in a "
+    "ledger") {
+  const Ran r = shell(
+      "for f in a b; do for i in 0 1 2 3 4 5; do printf "
+      "'{\"type\":\"item\",\"id\":\"window-%d\",\"set\":\"ppl\","
+      "\"n_out\":100,\"nll\":2%d%d.5}\\n' $i $i $([ $f = a ] && echo 0 || echo 9); done > bt_p$f.jsonl; "
+      "done; "
+      "$B compare bt_pa.jsonl bt_pb.jsonl; echo rc=$?; $B compare bt_pa.jsonl bt_pa.jsonl; echo rc=$?; "
+      "$B drift --ledger bt_pl.jsonl bt_pa.jsonl 2>/dev/null; echo rc=$?; echo broken >> bt_pb.jsonl; "
+      "$B compare bt_pa.jsonl bt_pb.jsonl 2>&1 > /dev/null; echo rc=$?; rm -f bt_pa.jsonl bt_pb.jsonl "
+      "bt_pl.jsonl");
+  CHECK(r.out.find("verdict: WORSE (exit 1)\nrc=1") != std::string::npos);
+  CHECK(r.out.find("verdict: SAME (exit 0)\nrc=0\nrc=65") != std::string::npos);
+  CHECK(r.out.find("bt_pb.jsonl:7") != std::string::npos);
+  CHECK(r.out.ends_with("rc=65\n"));
 }

@@ -106,6 +106,10 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
   return plan;
 }
 
+bool Plan::weights_fit() const {
+  return memory_of_weights() + session.bytes() + kReserveBytes <= available_bytes;
+}
+
 std::string Plan::machine_text() const {
   return std::to_string(threads.n_threads) + (threads.n_threads == 1 ? " thread (" : " threads (") +
          threads.reason + "), " + isa_name(isa);

@@ -37,7 +37,7 @@ struct Plan {
   int64_t memory_of_weights() const { return copies_weights ? weight_file_bytes : weight_bytes; }
   // Whether weights and session fit memory together. When mapped ones do not (--weights map), they are read
   // from disk again and again: slow, not wrong.
-  bool weights_fit() const { return memory_of_weights() + session.bytes() <= available_bytes; }
+  bool weights_fit() const;
   std::string text() const;           // lines for people
   std::string machine_text() const;   // "2 threads (affinity mask), avx2"
   std::string shortage_text() const;  // what it means that the weights do not fit

@@ -91,7 +91,7 @@ const float* Weights::vector(const std::string& name, int64_t n) {
 void Weights::check_finite(const Entry& entry, const float* values, int64_t n) const {
   for (int64_t i = 0; i < n; ++i) {
     if (!std::isfinite(values[i]))
-      bad(where(entry), "element " + std::to_string(i) + " is not finite",
+      bad(where(entry), "element " + std::to_string(i) + " is NaN or infinite",
           "the checkpoint is damaged: fetch it again");
   }
 }

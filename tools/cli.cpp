@@ -297,6 +297,16 @@ bool forget_interrupt() {
   stop_signal = 0;
   return true;
 }
+std::optional<std::string_view> ask_line(LineReader& lines) {
+  for (bool again = false;; again = true) {
+    std::cerr << "> " << std::flush;
+    const auto line = lines.next();
+    if (line) return line;
+    std::cerr << std::endl;
+    if (again || !forget_interrupt()) return std::nullopt;
+  }
+}
+
 int stop_exit_code() {
   return stop_signal == SIGINT ? 128 + SIGINT : static_cast<int>(ErrorKind::kInterrupted);
 }

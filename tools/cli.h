@@ -6,8 +6,10 @@
 #include <functional>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "io/files.h"
+#include "io/lines.h"
 
 namespace ds::cli {
 
@@ -53,6 +55,10 @@ int stop_exit_code();
 // Takes back a SIGINT (an interactive tool stops its answer and goes on) and says whether there was one;
 // other signals stay.
 bool forget_interrupt();
+
+// The next line that a person types after "> ". A SIGINT asks anew: one that comes late, after an answer,
+// must not end a conversation; a second one does. Nothing at the end.
+std::optional<std::string_view> ask_line(LineReader& lines);
 
 // A line on stderr, "ds-run: text".
 void note(const std::string& text);

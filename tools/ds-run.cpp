@@ -1,7 +1,6 @@
 // ds-run: a model folder and text in, answers out.
 #include <iostream>
 #include <optional>
-#include <utility>
 
 #include "cli.h"
 #include "ds-run-help.h"
@@ -120,17 +119,9 @@ int run_chat(const Options& o, const Engine& engine) {
   cli::stop_on_signals();
   note(o, "chat with " + o.model + "; Ctrl-C stops an answer, Ctrl-D or Ctrl-C twice ends");
   AnswerPrinter printer(printing(o, true, nullptr));
-  bool interrupted = false;  // at this prompt already
   for (;;) {
-    std::cerr << "> " << std::flush;
-    const auto line = lines.next();
-    if (!line) {
-      std::cerr << std::endl;
-      // One that comes late, after the answer, must not end the conversation; two do.
-      if (!std::exchange(interrupted, true) && cli::forget_interrupt()) continue;
-      return cli::stop_requested() ? cli::stop_exit_code() : 0;
-    }
-    interrupted = false;
+    const auto line = cli::ask_line(lines);
+    if (!line) return cli::stop_requested() ? cli::stop_exit_code() : 0;
     std::string text(*line);
     if (text.find_first_not_of(" \t") == std::string::npos) continue;
     if (repair_utf8(text)) note(o, "not valid UTF-8: broken parts were replaced by U+FFFD");

@@ -56,7 +56,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--url-field", o.run.worker.fields.url_field, "Member that holds the address")->capture_default_str()->group("Records");
   app.add_flag("--text-lines", o.run.worker.text_lines, "Each line is a text, not JSON")->group("Records");
   app.add_flag("--transcode", o.run.worker.transcode, "Read GB18030 lines and UTF-16 files, write UTF-8")->group("Records");
-  app.add_option("--max-line-mb", o.max_line_mb, "Longer lines are quarantined")->capture_default_str()->check(CLI::Range(0.001, 4096.0))->group("Records");
+  app.add_option("--max-line-mb", o.max_line_mb, "Longer lines are quarantined")->capture_default_str()->check(CLI::Range(0.001, 2000.0))->group("Records");
   app.add_option("--max-bad", o.max_bad, "Exit 65 when more than this share of the records is quarantined")->capture_default_str()->check(CLI::Range(0.0, 1.0))->group("Records");
 
   app.add_option("--work", o.work, "Folder for checkpoints [OUTPUT.work, or a temporary one]")->type_name("DIR")->group("Running");
@@ -124,7 +124,7 @@ class ProgressLine {
 };
 
 int exit_code(const filter::Report& r, const Options& o) {
-  if (r.interrupted) return cli::stop_exit_code();
+  if (r.interrupted) return static_cast<int>(ErrorKind::kInterrupted);
   if (!r.conserved) return static_cast<int>(ErrorKind::kInternal);
   const auto& s = r.statistics;
   const bool all_bad = s.read > 0 && s.quarantined == s.read;
@@ -195,7 +195,7 @@ int filter_all(Options& o, const CLI::App& app) {
   }
   if (command == "calibrate") {
     prepare_run(o);
-    const auto c = filter::calibrate(profile, o.run, o.run.inputs[0], o.out_of_domain, o.loss);
+    const auto c = filter::calibrate(profile, o.run, o.run.inputs, o.out_of_domain, o.loss);
     std::cerr << filter::calibration_text(c);
     return write_file(o.output, filter::calibration_profile(c).dump() + "\n"), 0;
   }

@@ -8,6 +8,8 @@
 #include <numeric>
 #include <unordered_map>
 
+#include "filter/segment.h"
+
 namespace ds::filter {
 namespace {
 
@@ -86,11 +88,12 @@ class GroupEdges {
 SignatureSet::SignatureSet(const std::vector<std::string>& paths) {
   for (const auto& path : paths) {
     files_.emplace_back(path);
-    const size_t bytes = files_.back().bytes().size();
-    if (bytes % sizeof(Signature))
-      throw Error(ErrorKind::kBadData, "its length is no multiple of a signature", path, "make it again");
+    const int64_t n = count_signatures(files_.back().bytes());
+    if (n < 0)
+      throw Error(ErrorKind::kBadData, "its checksum does not fit: cut short or damaged", path,
+                  "run ds-filter sig for this shard again");
     first_.push_back(n_);
-    n_ += bytes / sizeof(Signature);
+    n_ += static_cast<uint64_t>(n);
   }
   if (n_ > 0xFFFFFFFFull)
     throw Error(ErrorKind::kUsage, "more than 4294967295 records in one duplicate search", "");

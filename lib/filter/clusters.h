@@ -18,13 +18,14 @@ namespace ds::filter {
 // Signature files, mapped; index i runs over all records in ordinal order of files as given.
 class SignatureSet {
  public:
+  // Throws Error{kBadData} for a file that is cut short or damaged.
   explicit SignatureSet(const std::vector<std::string>& paths);
   uint64_t size() const { return n_; }
   const Signature& operator[](uint64_t i) const;
 
  private:
   std::vector<MappedFile> files_;
-  std::vector<uint64_t> first_;  // index of each file's first record
+  std::vector<uint64_t> first_;  // index of each file's first record, in the order of files_
   uint64_t n_ = 0;
 };
 

@@ -68,5 +68,6 @@ inline uint64_t mix_hash(uint64_t h) {
   return h ^ h >> 29;
 }
 inline uint64_t hash_char(uint32_t c) { return mix_hash((kHashSeed ^ c) * kHashPrime); }
+inline uint64_t number_unit() { return hash_char('0'); }  // Word::folded of every number
 
 }  // namespace ds::filter

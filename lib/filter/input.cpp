@@ -204,15 +204,20 @@ void BatchReader::read_file(const FilePlan& plan) {
       out.append(bytes);
   };
 
-  std::string& bytes = batch->bytes;
-  (void)bytes;
   size_t scan = 0, begin = 0;  // in batch->bytes
   uint64_t oversize = 0;       // bytes of the current line that were dropped from memory
   bool skip_line = false;
   if (plan.offset > 0) {
-    // Content offsets count decompressed, decoded bytes. Seek when they equal file bytes, else read and drop.
+    // Content offsets count decompressed, decoded bytes. Seek when they equal file bytes, else read and drop;
+    // a shard that begins inside a file counts the lines before it: places are the same in every shard.
+    const bool count_lines = plan.find_line_start;
+    const auto drop = [&](size_t n) {
+      const std::string_view gone = std::string_view(batch->bytes).substr(0, n);
+      if (count_lines) line_number += static_cast<uint64_t>(std::count(gone.begin(), gone.end(), '\n'));
+      batch->bytes.erase(0, n);
+    };
     read_more(batch->bytes);
-    if (source.compression() == Compression::kNone && !utf16 && source.raw_size() >= 0 &&
+    if (!count_lines && source.compression() == Compression::kNone && !utf16 && source.raw_size() >= 0 &&
         plan.offset > batch->bytes.size()) {
       source.skip(plan.offset - batch->bytes.size());
       batch->bytes.clear();
@@ -220,10 +225,10 @@ void BatchReader::read_file(const FilePlan& plan) {
       uint64_t dropped = 0;
       while (batch->bytes.size() < plan.offset - dropped && !at_end) {
         dropped += batch->bytes.size();
-        batch->bytes.clear();
+        drop(batch->bytes.size());
         read_more(batch->bytes);
       }
-      batch->bytes.erase(0, std::min<uint64_t>(plan.offset - dropped, batch->bytes.size()));
+      drop(std::min<uint64_t>(plan.offset - dropped, batch->bytes.size()));
     }
     skip_line = plan.find_line_start;
   }

@@ -1,5 +1,6 @@
 // The input as batches of whole lines, read ahead by one thread while others work.
 #pragma once
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <deque>
@@ -72,7 +73,8 @@ class BatchReader {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::deque<std::unique_ptr<Batch>> ready_;
-  bool done_ = false, abandon_ = false;
+  bool done_ = false;
+  std::atomic<bool> abandon_{false};
   std::exception_ptr error_;
   std::thread thread_;
 };

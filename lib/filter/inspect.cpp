@@ -150,8 +150,9 @@ struct Cosines {
 
 }  // namespace
 
-Calibration calibrate(const Profile& given, const RunOptions& options, const std::string& in_domain,
-                      const std::string& out_of_domain, double loss) {
+Calibration calibrate(const Profile& given, const RunOptions& options,
+                      const std::vector<std::string>& in_domain, const std::string& out_of_domain,
+                      double loss) {
   Profile profile = given;
   profile.stages = {"semantic"};
   profile.semantic_digest.clear();  // the cut is what we are looking for
@@ -162,10 +163,10 @@ Calibration calibrate(const Profile& given, const RunOptions& options, const std
   result.digest = resources.embedder->digest();
   Cosines sides[2] = {{*resources.embedder, profile, {}, {0, 0}, {}},
                       {*resources.embedder, profile, {}, {0, 0}, {}}};
-  const std::string* paths[2] = {&in_domain, &out_of_domain};
+  const std::vector<std::string> paths[2] = {in_domain, {out_of_domain}};
   for (int side = 0; side < 2; ++side) {
     RunOptions o = options;
-    o.inputs = expand_inputs({*paths[side]});
+    o.inputs = expand_inputs(paths[side]);
     each_record(bare, resources, o, sides[side]);
   }
   for (int k = 0; k < kScripts; ++k) {

@@ -41,8 +41,9 @@ struct Calibration {
   } scripts[kScripts];
 };
 // The cut loses `loss` of the in-domain records.
-Calibration calibrate(const Profile& profile, const RunOptions& options, const std::string& in_domain,
-                      const std::string& out_of_domain, double loss);
+Calibration calibrate(const Profile& profile, const RunOptions& options,
+                      const std::vector<std::string>& in_domain, const std::string& out_of_domain,
+                      double loss);
 
 // For people.
 std::string explain_text(const Profile& profile, const RecordView& view, const std::string& id);

@@ -13,10 +13,36 @@ namespace {
 
 // Symbols of the shadow copy that stand for what is between words.
 constexpr uint32_t kSeparator = ' ', kSoftSymbol = 1, kFullStop = 2;
+// Third symbol of a term of two.
+constexpr uint32_t kAny = 3;
 // Symbols or blanks allowed between two ideographs of one term.
 constexpr uint32_t kMaxSkipped = 2;
 // How far a context word reaches, in code points.
 constexpr uint32_t kContextSpaced = 300, kContextHan = 60;
+
+// Digits and signs that stand for letters between letters; 0 for others.
+uint32_t leet_letter(uint32_t c) {
+  switch (c) {
+    case '0':
+      return 'o';
+    case '1':
+    case '!':
+      return 'i';
+    case '3':
+      return 'e';
+    case '4':
+    case '@':
+      return 'a';
+    case '5':
+    case '$':
+      return 's';
+    case '7':
+      return 't';
+    default:
+      return 0;
+  }
+}
+bool is_ascii_letter(uint32_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
 bool is_word_symbol(uint32_t c) { return c > 2 && c != ' '; }
 bool is_han_symbol(uint32_t c) { return c >= 0x3400 && c <= 0x9FFF; }
@@ -40,6 +66,7 @@ uint32_t pair_bit(uint32_t a, uint32_t b) { return (a * 0x9E37u ^ b * 0x85EBu) &
 int Lexicon::category_index(const std::string& name) {
   const auto it = std::find(categories_.begin(), categories_.end(), name);
   if (it != categories_.end()) return static_cast<int>(it - categories_.begin());
+  if (categories_.size() == 64) throw Error(ErrorKind::kBadModel, "more than 64 categories", name);
   categories_.push_back(name);
   enabled_.push_back(true);
   return static_cast<int>(categories_.size()) - 1;
@@ -87,17 +114,16 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
     if (field.size() == 2) field.insert(field.begin() + 1, "hard");
     if (field.size() < 3 || field[0].empty() || field[2].empty())
       throw Error(ErrorKind::kBadModel, "expected category, hard or soft, term, separated by tabs", at);
-    Term term{field[2], 0, Kind::kTerm, false, false, false, 0};
-    if (field[0] == "acquit") {
-      term.kind = Kind::kAcquit;
-      term.category = field[1] == "*" ? -1 : category_index(field[1]);
+    Term term{field[2], -1, 0, Kind::kTerm, Weight::kSoft, false, false, 0};
+    if (field[0] == "acquit" || field[0] == "accuse") {
+      term.kind = field[0] == "acquit" ? Kind::kAcquit : Kind::kAccuse;
+      term.near = field[1] == "*" ? ~0ull : 1ull << category_index(field[1]);
     } else if (field[0] == "allow") {
       term.kind = Kind::kAllow;
-      term.category = -1;
     } else {
-      if (field[1] != "hard" && field[1] != "soft")
-        throw Error(ErrorKind::kBadModel, "expected hard or soft, found '" + field[1] + "'", at);
-      term.hard = field[1] == "hard";
+      if (field[1] != "hard" && field[1] != "soft" && field[1] != "weak")
+        throw Error(ErrorKind::kBadModel, "expected hard, soft or weak, found '" + field[1] + "'", at);
+      term.weight = field[1] == "hard" ? Weight::kHard : field[1] == "soft" ? Weight::kSoft : Weight::kWeak;
       term.category = category_index(field[0]);
     }
     std::string_view text = field[2];
@@ -122,9 +148,8 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
       const uint32_t bit = pair_bit(symbols[0], symbols[1]);
       pairs_[bit / 64] |= 1ull << bit % 64;
     } else {
-      const uint32_t bit = triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kSeparator);
+      const uint32_t bit = triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kAny);
       triples_[bit / 64] |= 1ull << bit % 64;
-      if (symbols.size() == 2) short_latin_ = true;
     }
     int node = 0;
     for (const uint32_t s : symbols) {
@@ -133,7 +158,10 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
       if (added) node_term_.push_back(-1);
       node = it->second;
     }
-    // A later line replaces an earlier one: a gazetteer may overrule what ships.
+    // A later line replaces an earlier one: a gazetteer may overrule what ships. A context word may serve
+    // several categories.
+    if (const int before = node_term_[node]; before >= 0 && terms_[before].kind == term.kind)
+      term.near |= terms_[before].near;
     node_term_[node] = static_cast<int>(terms_.size());
     terms_.push_back(std::move(term));
   }
@@ -162,17 +190,28 @@ int Lexicon::step(int node, uint32_t symbol) const {
 void Lexicon::shadow(const Document& doc, Work& work) const {
   auto& s = work.symbols;
   auto& at = work.position;
+  work.disguised.clear();
+  work.leet.clear();
   s.resize(doc.size() + 1);
   at.resize(doc.size() + 1);
   size_t n = 0;
+  const auto letter_at = [&](uint32_t i) { return i < doc.size() && is_ascii_letter(doc.chars[i]); };
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
     const uint16_t f = doc.flags[i];
+    if (!(f & kAlpha) && letter_at(i + 1) && i > 0 && leet_letter(c) &&
+        (letter_at(i - 1) || leet_letter(doc.chars[i - 1])))
+      work.leet.push_back(static_cast<uint32_t>(n));
     if (f & (kAlpha | kDigit)) {
+      // A Greek or Cyrillic letter beside a Latin one.
+      if (c - 0x370 < 0x1C0 && fold(c) < 0x80 && (letter_at(i + 1) || (i > 0 && letter_at(i - 1))))
+        work.disguised.push_back(static_cast<uint32_t>(n));
       s[n] = fold(c);
       at[n++] = i;
       continue;
     }
+    if (((c >= 0x200B && c <= 0x200D) || c == 0x2060) && i > 0 && (doc.flags[i - 1] & kAlpha))
+      work.disguised.push_back(static_cast<uint32_t>(n));  // hidden before the symbol to come
     // Zero-width characters, soft hyphens and accents that stand alone are not there.
     if ((f & kMark) || (c >= 0x200B && c <= 0x200F) || c == 0xAD || c == 0x2060 || c == 0xFEFF) continue;
     const uint32_t kind =
@@ -227,19 +266,57 @@ int Lexicon::match_at(const std::vector<uint32_t>& s, uint32_t i, uint32_t& end)
   return found;
 }
 
+// Copies the words around the sign at symbols[at] into `spelled`, signs read as letters. False when the
+// sign's word is more digits than letters: a model number, no disguise.
+bool Lexicon::leet_window(const Document& doc, Work& work, uint32_t at) const {
+  const auto& s = work.symbols;
+  const uint32_t n = static_cast<uint32_t>(s.size());
+  const auto original = [&](uint32_t k) { return doc.chars[work.position[k]]; };
+  const auto in_word = [&](uint32_t k) {
+    return k < n && ((is_word_symbol(s[k]) && !is_han_symbol(s[k])) || leet_letter(original(k)));
+  };
+  uint32_t begin = at;
+  while (begin > 0 && at - begin < longest_ && in_word(begin - 1)) --begin;
+  uint32_t letters = 0, signs = 0, others = 0;
+  for (uint32_t k = begin; in_word(k) && k - begin <= longest_; ++k) {
+    if (leet_letter(original(k)))
+      ++signs;
+    else if (is_ascii_letter(s[k]))
+      ++letters;
+    else
+      ++others;
+  }
+  if (others || letters < 2 || letters < signs) return false;
+  work.spelled.clear();
+  work.spelled_at.clear();
+  for (uint32_t k = begin; k < n && k - begin <= longest_; ++k) {
+    const uint32_t sign = leet_letter(original(k));
+    const bool beside = (k > 0 && is_ascii_letter(s[k - 1])) || (k + 1 < n && is_ascii_letter(s[k + 1]));
+    work.spelled.push_back(sign && beside ? sign : s[k]);
+    work.spelled_at.push_back(work.position[k]);
+  }
+  return true;
+}
+
 const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) const {
   shadow(doc, work);
   work.hits.clear();
   const auto& s = work.symbols;
   const uint32_t n = static_cast<uint32_t>(s.size());
-  std::vector<std::pair<uint32_t, int>> contexts;  // position, category
+  struct Context {
+    uint32_t at;
+    uint64_t near;  // categories
+    bool acquits;
+  };
+  std::vector<Context> contexts;
+  std::vector<Found> found;
   uint32_t single_run = 0;
-  const auto report = [&](uint32_t begin, uint32_t end, int term, bool spelled = false) {
+  const auto report = [&](uint32_t begin, uint32_t end, int term, bool disguised) {
     const Term& t = terms_[term];
-    if (t.kind == Kind::kAcquit)
-      contexts.emplace_back(begin, t.category);
+    if (t.kind == Kind::kAcquit || t.kind == Kind::kAccuse)
+      contexts.push_back({begin, t.near, t.kind == Kind::kAcquit});
     else if (t.kind == Kind::kTerm && enabled_[t.category])
-      work.hits.push_back({begin, end, term, t.hard || spelled});  // nobody spells out an innocent word
+      found.push_back({{begin, end, term, false}, disguised ? Weight::kHard : t.weight});
   };
   for (uint32_t i = 0; i + 1 < n; ++i) {
     const uint32_t c = s[i];
@@ -278,30 +355,45 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     } else {
       const uint32_t second = is_word_symbol(s[i + 1]) ? s[i + 1] : kSeparator;
       const uint32_t third = i + 2 < n && is_word_symbol(s[i + 2]) ? s[i + 2] : kSeparator;
-      const uint32_t bit = triple_bit(c, second, third);
-      // A term of two letters and an open end goes on with any third one.
-      if (!short_latin_ && !(triples_[bit / 64] >> bit % 64 & 1)) continue;
+      const uint32_t bit = triple_bit(c, second, third), any = triple_bit(c, second, kAny);
+      if (!(triples_[bit / 64] >> bit % 64 & 1) && !(triples_[any / 64] >> any % 64 & 1)) continue;
     }
     uint32_t end = 0;
     const int term = match_at(s, i, end);
     if (term < 0) continue;
-    report(work.position[i], work.position[end - 1] + 1, term);
+    // What is hidden before a first ideograph is not inside the term.
+    const auto hidden = std::lower_bound(work.disguised.begin(), work.disguised.end(), han ? i + 1 : i);
+    report(work.position[i], work.position[end - 1] + 1, term,
+           hidden != work.disguised.end() && *hidden < end);
     i = end - 1;  // longest match wins; what it covers is not looked at again
   }
-  if (!contexts.empty()) {
-    const uint32_t reach = doc.script == Script::kHan ? kContextHan : kContextSpaced;
-    size_t kept = 0;
-    for (Hit hit : work.hits) {
-      bool acquitted = false;
-      for (const auto& [at, category] : contexts)
-        acquitted = acquitted || ((category < 0 || category == terms_[hit.term].category) &&
-                                  at + reach >= hit.begin && at <= hit.end + reach);
-      if (acquitted && !hit.hard) continue;
-      if (acquitted) hit.hard = false;
-      work.hits[kept++] = hit;
-    }
-    work.hits.resize(kept);
+  uint32_t seen_to = 0;
+  for (const uint32_t at : work.leet) {
+    if (at < seen_to || !leet_window(doc, work, at)) continue;
+    uint32_t end = 0;
+    const int term = match_at(work.spelled, 0, end);
+    if (term < 0 || work.spelled_at[end - 1] < work.position[at]) continue;
+    report(work.spelled_at[0], work.spelled_at[end - 1] + 1, term, true);
+    while (seen_to < n && work.position[seen_to] <= work.spelled_at[end - 1]) ++seen_to;
   }
+  const uint32_t reach = doc.script == Script::kHan ? kContextHan : kContextSpaced;
+  for (auto& [hit, weight] : found) {
+    bool acquitted = false, accused = false;
+    for (const Context& c : contexts) {
+      const bool near =
+          (c.near >> terms_[hit.term].category & 1) && c.at + reach >= hit.begin && c.at <= hit.end + reach;
+      (c.acquits ? acquitted : accused) |= near;
+    }
+    if (!acquitted && accused) weight = Weight::kHard;
+    if (acquitted && !(accused && weight == Weight::kSoft))
+      weight = weight == Weight::kHard ? Weight::kSoft : Weight::kWeak;
+    if (weight == Weight::kWeak) continue;
+    hit.hard = weight == Weight::kHard;
+    work.hits.push_back(hit);
+  }
+  std::sort(work.hits.begin(), work.hits.end(), [](const Hit& x, const Hit& y) {
+    return x.begin != y.begin ? x.begin < y.begin : x.end < y.end;
+  });
   return work.hits;
 }
 

@@ -1,6 +1,7 @@
 // Terms of entity categories and where they occur in a text, under the disguises people use: full width,
 // traditional characters, homoglyphs, zero-width characters, symbols between ideographs, l e t t e r s spaced
-// out.
+// out, d1gits and s!gns for letters. Mixed alphabets, zero-width characters, digits for letters and spacing
+// make a hit hard: nobody disguises an innocent word.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -13,8 +14,12 @@
 namespace ds::filter {
 
 // Tab separated lines, "#" starts a comment:
-//   category  hard|soft  term             one hard term is enough to drop a text; soft ones count by density
+//   category  hard|soft|weak  term        one hard term is enough to drop a text; soft ones count by density;
+//                                         weak ones (fuck, pistol) are nothing without an accuser
 //   acquit    category|* term             near a hit it turns hard into soft and soft into nothing
+//   accuse    category|* term             near a hit, and no acquitting word near, it turns soft and weak
+//   into
+//                                         hard: who writes "overnight delivery" beside a drug sells it
 //   allow     -          term             innocent longer forms: a hit inside one is none
 //   gazetteer lines may be just: category  term          (hard)
 // A term of Latin letters matches whole words; "term*" also their continuations. One with ideographs matches
@@ -32,6 +37,7 @@ class Lexicon {
   // Scratch of one thread.
   struct Work {
     std::vector<uint32_t> symbols, position, spelled, spelled_at;
+    std::vector<uint32_t> disguised, leet;  // indices into symbols
     std::vector<Hit> hits;
   };
   // Hits in text order, overlaps resolved (longest wins), acquitted ones already softened or gone.
@@ -45,12 +51,19 @@ class Lexicon {
   void enable(const std::string& category, bool on);
 
  private:
-  enum class Kind : uint8_t { kTerm, kAcquit, kAllow };
+  enum class Kind : uint8_t { kTerm, kAcquit, kAccuse, kAllow };
+  enum class Weight : uint8_t { kWeak, kSoft, kHard };
+  struct Found {
+    Hit hit;
+    Weight weight;
+  };
   struct Term {
     std::string text;
-    int category;
+    int category;   // of a term
+    uint64_t near;  // of a context word: bit per category that it acquits or accuses
     Kind kind;
-    bool hard, open_end, han;
+    Weight weight;
+    bool open_end, han;
     uint32_t length;
   };
   struct Match {
@@ -59,6 +72,7 @@ class Lexicon {
   };
   uint32_t fold(uint32_t c) const;
   void shadow(const Document& doc, Work& work) const;
+  bool leet_window(const Document& doc, Work& work, uint32_t at) const;
   int step(int node, uint32_t symbol) const;
   int match_at(const std::vector<uint32_t>& s, uint32_t i, uint32_t& end) const;
   int category_index(const std::string& name);
@@ -76,10 +90,9 @@ class Lexicon {
   std::vector<uint64_t> pairs_ =
       std::vector<uint64_t>(1024);  // bit per hash of a Han term's first two symbols
   std::vector<uint64_t> triples_ =
-      std::vector<uint64_t>(4096);  // of a Latin term's first three, the third may be a blank
+      std::vector<uint64_t>(4096);  // of a Latin term's first three; a term of two has kAny for the third
   std::vector<uint16_t> fold_;      // basic plane
   uint32_t longest_ = 0;
-  bool short_latin_ = false;  // a Latin term of two characters: the three-symbol test would miss it
 };
 
 }  // namespace ds::filter

@@ -57,8 +57,16 @@ constexpr uint64_t kBase = 0x9E3779B97F4A7C15ull;
 
 void MinHasher::sign(const Document& doc, int shingle, Signature& out) {
   const auto& units = doc.shingle_units;
+  // Shingles take all numbers for one, as datatrove does; equality must not: 2 + 3 is no copy of 4 + 5.
+  const uint64_t* exact_units = units.data();
+  if (doc.script == Script::kSpaced && std::find(units.begin(), units.end(), number_unit()) != units.end()) {
+    exact_units_.clear();
+    for (const Word& w : doc.words)
+      if (!w.symbol) exact_units_.push_back(w.folded == number_unit() ? w.hash : w.folded);
+    exact_units = exact_units_.data();
+  }
   const XXH128_hash_t exact = units.empty() ? XXH3_128bits(doc.text.data(), doc.text.size())
-                                            : XXH3_128bits(units.data(), units.size() * sizeof units[0]);
+                                            : XXH3_128bits(exact_units, units.size() * sizeof units[0]);
   out.exact = {exact.low64, exact.high64};
   shingles_.clear();
   if (units.size() <= static_cast<size_t>(shingle)) {

@@ -21,7 +21,7 @@ inline uint64_t ordinal_offset(uint64_t ordinal) { return ordinal & ((1ull << kO
 
 struct Signature {
   uint64_t ordinal = 0, line = 0;
-  std::array<uint64_t, 2> exact{};         // XXH3-128 of the normalised units
+  std::array<uint64_t, 2> exact{};         // XXH3-128 of the normalised units, digits as they are
   std::array<uint64_t, kBands> bands{};    // hash of each band's eight minima
   std::array<uint16_t, kHashes> minima{};  // low bits of each minimum, for the estimate
 };
@@ -34,6 +34,7 @@ class MinHasher {
 
  private:
   std::vector<uint32_t> shingles_;
+  std::vector<uint64_t> exact_units_;
 };
 
 // Jaccard estimate from the minima; chance agreement of 16 bits is subtracted.

@@ -1,6 +1,9 @@
 #include "filter/outputs.h"
 
+#include <unistd.h>
+
 #include <filesystem>
+#include <map>
 
 #include "core/json.h"
 
@@ -18,6 +21,32 @@ void make_folder(const std::string& path) {
   std::error_code error;
   fs::create_directories(path, error);
   if (error) throw Error(ErrorKind::kCannotCreate, "cannot create the folder: " + error.message(), path);
+}
+
+std::string in_folder(const std::string& folder, const std::string& name) {
+  return folder + (folder.back() == '/' ? "" : "/") + name;
+}
+
+// One output per input: its file name, or, where two inputs share one, the path below the inputs' common
+// folder. Depends on the list of inputs alone, so that all shards agree.
+std::vector<std::string> output_paths(const RunOptions& o) {
+  std::vector<fs::path> paths;
+  std::map<fs::path, int> names;
+  for (const auto& input : o.inputs) {
+    paths.push_back(input == "-" ? fs::path("stdin.jsonl") : fs::absolute(input).lexically_normal());
+    ++names[paths.back().filename()];
+  }
+  fs::path common = paths.empty() ? fs::path() : paths[0].parent_path();
+  for (const auto& path : paths)
+    while (common.has_relative_path() && path.lexically_relative(common).string().rfind("..", 0) == 0)
+      common = common.parent_path();
+  std::vector<std::string> out;
+  for (const auto& path : paths) {
+    const bool shared = names.size() < paths.size() && path.is_absolute();
+    out.push_back(
+        in_folder(o.output, shared ? path.lexically_relative(common).string() : path.filename().string()));
+  }
+  return out;
 }
 
 std::string shown(const RunOptions& o, size_t file) {
@@ -46,33 +75,59 @@ void LineOutput::commit() {
   if (file_) file_->commit();
 }
 
+void check_outputs(const RunOptions& o) {
+  std::vector<std::string> outputs;
+  if (is_folder_name(o.output))
+    outputs = output_paths(o);
+  else if (!o.output.empty())
+    outputs.push_back(o.output);
+  if (is_folder_name(o.rejects))
+    for (const StageRow& row : stage_table())
+      outputs.push_back(in_folder(o.rejects, std::string(row.name) + ".jsonl"));
+  else if (!o.rejects.empty())
+    outputs.push_back(o.rejects);
+  if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
+  std::map<std::string, bool> taken;  // path > is an input
+  for (const auto& input : o.inputs)
+    if (input != "-") taken[fs::weakly_canonical(input).string()] = true;
+  for (const auto& path : outputs) {
+    std::error_code error;
+    if (path != "-" && fs::exists(path, error) && !fs::is_regular_file(path, error)) continue;  // /dev/null
+    const std::string real = path == "-" ? path : fs::weakly_canonical(path, error).string();
+    const auto [at, added] = taken.try_emplace(real, false);
+    if (!added)
+      throw Error(ErrorKind::kUsage,
+                  at->second ? "this output is one of the inputs" : "two outputs go to this place", path,
+                  "choose another name or folder");
+    if (path == "-") continue;
+    const fs::path folder = fs::path(path).parent_path();
+    if (!folder.empty()) make_folder(folder.string());
+    if (::access(folder.empty() ? "." : folder.c_str(), W_OK) != 0)
+      throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), path,
+                  "check the folder and its permissions");
+  }
+}
+
 Outputs::Outputs(const RunOptions& options)
-    : options_(options),
-      per_file_(is_folder_name(options.output)),
-      rejects_per_stage_(is_folder_name(options.rejects)) {
-  if (per_file_)
-    make_folder(options.output);
+    : options_(options), rejects_per_stage_(is_folder_name(options.rejects)) {
+  check_outputs(options);
+  if (is_folder_name(options.output))
+    per_file_ = output_paths(options);
   else
     kept_ = std::make_unique<LineOutput>(options.output, options.write_stdout);
-  if (rejects_per_stage_) make_folder(options.rejects);
   if (!options.rejects.empty() && !rejects_per_stage_)
     rejects_[0] = std::make_unique<LineOutput>(options.rejects, options.write_stdout);
   if (!options.bad_lines.empty())
     bad_ = std::make_unique<LineOutput>(options.bad_lines, options.write_stdout);
 }
 
-std::string Outputs::output_path(const std::string& input) const {
-  const std::string name = input == "-" ? "stdin.jsonl" : fs::path(input).filename().string();
-  return options_.output + (options_.output.back() == '/' ? "" : "/") + name;
-}
-
-void Outputs::begin_file(const std::string& input) {
-  if (!per_file_) return;
-  kept_ = std::make_unique<LineOutput>(output_path(input), options_.write_stdout);
+void Outputs::begin_file(size_t input) {
+  if (per_file_.empty()) return;
+  kept_ = std::make_unique<LineOutput>(per_file_[input], options_.write_stdout);
 }
 
 void Outputs::end_file() {
-  if (!per_file_) return;
+  if (per_file_.empty()) return;
   kept_->commit();
   kept_.reset();
 }
@@ -83,8 +138,9 @@ LineOutput& Outputs::reject_output(int stage) {
   if (!rejects_per_stage_) return *rejects_[0];
   auto& out = rejects_[stage];
   if (!out) {
-    const std::string folder = options_.rejects + (options_.rejects.back() == '/' ? "" : "/");
-    out = std::make_unique<LineOutput>(folder + stage_table()[stage].name + ".jsonl", options_.write_stdout);
+    out = std::make_unique<LineOutput>(
+        in_folder(options_.rejects, std::string(stage_table()[stage].name) + ".jsonl"),
+        options_.write_stdout);
   }
   return *out;
 }
@@ -111,6 +167,8 @@ std::string duplicate_reject(const Profile& profile, const RunOptions& o, size_t
   append_json_number(t, d.exact ? 1.0 : d.similarity);
   t += ",\"drop_when\":\">\",\"threshold\":";
   append_json_number(t, d.exact ? 0.0 : profile.min_similarity);
+  // A cluster may be a chain: then this record is that similar to another member only.
+  if (!d.exact && d.similarity < profile.min_similarity) t += ",\"through_other_members\":true";
   t += ",\"unit\":";
   append_json_string(t, all_rules()[rule]->unit);
   t += ",\"profile\":";

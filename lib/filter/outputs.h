@@ -23,10 +23,14 @@ class LineOutput {
   std::unique_ptr<ByteSink> sink_;
 };
 
+// Throws Error{kUsage} when an output would overwrite an input or another output, {kCannotCreate} when it
+// cannot be made: to be called before hours of reading.
+void check_outputs(const RunOptions& options);
+
 class Outputs {
  public:
   explicit Outputs(const RunOptions& options);
-  void begin_file(const std::string& input);
+  void begin_file(size_t input);
   void end_file();
   void keep(std::string_view bytes);
   void reject(int stage, std::string_view bytes);
@@ -34,13 +38,12 @@ class Outputs {
   void finish();  // everything is in place when it returns
 
  private:
-  std::string output_path(const std::string& input) const;
   LineOutput& reject_output(int stage);
 
   const RunOptions& options_;
-  bool per_file_ = false, rejects_per_stage_ = false;
+  std::vector<std::string> per_file_;  // path of each input's output; empty: all go to one
+  bool rejects_per_stage_ = false;
   std::unique_ptr<LineOutput> kept_, bad_;
-  std::vector<std::unique_ptr<LineOutput>> finished_;  // committed together at the end
   std::map<int, std::unique_ptr<LineOutput>> rejects_;
 };
 

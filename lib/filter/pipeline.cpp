@@ -11,6 +11,7 @@
 
 #include "core/clock.h"
 #include "filter/embedder.h"
+#include "filter/evaluation_sets.h"
 #include "filter/outputs.h"
 #include "io/compress.h"
 #include "io/json.h"
@@ -89,6 +90,20 @@ void open_work(const Profile& profile, const RunOptions& o) {
   file.commit();
 }
 
+// Removes segments that no chain reaches: what a kill left between its two files, or while a work folder was
+// being deleted. Were they to stay, the second pass would take them for part of this run.
+void drop_stale_segments(const std::string& work, const std::vector<size_t>& n_segments) {
+  std::error_code error;
+  std::vector<fs::path> stale;
+  for (const auto& entry : fs::directory_iterator(work, error)) {
+    size_t file = 0, segment = 0;
+    if (std::sscanf(entry.path().filename().c_str(), "s-%zu-%zu", &file, &segment) == 2 &&
+        (file >= n_segments.size() || segment >= n_segments[file]))
+      stale.push_back(entry.path());
+  }
+  for (const auto& path : stale) fs::remove(path, error);
+}
+
 // Which files, or which part of the one file, this shard reads.
 std::vector<FilePlan> plan_files(const RunOptions& o) {
   std::vector<FilePlan> plan;
@@ -144,6 +159,9 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     report.embedder_digest = resources.embedder->digest();
     report.references = resources.embedder->reference_name();
   }
+  if (resources.evaluation_sets && resources.evaluation_sets->n_too_short())
+    report.notes.push_back(std::to_string(resources.evaluation_sets->n_too_short()) +
+                           " evaluation texts are too short to be looked for");
   open_work(profile, o);
   report.work = o.work;
 
@@ -184,6 +202,7 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     next_offset[p.file] = left.offset;
     if (!done) todo.push_back(left);
   }
+  drop_stale_segments(o.work, next_segment);
   if (report.statistics.read > 0)
     report.notes.push_back("resumed: " + std::to_string(report.statistics.read) +
                            " records were done before");
@@ -283,7 +302,7 @@ void run_second_pass(const Profile& profile, const RunOptions& o, const std::vec
   uint64_t written = 0, dropped = 0, quarantined = 0;
   uint64_t kept_bytes = 0;
   for (const FilePlan& p : plan_files(o)) {
-    outputs.begin_file(o.inputs[p.file]);
+    outputs.begin_file(p.file);
     for (size_t segment = 0;; ++segment) {
       const std::string stem = segment_name(o.work, p.file, segment);
       if (!file_exists(stem + ".seg")) break;
@@ -354,6 +373,7 @@ void run_second_pass(const Profile& profile, const RunOptions& o, const std::vec
 
 Report run(const Profile& profile, RunOptions o) {
   const int64_t start = now_ns();
+  check_outputs(o);
   bool temporary = false;
   if (o.work.empty()) {
     if (o.output != "-") {

@@ -128,6 +128,21 @@ std::string report_text(const Report& r, int width, bool colour) {
   if (!r.largest_clusters.empty() && static_cast<double>(r.largest_clusters[0].size) > 0.01 * read &&
       s.read >= 1000)
     out += paint("33", "  that cluster is more than 1 % of the input: look at it before you trust it") + "\n";
+  // Where the time went, summed over threads.
+  double thread_seconds = static_cast<double>(s.parse_nanoseconds) * 1e-9;
+  for (const auto& t : s.stages) thread_seconds += static_cast<double>(t.nanoseconds) * 1e-9;
+  if (thread_seconds > 0) out += "thread seconds\n";
+  const auto time_row = [&](const std::string& name, uint64_t ns, uint64_t bytes) {
+    if (ns == 0) return;
+    const double seconds = static_cast<double>(ns) * 1e-9;
+    char head[128];
+    std::snprintf(head, sizeof head, "  %-30s %10.2f s %6.0f MB/s", name.c_str(), seconds,
+                  mb(bytes) / seconds);
+    out += head + std::string("  ") + paint("34", bar(seconds / thread_seconds, bar_width)) + "\n";
+  };
+  time_row("JSON and UTF-8", s.parse_nanoseconds, s.text_bytes);
+  for (size_t i = 0; i < s.stages.size(); ++i)
+    time_row(stage_table()[i].name, s.stages[i].nanoseconds, s.stages[i].text_bytes);
   for (const auto& f : r.files)
     if (!f.damage.empty()) out += paint("31", "  " + f.path + ": " + f.damage) + "\n";
   for (const auto& n : r.notes) out += "  " + n + "\n";

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "filter/embedded.h"
 #include "filter/embedder.h"
 #include "filter/evaluation_sets.h"
@@ -24,7 +26,14 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
     lexicon->add(embedded_file("entities-en.tsv"), "entities-en.tsv");
     lexicon->add(embedded_file("entities-zh.tsv"), "entities-zh.tsv");
     for (const auto& path : options.gazetteers) lexicon->add(read_file(path, 1 << 28), path);
-    for (const auto& [category, on] : profile.categories) lexicon->enable(category, on);
+    const auto known = lexicon->categories();
+    for (const auto& [category, on] : profile.categories) {
+      if (std::find(known.begin(), known.end(), category) == known.end())
+        throw Error(ErrorKind::kBadModel, "no lexicon has a category '" + category + "'",
+                    "profile.categories",
+                    "ds-filter --show-config lists the shipped ones; --gazetteer adds others");
+      lexicon->enable(category, on);
+    }
     lexicon->finish();
     r.lexicon = lexicon;
   }

@@ -145,6 +145,12 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
         if (rule < 0) read.fail("unknown rule '" + id + "'");
         apply_rule(p.rules[rule], setting, id, read);
       }
+    } else if (key == "order") {
+      p.order.clear();
+      for (const auto& id : read.texts(v, key)) {
+        if (rule_index(id) < 0) read.fail("order: unknown rule '" + id + "'");
+        p.order.push_back(rule_index(id));
+      }
     } else if (key == "repetition") {
       for (const auto& [k, value] : read.object(v, key)) {
         if (k == "formula") {
@@ -233,6 +239,9 @@ Json profile_json(const Profile& p) {
     rules.set(all_rules()[i]->id, std::move(row));
   }
   out.set("rules", std::move(rules));
+  Json::Array order;
+  for (const int rule : p.order) order.emplace_back(all_rules()[rule]->id);
+  out.set("order", Json(std::move(order)));
   out.set("repetition",
           Json(Json::Object{{"formula", Json(p.repetition_formula)}, {"count_guard", Json(p.count_guard)}}));
   out.set("c4", Json(Json::Object{{"terminal_punctuation", Json(p.c4_terminal_punctuation)},
@@ -249,6 +258,7 @@ Json profile_json(const Profile& p) {
   out.set("semantic",
           Json(Json::Object{
               {"max_units", Json(p.semantic_max_units)},
+              {"min_units", Json(p.semantic_min_units)},
               {"min_units", Json(p.semantic_min_units)},
               {"cut", Json(Json::Object{{"en", Json(p.semantic_cut[0])}, {"zh", Json(p.semantic_cut[1])}})},
               {"embedder_digest", Json(p.semantic_digest)}}));
@@ -282,11 +292,18 @@ bool Judgement::test(int rule_in_stage, double value) {
       all_rules()[rule]->drop_when == DropWhen::kBelow ? value < threshold : value > threshold;
   values_.push_back({rule, value, failed});
   if (!failed) return false;
-  if (verdict_ < 0) {
+  const bool same_stage = verdict_ >= base_ && stage_of_rule(verdict_) == stage_of_rule(rule);
+  if (verdict_ < 0 || (same_stage && rank(rule) < rank(verdict_))) {
     verdict_ = rule;
     verdict_value_ = value;
   }
-  return !score_all_;
+  return !score_all();
+}
+
+int Judgement::rank(int rule) const {
+  const auto& order = profile_->order;
+  const auto at = std::find(order.begin(), order.end(), rule);
+  return at != order.end() ? static_cast<int>(at - order.begin()) : static_cast<int>(order.size()) + rule;
 }
 
 }  // namespace ds::filter

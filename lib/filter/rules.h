@@ -38,6 +38,7 @@ struct Profile {
   std::string name = "default";
   std::vector<std::string> stages;  // in order
   std::vector<RuleSetting> rules;   // parallel to all_rules()
+  std::vector<int> order;           // rules that name the reason before the others of their stage, by index
   std::vector<std::string> languages = {"en", "zh"};
   std::string repetition_formula =
       "datatrove";          // or "covered": share of characters under any repeated n-gram
@@ -98,13 +99,17 @@ class Judgement {
   int verdict() const { return verdict_; }  // rule index or -1
   double verdict_value() const { return verdict_value_; }
   Script script() const { return script_; }
-  bool score_all() const { return score_all_; }
+  // Whether a stage goes on measuring after a rule has failed: all is to be scored, or rules were put in an
+  // order of their own and a later one may be the reason.
+  bool score_all() const { return score_all_ || !profile_->order.empty(); }
   const Profile& profile() const { return *profile_; }
   const std::vector<RuleValue>& values() const { return values_; }
   const std::vector<Span>& spans() const { return spans_; }
   const std::string& note() const { return note_; }
 
  private:
+  int rank(int rule) const;  // the lowest failed rank of a stage is the reason
+
   const Profile* profile_;
   bool score_all_;
   Script script_ = Script::kSpaced;

@@ -26,6 +26,12 @@ struct Tail {
   char magic[8];
 };
 
+// The same of a .sig file.
+struct SignatureTail {
+  uint64_t n = 0, checksum = 0;  // XXH3 of the signatures
+  char magic[8] = {'d', 's', 'f', 's', 'i', 'g', '1', '\n'};
+};
+
 }  // namespace
 
 std::string segment_name(const std::string& folder, size_t file, size_t segment) {
@@ -36,14 +42,22 @@ std::string segment_name(const std::string& folder, size_t file, size_t segment)
 
 struct SegmentWriter::State {
   explicit State(const std::string& stem)
-      : entries(stem + ".seg"), signatures(stem + ".sig"), hash(XXH3_createState()) {
+      : entries(stem + ".seg"),
+        signatures(stem + ".sig"),
+        hash(XXH3_createState()),
+        signature_hash(XXH3_createState()) {
     XXH3_64bits_reset(hash);
+    XXH3_64bits_reset(signature_hash);
   }
-  ~State() { XXH3_freeState(hash); }
+  ~State() {
+    XXH3_freeState(hash);
+    XXH3_freeState(signature_hash);
+  }
   State(const State&) = delete;
   State& operator=(const State&) = delete;
   AtomicFile entries, signatures;
-  XXH3_state_t* hash;
+  XXH3_state_t *hash, *signature_hash;
+  uint64_t n_signatures = 0;
 };
 
 SegmentWriter::SegmentWriter(const std::string& stem) : state_(std::make_shared<State>(stem)) {}
@@ -62,6 +76,8 @@ void SegmentWriter::add(const SegmentEntry& e) {
 
 void SegmentWriter::add(const Signature& s) {
   state_->signatures.write({reinterpret_cast<const char*>(&s), sizeof s});
+  XXH3_64bits_update(state_->signature_hash, &s, sizeof s);
+  ++state_->n_signatures;
 }
 
 void SegmentWriter::commit(const SegmentInfo& info) {
@@ -77,9 +93,14 @@ void SegmentWriter::commit(const SegmentInfo& info) {
   tail.checksum = XXH3_64bits_digest(state_->hash);
   std::memcpy(tail.magic, kMagic, 8);
   state_->entries.write({reinterpret_cast<const char*>(&tail), sizeof tail});
-  // The signatures first: a segment counts once its .seg is there.
-  state_->signatures.commit();
-  state_->entries.commit();
+  SignatureTail signature_tail;
+  signature_tail.n = state_->n_signatures;
+  signature_tail.checksum = XXH3_64bits_digest(state_->signature_hash);
+  state_->signatures.write({reinterpret_cast<const char*>(&signature_tail), sizeof signature_tail});
+  // The signatures first: a segment counts once its .seg is there. No waiting for the disk: what a power cut
+  // leaves has a wrong checksum and is made again.
+  state_->signatures.commit(false);
+  state_->entries.commit(false);
 }
 
 namespace {
@@ -96,8 +117,21 @@ bool check(const MappedFile& file, Tail& tail, bool whole) {
 
 }  // namespace
 
+int64_t count_signatures(std::span<const std::byte> file) {
+  SignatureTail tail;
+  const SignatureTail good;
+  if (file.size() < sizeof tail) return -1;
+  const size_t body = file.size() - sizeof tail;
+  std::memcpy(&tail, file.data() + body, sizeof tail);
+  const bool fits = std::memcmp(tail.magic, good.magic, sizeof tail.magic) == 0 &&
+                    body % sizeof(Signature) == 0 && tail.n == body / sizeof(Signature) &&
+                    XXH3_64bits(file.data(), body) == tail.checksum;
+  return fits ? static_cast<int64_t>(tail.n) : -1;
+}
+
 bool read_segment_info(const std::string& stem, SegmentInfo& out) {
   if (!file_exists(stem + ".seg") || !file_exists(stem + ".sig")) return false;
+  if (count_signatures(MappedFile(stem + ".sig").bytes()) < 0) return false;
   const MappedFile file(stem + ".seg");
   Tail tail{};
   if (!check(file, tail, true)) return false;

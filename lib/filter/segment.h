@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -48,6 +49,9 @@ class SegmentWriter {
   std::shared_ptr<State> state_;
   uint64_t bytes_ = 0;
 };
+
+// How many signatures a .sig file holds; -1 when it is cut short or damaged.
+int64_t count_signatures(std::span<const std::byte> file);
 
 // Reads the closing record only; nothing when the file is missing, cut or fails its checksum.
 bool read_segment_info(const std::string& stem, SegmentInfo& out);

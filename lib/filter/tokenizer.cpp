@@ -211,7 +211,7 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
   w.hash = mix_hash(hash);
   w.alpha = any & kAlpha;
   w.symbol = all & kSymbol;
-  w.folded = number && (any & kDigit) ? hash_char('0') : mix_hash(folded);
+  w.folded = number && (any & kDigit) ? number_unit() : mix_hash(folded);
 }
 
 void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,

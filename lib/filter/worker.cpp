@@ -202,11 +202,11 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
     out.signature.ordinal = make_ordinal(file, line.offset);
     out.signature.line = line.line;
     out.has_signature = true;
-    statistics_.stages[stage_index("duplicates")].nanoseconds += now_ns() - start;
+    statistics_.stages[duplicates_].nanoseconds += now_ns() - start;
   }
   if (!edits_.empty()) {
-    out.text =
-        options_.text_lines ? masked_text() : replace_text(bytes, options_.fields.text_field, masked_text());
+    out.text = options_.text_lines ? masked_text() + std::string(bytes.substr(doc_.text.size()))  // a "\r"
+                                   : replace_text(bytes, options_.fields.text_field, masked_text());
     out.own = true;
     ++statistics_.masked;
   }
@@ -220,6 +220,7 @@ void Worker::run_stages() {
   // Decoding and splitting serve all stages; they are booked under the first.
   for (size_t s = 0; s < stages_.size(); ++s) {
     judgement_.enter_stage(first_rule_[s]);
+    const size_t n_spans = judgement_.spans().size();
     stages_[s]->judge(doc_, judgement_, edits_);
     const int64_t end = now_ns();
     StageStatistics& t = statistics_.stages[stage_idx_[s]];
@@ -227,9 +228,14 @@ void Worker::run_stages() {
     t.nanoseconds += end - start;
     t.text_bytes += doc_.text.size();
     start = end;
+    if (stage_idx_[s] == entities_) count_entities(n_spans);
     if (judgement_.dropped() && !options_.score_all) break;
   }
-  for (const Span& span : judgement_.spans()) {
+}
+
+void Worker::count_entities(size_t first_span) {
+  for (size_t i = first_span; i < judgement_.spans().size(); ++i) {
+    const Span& span = judgement_.spans()[i];
     const size_t colon = span.what.find(':');
     if (colon == span.what.npos)
       ++statistics_.personal_data[span.what];

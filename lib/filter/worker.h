@@ -19,7 +19,6 @@ struct WorkerOptions {
   bool text_lines = false;  // each line is a text, not JSON
   bool transcode = false;   // GB18030 lines become UTF-8
   bool score_all = false;   // every rule of every stage, even after one has failed
-  bool annotate = false;    // kept records get their scores, too
   bool sign = true;         // fill the signature
 };
 
@@ -49,6 +48,7 @@ class Worker {
  private:
   bool parse(std::string_view bytes, Outcome& out);
   void run_stages();
+  void count_entities(size_t first_span);
   void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
                   const char* error, const char* hint, Outcome& out);
   std::string masked_text() const;
@@ -58,6 +58,7 @@ class Worker {
   WorkerOptions options_;
   std::vector<std::unique_ptr<Stage>> stages_;  // in the profile's order
   std::vector<int> stage_idx_, first_rule_;
+  const int entities_ = stage_index("entities"), duplicates_ = stage_index("duplicates");
   RecordReader reader_;
   Record record_;
   Document doc_;

@@ -10,6 +10,7 @@
 #include "filter/clusters.h"
 #include "filter/evaluation_sets.h"
 #include "filter/minhash.h"
+#include "filter/segment.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -37,9 +38,9 @@ Signature sign(const std::string& text, uint64_t ordinal) {
 std::vector<Duplicate> duplicates_among(const std::vector<Signature>& signatures, double min_similarity,
                                         int threads, int64_t memory = 1 << 30) {
   const std::string folder = temp_folder("sig");
-  std::ofstream(folder + "/a.sig", std::ios::binary)
-      .write(reinterpret_cast<const char*>(signatures.data()),
-             static_cast<std::streamsize>(signatures.size() * sizeof(Signature)));
+  SegmentWriter writer(folder + "/a");
+  for (const Signature& s : signatures) writer.add(s);
+  writer.commit({});
   EdgeOptions options;
   options.min_similarity = min_similarity;
   options.memory_bytes = memory;
@@ -94,6 +95,10 @@ TEST_CASE("exact duplicates differ in case, width, accents, spacing and punctuat
   const auto a = sign("The quick brown fox jumps over the lazy dog.", 1);
   CHECK(a.exact == sign("the QUICK  brown fox,\njumps over the lazy dog", 2).exact);
   CHECK(a.exact != sign("The quick brown fox jumps over the lazy cat.", 3).exact);
+  // Numbers are one shingle unit to the near search; to equality they are not.
+  const auto sum = sign("What is 12 plus 7.5?", 4), other = sign("What is 3 plus 9.5?", 5);
+  CHECK(sum.exact != other.exact);
+  CHECK(sum.exact == sign("what is 12, plus 7.5", 6).exact);
 }
 
 TEST_CASE("texts shorter than a shingle are duplicates of their equals only") {

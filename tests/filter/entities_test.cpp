@@ -102,8 +102,8 @@ TEST_CASE("a gazetteer adds terms and overrules shipped ones; its mistakes are n
   lexicon->finish();
   CHECK(dropped("about project  zeus today", lexicon));
   CHECK(!dropped("an online casino", lexicon));
-  CHECK_THROWS_WITH_AS(lexicon->add("x\tmaybe\tterm\n", "own.tsv"), "expected hard or soft, found 'maybe'",
-                       Error);
+  CHECK_THROWS_WITH_AS(lexicon->add("x\tmaybe\tterm\n", "own.tsv"),
+                       "expected hard, soft or weak, found 'maybe'", Error);
   CHECK_THROWS_AS(lexicon->add("only one field\n", "own.tsv"), Error);
   CHECK_THROWS_AS(lexicon->add("c\thard\tx\n", "own.tsv"), Error);  // one character matches everything
 }

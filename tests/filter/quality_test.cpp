@@ -6,6 +6,7 @@
 #include <string>
 
 #include "filter/stage.h"
+#include "io/json.h"
 
 using namespace ds::filter;
 
@@ -211,4 +212,23 @@ TEST_CASE("no words, no lines, no text: nothing is divided by zero") {
 TEST_CASE("isalpha holds for ideographs: the rule means another thing in Chinese and has its own value") {
   const auto s = scores("天空为什么是蓝色的？因为2024年的散射。");
   CHECK(s.at("s2.gopher.alpha_words") == doctest::Approx(15.0 / 19));  // letters over letters and digits
+}
+
+TEST_CASE("a profile with every key changed reads back as itself") {
+  Profile p = default_profile();
+  apply_profile(p,
+                ds::parse_json(R"({"profile":"x","stages":["semantic","quality"],"languages":["de"],
+    "order":["s2.rep.top2"],"rules":{"s1.min_chars":{"en":3,"zh":false}},
+    "repetition":{"formula":"covered","count_guard":false},
+    "c4":{"terminal_punctuation":true,"min_words_per_line":5,"max_word_length":7},
+    "personal_data":{"ip":"off"},"categories":{"drugs":false},
+    "duplicates":{"shingle":{"en":6},"min_similarity":0.5,"contamination_ngram":{"zh":9}},
+    "semantic":{"max_units":99,"min_units":3,"cut":{"en":0.25},"embedder_digest":"abc"}})",
+                               "p"),
+                "p");
+  const std::string printed = profile_json(p).dump();
+  Profile again = default_profile();
+  apply_profile(again, ds::parse_json(printed, "again"), "again");
+  CHECK(profile_json(again).dump() == printed);
+  CHECK(again.semantic_min_units == 3);
 }

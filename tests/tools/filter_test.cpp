@@ -270,6 +270,66 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
   CHECK(contents(d / "o4").empty());
 }
 
+TEST_CASE("ds-filter overwrites no input and lets no two inputs share an output") {
+  Folder d;
+  fs::create_directories(d / "raw/a");
+  fs::create_directories(d / "raw/b");
+  const std::string one = record("a", prose(1)) + "\n", two = record("b", prose(2)) + "\n";
+  put(d / "raw/a/x.jsonl", one);
+  put(d / "raw/b/x.jsonl", two);
+  CHECK(tool((d / "raw") + " -o " + (d / "out/")) == 0);
+  CHECK(contents(d / "out/a/x.jsonl") == one);
+  CHECK(contents(d / "out/b/x.jsonl") == two);
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/a/")) == 2);
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/a/x.jsonl")) == 2);
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "o") + " --rejects " + (d / "o")) == 2);
+  CHECK(contents(d / "raw/a/x.jsonl") == one);
+}
+
+TEST_CASE("ds-filter: shards of one file name the lines of the whole file; damaged signatures are refused") {
+  Folder d;
+  put(d / "in.jsonl", corpus(300, 77));
+  REQUIRE(tool("--stages integrity " + (d / "in.jsonl") + " -o " + (d / "o") + " --rejects " + (d / "all")) ==
+          0);
+  std::string joined;
+  for (int i = 0; i < 3; ++i) {
+    REQUIRE(tool("--stages integrity --shard " + std::to_string(i) + "/3 " + (d / "in.jsonl") + " -o " +
+                 (d / "o") + " --rejects " + (d / "part")) == 0);
+    joined += contents(d / "part");
+  }
+  CHECK(count_lines(joined) > 20);
+  CHECK(joined == contents(d / "all"));
+  REQUIRE(tool("sig --work " + (d / "w") + " " + (d / "in.jsonl")) == 0);
+  const std::string sig = contents(d / "w/s-000000-000000.sig");
+  put(d / "w/s-000000-000000.sig", sig.substr(0, 368 * 5) + sig.substr(368 * 6));
+  CHECK(tool("edges " + (d / "w") + " -o " + (d / "e")) == 65);
+}
+
+TEST_CASE("ds-filter: what a half-deleted work folder holds does not come twice") {
+  Folder d;
+  put(d / "in.jsonl", corpus(200, 5));
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "whole")) == 0);
+  REQUIRE(tool("sig --work " + (d / "w") + " " + (d / "in.jsonl")) == 0);
+  for (const char* end : {".seg", ".sig"})
+    fs::copy(d / ("w/s-000000-000000" + std::string(end)), d / ("w/s-000000-000001" + std::string(end)));
+  REQUIRE(tool("--resume --work " + (d / "w") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 0);
+  CHECK(contents(d / "out") == contents(d / "whole"));
+}
+
+TEST_CASE("ds-filter: the profile's order decides which failed rule is the reason") {
+  Folder d;
+  put(d / "in.jsonl", record("a", "A few short words {in} a line that is too short for the rules.") + "\n");
+  const std::string run =
+      "--stages quality " + (d / "in.jsonl") + " -o " + (d / "o") + " --rejects " + (d / "r");
+  REQUIRE(tool(run) == 0);
+  CHECK(contents(d / "r").find("\"rule\":\"s2.gopher.min_words\"") != std::string::npos);
+  put(d / "p", "{\"order\":[\"s2.c4.curly_bracket\"]}");
+  REQUIRE(tool(run + " --profile " + (d / "p")) == 0);
+  CHECK(contents(d / "r").find("\"rule\":\"s2.c4.curly_bracket\"") != std::string::npos);
+  put(d / "p", "{\"categories\":{\"gamblng\":true}}");
+  CHECK(tool((d / "in.jsonl") + " -o " + (d / "o") + " --profile " + (d / "p")) == 78);
+}
+
 TEST_CASE("ds-filter exit codes of the contract") {
   Folder d;
   put(d / "in.jsonl", record("a", prose(1)) + "\n");

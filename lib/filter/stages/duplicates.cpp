@@ -1,6 +1,7 @@
 // Stage 4. What one record can be judged by alone is here: overlap with evaluation sets. Exact and near
 // duplicates need the whole input; clusters.h finds them and the pipeline reports them under the two rules
 // below.
+#include "filter/characters.h"
 #include "filter/evaluation_sets.h"
 #include "filter/stage.h"
 
@@ -29,13 +30,32 @@ const RuleSpec kRules[] = {
      "estimated Jaccard similarity to the cluster's first record"},
 };
 
+// Where the units [begin, end) stand in the text.
+Span span_of_units(const Document& doc, uint32_t begin, uint32_t end) {
+  Span span{0, 0, "evaluation n-gram"};
+  uint32_t unit = 0;
+  for (const Word& w : doc.words) {
+    const bool counts = doc.script == Script::kHan ? doc.flags[w.begin] & (kAlpha | kDigit) : !w.symbol;
+    if (!counts) continue;
+    if (unit == begin) span.begin = w.begin;
+    if (++unit == end) {
+      span.end = w.begin + w.length;
+      break;
+    }
+  }
+  return span;
+}
+
 class Duplicates : public Stage {
  public:
   explicit Duplicates(const Resources& resources) : sets_(resources.evaluation_sets) {}
   void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
     if (!sets_ || !j.wants(kContaminated)) return;
     const EvaluationSets::Match m = sets_->find(doc, j.profile());
-    if (m.n_grams) j.set_note(sets_->item(m.first_item));
+    if (m.n_grams) {
+      j.set_note(sets_->item(m.first_item));
+      j.add_span(span_of_units(doc, m.begin, m.end));
+    }
     j.test(kContaminated, m.n_grams);
   }
 

@@ -316,6 +316,29 @@ TEST_CASE("ds-filter: what a half-deleted work folder holds does not come twice"
   CHECK(contents(d / "out") == contents(d / "whole"));
 }
 
+TEST_CASE("ds-filter in a pipe per partition, as Spark runs it, keeps what one run keeps") {
+  Folder d;
+  const std::string stages = " -q --threads 1 --stages integrity,quality,entities,semantic ";
+  std::string parts[3], all;
+  std::istringstream lines(corpus(90, 3));
+  int n = 0;
+  for (std::string line; std::getline(lines, line); ++n) parts[n / 30] += line + "\n";
+  for (const auto& part : parts) all += part;
+  put(d / "all", all);
+  put(d / "none", "");
+  REQUIRE(shell(kTool + stages + "- < " + (d / "all") + " > " + (d / "whole")) == 0);
+  std::string joined;
+  for (const auto& part : parts) {
+    put(d / "part", part);
+    REQUIRE(shell(kTool + stages + "- < " + (d / "part") + " > " + (d / "out")) == 0);
+    joined += contents(d / "out");
+  }
+  CHECK(joined == contents(d / "whole"));
+  CHECK(count_lines(joined) > 30);
+  CHECK(shell(kTool + stages + "- < " + (d / "none") + " > " + (d / "out")) == 0);  // an empty partition
+  CHECK(contents(d / "out").empty());
+}
+
 TEST_CASE("ds-filter: the profile's order decides which failed rule is the reason") {
   Folder d;
   put(d / "in.jsonl", record("a", "A few short words {in} a line that is too short for the rules.") + "\n");

@@ -218,7 +218,8 @@ int main(int argc, char** argv) {
   const Commands c = add_commands(app, o);
   return cli::run(app, argc, argv, [&] {
     const std::vector<std::string> args(argv, argv + argc);
-    cli::stop_on_signals();
+    // The others only read: a signal ends them at once.
+    if (*c.run || *c.eval || *c.matrix || *c.doctor) cli::stop_on_signals();
     o.target.options.threads = o.machine.threads;
     o.target.options.isa = o.machine.isa;
     if (*c.run) return run(o, c.run->count("--concurrency") > 0, args);

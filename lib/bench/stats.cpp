@@ -51,7 +51,8 @@ int64_t unsteady_prefix(const std::vector<double>& in_order) {
   const auto all = quantile_with_interval(sorted(in_order), 0.5);
   if (!all.interval) return 0;
   const double half = (all.interval->hi - all.interval->lo) / 2;
-  for (size_t k = n / 4; k >= 1; --k) {
+  // Each length costs two sorts: lengths a tenth apart are enough, and a million requests take seconds.
+  for (size_t k = n / 4; k >= 1; k -= std::max<size_t>(1, k / 10)) {
     const double rest = quantile(sorted({in_order.begin() + static_cast<int64_t>(k), in_order.end()}), 0.5);
     const double before =
         quantile(sorted({in_order.begin(), in_order.begin() + static_cast<int64_t>(k)}), 0.5);

@@ -69,14 +69,16 @@ TEST_CASE("nominal 95 % intervals cover 93 to 97 % of the time, whatever the dis
   std::normal_distribution<double> normal;
   std::uniform_real_distribution<double> uniform(0, 1);
   for (const bool bimodal : {false, true})
-    for (const auto& [n, p] : std::vector<std::pair<int, double>>{{60, 0.5},
-                                                                  {60, 0.9},
-                                                                  {100, 0.9},
-                                                                  {100, 0.95},
-                                                                  {300, 0.9},
-                                                                  {400, 0.99},
-                                                                  {1000, 0.99},
-                                                                  {1000, 0.5}}) {
+    for (const auto& setting : std::vector<std::pair<int, double>>{{60, 0.5},
+                                                                   {60, 0.9},
+                                                                   {100, 0.9},
+                                                                   {100, 0.95},
+                                                                   {300, 0.9},
+                                                                   {400, 0.99},
+                                                                   {1000, 0.99},
+                                                                   {1000, 0.5}}) {
+      const int n = setting.first;
+      const double p = setting.second;
       // Lognormal with spread 0.5, or a tenth of the requests hitting a slow path. Truth in closed form.
       const auto draw = [&] {
         return bimodal ? (uniform(rng) < 0.1 ? 100 + uniform(rng) : uniform(rng))
@@ -96,9 +98,7 @@ TEST_CASE("nominal 95 % intervals cover 93 to 97 % of the time, whatever the dis
         covered += q.interval->lo <= truth && truth <= q.interval->hi;
       }
       const double coverage = double(covered) / trials;
-      CAPTURE(n);
-      CAPTURE(p);
-      CAPTURE(bimodal);
+      INFO("n ", n, " p ", p, " bimodal ", bimodal);
       CHECK(coverage > 0.93);
       CHECK(coverage < 0.97);
     }

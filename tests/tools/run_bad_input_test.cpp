@@ -83,6 +83,15 @@ TEST_CASE("a missing shard is named") {
   CHECK(r.err.find(shard) != std::string::npos);
 }
 
+TEST_CASE("what cannot fit is refused with the numbers, under ulimit -v too") {
+  ProgramOptions options;
+  options.address_space_bytes = 100 << 20;
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--plan"}, options);
+  CHECK(r.rc == 71);
+  CHECK(r.out.empty());
+  CHECK(r.err.find("are available") != std::string::npos);
+}
+
 TEST_CASE("truncated and lying safetensors") {
   const std::string good = file_bytes(kTinyModel + "/model.safetensors");
   BrokenModel model;

@@ -19,6 +19,7 @@ struct ProgramOptions {
   bool break_stdout = false;             // a pipe whose reader is gone
   std::string stdout_path;               // stdout is this file instead of a pipe
   std::vector<std::string> environment;  // NAME=VALUE, added
+  int64_t address_space_bytes = 0;       // as ulimit -v sets it; 0: as it is
   int timeout_s = 60;
   // Called once when `out` holds at least one line; may send a signal to the process.
   std::function<void(int pid)> on_first_line;

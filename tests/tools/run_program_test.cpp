@@ -48,6 +48,11 @@ struct Pipe {
   }
   if (options.close_stdout) ::close(1);
   ::dup2(err.write_end, 2);
+  if (options.address_space_bytes > 0) {
+    const auto bytes = static_cast<rlim_t>(options.address_space_bytes);
+    const rlimit limit{bytes, bytes};
+    ::setrlimit(RLIMIT_AS, &limit);
+  }
   for (const std::string& variable : options.environment) ::putenv(::strdup(variable.c_str()));
   std::vector<char*> argv{::strdup(path.c_str())};
   for (const std::string& argument : arguments) argv.push_back(::strdup(argument.c_str()));

@@ -4,6 +4,7 @@
 
 #include "core/utf8.h"
 #include "filter/characters.h"
+#include "filter/stopwords.h"
 #include "filter/tokenizer.h"
 
 namespace ds::filter {
@@ -60,6 +61,8 @@ void decode(Document& doc) {
   doc.flags.resize(n);
 }
 
+constexpr uint16_t kRare = kKana | kHangul | kControl | kSuspect | kLineBreak;
+
 void count(Document& doc) {
   Counts& k = doc.counts;
   k = {};
@@ -78,27 +81,36 @@ void count(Document& doc) {
   static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 &&
                 kHan == 1 << 5);
   uint32_t line_begin = 0;
-  for (uint32_t i = 0; i < n; ++i) {
+  const auto rare = [&](uint32_t i) {
     const uint16_t f = doc.flags[i];
-    if (f & (kKana | kHangul | kControl | kSuspect | kLineBreak)) {
-      if (f & kKana) ++k.kana;
-      if (f & kHangul) ++k.hangul;
-      if (f & kControl) ++k.control;
-      if (f & kSuspect) {
-        if (doc.chars[i] == 0xFFFD)
-          ++k.replacement;
-        else
-          ++k.suspect;
-      }
-      if (doc.chars[i] == '\n') {
-        ++k.newline;
-        doc.lines.push_back({line_begin, i});
-        line_begin = i + 1;
-      } else if (f & kLineBreak) {
-        ++k.other_break;
-      }
+    if (!(f & kRare)) return;
+    if (f & kKana) ++k.kana;
+    if (f & kHangul) ++k.hangul;
+    if (f & kControl) ++k.control;
+    if (f & kSuspect) {
+      if (doc.chars[i] == 0xFFFD)
+        ++k.replacement;
+      else
+        ++k.suspect;
     }
+    if (doc.chars[i] == '\n') {
+      ++k.newline;
+      doc.lines.push_back({line_begin, i});
+      line_begin = i + 1;
+    } else if (f & kLineBreak) {
+      ++k.other_break;
+    }
+  };
+  // Most stretches hold none of the rare flags.
+  constexpr uint32_t kStretch = 16;
+  uint32_t i = 0;
+  for (; i + kStretch <= n; i += kStretch) {
+    uint16_t any = 0;
+    for (uint32_t j = 0; j < kStretch; ++j) any |= doc.flags[i + j];
+    if (any & kRare)
+      for (uint32_t j = 0; j < kStretch; ++j) rare(i + j);
   }
+  for (; i < n; ++i) rare(i);
   doc.lines.push_back({line_begin, n});
 }
 
@@ -129,6 +141,7 @@ void split_words(Document& doc) {
   Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), doc.words);
   for (const Word& w : doc.words)
     if (!w.symbol) doc.shingle_units.push_back(w.folded);
+  doc.stop_words = count_english_stop_words(doc);
 }
 
 }  // namespace

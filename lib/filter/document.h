@@ -34,6 +34,10 @@ struct Counts {
   uint32_t other_break = 0;  // what str.splitlines adds to "\n"
 };
 
+struct EnglishStopWords {
+  int occurrences = 0, distinct = 0;
+};
+
 struct Document {
   // Set by the caller.
   std::string_view text, url, id;
@@ -46,6 +50,7 @@ struct Document {
   std::vector<Word> words;  // spaced scripts: words and punctuation marks; Chinese: every non-space
                             // character
   std::vector<uint64_t> shingle_units;  // folded words or characters without punctuation
+  EnglishStopWords stop_words;          // spaced scripts only
   std::vector<Line> lines;              // split at "\n", empty ones included
 
   // Filled by the integrity stage.

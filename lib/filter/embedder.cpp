@@ -264,29 +264,33 @@ void Embedder::load_vec(const std::string& path) {
 void Embedder::build_index() {
   size_t size = 1024;
   while (size < hashes_.size() * 2) size *= 2;
-  slots_.assign(size, 0);
+  slots_.assign(size, {});
   for (size_t r = 0; r < hashes_.size(); ++r) {
     size_t s = hashes_[r] & (size - 1);
-    while (slots_[s] && hashes_[slots_[s] - 1] != hashes_[r]) s = (s + 1) & (size - 1);
-    if (!slots_[s]) slots_[s] = static_cast<uint32_t>(r + 1);
+    while (slots_[s].next_row && slots_[s].hash != hashes_[r]) s = (s + 1) & (size - 1);
+    if (!slots_[s].next_row) slots_[s] = {hashes_[r], static_cast<uint32_t>(r + 1)};
   }
 }
 
 int64_t Embedder::row(uint64_t hash) const {
   const size_t mask = slots_.size() - 1;
   for (size_t s = hash & mask;; s = (s + 1) & mask) {
-    if (!slots_[s]) return -1;
-    if (hashes_[slots_[s] - 1] == hash) return slots_[s] - 1;
+    if (!slots_[s].next_row) return -1;
+    if (slots_[s].hash == hash) return slots_[s].next_row - 1;
   }
 }
 
 Embedder::Result Embedder::embed(const Document& doc, int max_units, float* out) const {
   Result result;
   std::fill(out, out + dim_, 0.0f);
-  thread_local std::vector<uint32_t> rows;  // scratch, kept between calls
+  struct Feature {
+    uint64_t hash;
+    bool unit;  // no pair
+  };
+  thread_local std::vector<Feature> features;  // scratch, kept between calls
+  thread_local std::vector<uint32_t> rows;
+  features.clear();
   rows.clear();
-  const auto add = [&](int64_t r) { rows.push_back(static_cast<uint32_t>(r)); };
-  int known = 0;
   size_t n = 0;
   if (doc.script == Script::kHan) {
     // Ideographs and pairs of neighbours; Latin letters among them belong to no feature.
@@ -295,25 +299,25 @@ Embedder::Result Embedder::embed(const Document& doc, int max_units, float* out)
       if (!(doc.flags[w.begin] & kHan)) continue;
       if (n == static_cast<size_t>(max_units)) break;
       ++n;
-      const int64_t r = row(w.hash);
-      if (r >= 0) {
-        ++known;
-        add(r);
-      }
-      if (before && before->begin + 1 == w.begin) {
-        const int64_t pair = row(pair_hash(before->hash, w.hash));
-        if (pair >= 0) add(pair);
-      }
+      features.push_back({w.hash, true});
+      if (before && before->begin + 1 == w.begin)
+        features.push_back({pair_hash(before->hash, w.hash), false});
       before = &w;
     }
   } else {
     n = std::min<size_t>(doc.shingle_units.size(), max_units);
-    for (size_t i = 0; i < n; ++i) {
-      const int64_t r = row(doc.shingle_units[i]);
-      if (r < 0) continue;
-      ++known;
-      add(r);
-    }
+    for (size_t i = 0; i < n; ++i) features.push_back({doc.shingle_units[i], true});
+  }
+  // The table is larger than the near caches: slots are asked for before they are needed.
+  constexpr size_t kAhead = 16;
+  int known = 0;
+  for (size_t i = 0; i < features.size(); ++i) {
+    if (i + kAhead < features.size())
+      __builtin_prefetch(&slots_[features[i + kAhead].hash & (slots_.size() - 1)]);
+    const int64_t r = row(features[i].hash);
+    if (r < 0) continue;
+    known += features[i].unit;
+    rows.push_back(static_cast<uint32_t>(r));
   }
   sum_rows(rows_.data(), scales_.data(), dim_, rows.data(), rows.size(), out);
   result.n_units = static_cast<int>(n);

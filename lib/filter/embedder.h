@@ -62,7 +62,11 @@ class Embedder {
   std::vector<float> mean_[kScripts];
   double cut_[kScripts] = {0.7, 0.7};
   std::vector<float> references_[kScripts];  // [R, D], unit vectors
-  std::vector<uint32_t> slots_;              // open addressing: row + 1
+  struct Slot {
+    uint64_t hash = 0;
+    uint32_t next_row = 0;  // row + 1; 0: free
+  };
+  std::vector<Slot> slots_;  // open addressing
 };
 
 }  // namespace ds::filter

@@ -35,7 +35,7 @@ Language detect_language(const Document& doc) {
   }
   if (k.kana > 0.1 * letters) return {"ja", 0.95};
   if (k.hangul > 0.3 * letters) return {"ko", 0.95};
-  const EnglishStopWords stop = count_english_stop_words(doc);
+  const EnglishStopWords& stop = doc.stop_words;
   if (stop.distinct >= kEnglishDistinct &&
       stop.occurrences >= kEnglishShare * static_cast<double>(doc.words.size()))
     return {"en", 0.99};

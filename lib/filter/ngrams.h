@@ -34,6 +34,7 @@ class RepetitionCounter {
   uint32_t length(uint32_t begin, uint32_t n) const { return lengths_[begin + n] - lengths_[begin]; }
   // Counts the n-grams at candidates_ and leaves those that occur twice or more.
   void narrow(int n);
+  void drop_unique(int n);
 
   struct Slot {
     uint64_t key;
@@ -46,6 +47,7 @@ class RepetitionCounter {
   std::vector<uint64_t> powers_;
   std::vector<Slot> slots_;
   std::vector<uint32_t> candidates_, slot_of_;
+  std::vector<uint64_t> seen_, again_;  // bits
   int narrowed_to_ = 0;
   uint32_t best_count_ = 0, best_first_ = 0;
 };

@@ -4,9 +4,6 @@
 
 namespace ds::filter {
 
-struct EnglishStopWords {
-  int occurrences = 0, distinct = 0;
-};
 // Gopher's eight (the be to of and that have with), case-sensitive as in datatrove.
 EnglishStopWords count_english_stop_words(const Document& doc);
 // Distinct ones of FineWeb-2's 22 for Chinese that occur as characters.

@@ -214,6 +214,17 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
   w.folded = number && (any & kDigit) ? number_unit() : mix_hash(folded);
 }
 
+// The same for letters only.
+void emit_letters(const uint32_t* chars, uint32_t begin, uint32_t end, std::vector<Word>& out) {
+  const CharTable& table = CharTable::instance();
+  uint64_t hash = kHashSeed, folded = kHashSeed;
+  for (uint32_t i = begin; i < end; ++i) {
+    hash = (hash ^ chars[i]) * kHashPrime;
+    folded = (folded ^ table.fold(chars[i])) * kHashPrime;
+  }
+  out.push_back({begin, end - begin, mix_hash(hash), mix_hash(folded), true, false});
+}
+
 void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
                  const std::vector<uint8_t>& pieces, std::vector<Word>& out) {
   for (const uint8_t n : pieces) {
@@ -331,14 +342,17 @@ void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
     while (i < n && (flags[i] & kSpace)) ++i;
     if (i == n) break;
     const uint32_t begin = i;
-    uint16_t all = 0xFFFF;
-    while (i < n && !(flags[i] & kSpace)) {
-      all &= flags[i];
-      ++i;
-    }
-    // Nothing but letters: one word, unless the table says otherwise ("cannot").
-    if ((all & kAlpha) && !exception(chars + begin, i - begin)) {
-      emit(chars, flags, begin, i, out);
+    while (i < n && (flags[i] & kAlpha)) ++i;  // no letter is a space
+    const uint32_t letters = i;
+    while (i < n && !(flags[i] & kSpace)) ++i;
+    // Most chunks are letters, with at most one mark behind them: what split_chunk would find, unless the
+    // table says otherwise ("cannot", "etc.").
+    const bool mark = letters > begin && i == letters + 1 &&
+                      ((flags[letters] & kPeel) || (chars[letters] == '.' && lower_like(flags[letters - 1])));
+    if ((mark || i == letters) && !exception(chars + begin, i - begin) &&
+        (!mark || !exception(chars + begin, letters - begin))) {
+      emit_letters(chars, begin, letters, out);
+      if (mark) emit(chars, flags, letters, i, out);
     } else {
       split_chunk(chars, flags, begin, i, out);
     }

@@ -3,6 +3,7 @@
 #include <xxhash.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "filter/c4.h"
 #include "filter/characters.h"
@@ -184,6 +185,16 @@ class SegmentRepeats {
   std::vector<std::pair<uint64_t, uint32_t>> seen_;
 };
 
+// Without overlap, from the left.
+uint64_t occurrences(std::string_view text, std::string_view what) {
+  uint64_t n = 0;
+  const char* const end = text.data() + text.size();
+  for (const char* p = text.data();
+       (p = static_cast<const char*>(memmem(p, end - p, what.data(), what.size()))); p += what.size())
+    ++n;
+  return n;
+}
+
 class Quality : public Stage {
  public:
   explicit Quality(const Profile& profile) : profile_(profile) {}
@@ -207,19 +218,13 @@ class Quality : public Stage {
     const double per_word = doc.words.empty() ? 0 : 1.0 / static_cast<double>(doc.words.size());
     const double mean = static_cast<double>(real_chars) * per_real;
     if (n_real && (j.test(kMeanLow, mean) || j.test(kMeanHigh, mean))) return true;
-    uint32_t hashes = 0, ellipses = 0;
-    for (uint32_t i = 0; i < doc.size(); ++i) {
-      const uint32_t c = doc.chars[i];
-      hashes += c == '#';
-      ellipses += c == 0x2026;
-      if (c == '.' && i + 2 < doc.size() && doc.chars[i + 1] == '.' && doc.chars[i + 2] == '.') {
-        ++ellipses;
-        i += 2;
-      }
-    }
+    const auto hashes = std::count(doc.text.begin(), doc.text.end(), '#');
+    const uint64_t ellipses =
+        occurrences(doc.text, "...") + (doc.size() < doc.text.size() ? occurrences(doc.text, "\u2026") : 0);
     // Compared in double from integers: 5 / 50 must not exceed 0.1.
     const double n_words = static_cast<double>(doc.words.size());
-    if (n_words > 0 && (j.test(kHashes, hashes / n_words) || j.test(kEllipses, ellipses / n_words)))
+    if (n_words > 0 && (j.test(kHashes, static_cast<double>(hashes) / n_words) ||
+                        j.test(kEllipses, static_cast<double>(ellipses) / n_words)))
       return true;
     if (gopher_lines(doc, j)) return true;
     double alpha = static_cast<double>(n_alpha) * per_word;
@@ -233,8 +238,8 @@ class Quality : public Stage {
     }
     if (j.test(kAlphaWords, alpha)) return true;
     if (!j.wants(kStopWords)) return false;
-    return j.test(kStopWords, doc.script == Script::kHan ? count_chinese_stop_words(doc)
-                                                         : count_english_stop_words(doc).distinct);
+    return j.test(kStopWords,
+                  doc.script == Script::kHan ? count_chinese_stop_words(doc) : doc.stop_words.distinct);
   }
 
   bool gopher_lines(const Document& doc, Judgement& j) {

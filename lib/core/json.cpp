@@ -80,20 +80,36 @@ std::string Json::dump() const {
   return out;
 }
 
+namespace {
+bool is_plain(uint8_t b) { return b >= 0x20 && b < 0x7F && b != '"' && b != '\\'; }
+}  // namespace
+
 void append_json_string(std::string& out, std::string_view text) {
   static constexpr char kHex[] = "0123456789abcdef";
   out += '"';
   for (size_t i = 0; i < text.size();) {
+    // What needs no escape is copied in one piece.
+    size_t end = i;
+    Utf8Char c;
+    while (end < text.size()) {
+      const uint8_t b = static_cast<uint8_t>(text[end]);
+      if (b >= 0x80) {
+        c = decode_utf8(text.substr(end));
+        if (c.length == 0) break;
+        end += c.length;
+      } else if (is_plain(b)) {
+        ++end;
+      } else {
+        break;
+      }
+    }
+    out.append(text, i, end - i);
+    i = end;
+    if (i == text.size()) break;
     const uint8_t b = static_cast<uint8_t>(text[i]);
     if (b >= 0x80) {
-      const Utf8Char c = decode_utf8(text.substr(i));
-      if (c.length) {
-        out.append(text.substr(i, c.length));
-        i += c.length;
-      } else {
-        out += "\xEF\xBF\xBD";
-        i += c.invalid_length;
-      }
+      out += "\xEF\xBF\xBD";
+      i += c.invalid_length;
       continue;
     }
     ++i;
@@ -120,13 +136,9 @@ void append_json_string(std::string& out, std::string_view text) {
         out += "\\f";
         break;
       default:
-        if (b < 0x20 || b == 0x7F) {
-          out += "\\u00";
-          out += kHex[b >> 4];
-          out += kHex[b & 15];
-        } else {
-          out += static_cast<char>(b);
-        }
+        out += "\\u00";
+        out += kHex[b >> 4];
+        out += kHex[b & 15];
     }
   }
   out += '"';

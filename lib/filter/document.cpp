@@ -48,7 +48,14 @@ void decode(Document& doc) {
       c = (c & 0x1F) << 6 | (p[1] & 0x3F);
       p += 2;
     } else if (c < 0xF0) {
-      c = (c & 0x0F) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
+      // Ideographs come in runs.
+      while (end - p > 3 && (p[3] & 0xF0) == 0xE0) {
+        chars[n] = (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
+        flags[n] = flag_table[chars[n]];
+        ++n;
+        p += 3;
+      }
+      c = (p[0] & 0x0Fu) << 12 | (p[1] & 0x3Fu) << 6 | (p[2] & 0x3F);
       p += 3;
     } else {
       c = (c & 0x07) << 18 | (p[1] & 0x3Fu) << 12 | (p[2] & 0x3Fu) << 6 | (p[3] & 0x3F);
@@ -148,11 +155,11 @@ void split_words(Document& doc) {
 
 const char* script_name(Script script) { return script == Script::kHan ? "zh" : "en"; }
 
-size_t Document::byte_offset(uint32_t char_idx) const {
-  size_t at = 0;
-  for (uint32_t i = 0; i < char_idx && i < chars.size(); ++i)
-    at += chars[i] < 0x80 ? 1 : chars[i] < 0x800 ? 2 : chars[i] < 0x10000 ? 3 : 4;
-  return at;
+size_t Document::byte_length(uint32_t begin, uint32_t end) const {
+  uint32_t n = end - begin;
+  for (uint32_t i = begin; i < end; ++i)
+    n += (chars[i] >= 0x80) + (chars[i] >= 0x800) + (chars[i] >= 0x10000);
+  return n;
 }
 
 void prepare(Document& doc) {

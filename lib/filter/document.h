@@ -2,6 +2,7 @@
 // that use spaces and the character for Chinese; both are what the published thresholds were tuned on
 // (English) or re-derived for (Chinese, see README of data/filter).
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -58,8 +59,9 @@ struct Document {
   double language_score = 0;
 
   uint32_t size() const { return static_cast<uint32_t>(chars.size()); }
-  // Byte offset of a code point index: walks the text, for spans only.
-  size_t byte_offset(uint32_t char_idx) const;
+  // Bytes of a stretch of code points: walks it.
+  size_t byte_length(uint32_t begin, uint32_t end) const;
+  size_t byte_offset(uint32_t char_idx) const { return byte_length(0, std::min(char_idx, size())); }
 };
 
 // text must be valid UTF-8. Reuses the vectors.

@@ -96,16 +96,17 @@ void RepetitionCounter::drop_unique(int n) {
   const int shift = 64 - std::countr_zero(n_bits);
   seen_.assign(n_bits / 64, 0);
   again_.assign(n_bits / 64, 0);
-  const auto bit_of = [&](uint32_t at) { return mix_hash(key(at, n)) >> shift; };
-  for (const uint32_t at : candidates_) {
-    const uint64_t bit = bit_of(at), mask = 1ull << (bit & 63);
+  slot_of_.resize(candidates_.size());  // here: the bit
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const uint64_t bit = key(candidates_[c], n) >> shift, mask = 1ull << (bit & 63);
+    slot_of_[c] = static_cast<uint32_t>(bit);
     again_[bit >> 6] |= seen_[bit >> 6] & mask;
     seen_[bit >> 6] |= mask;
   }
   size_t kept = 0;
-  for (const uint32_t at : candidates_) {
-    const uint64_t bit = bit_of(at);
-    candidates_[kept] = at;
+  for (size_t c = 0; c < candidates_.size(); ++c) {
+    const uint32_t bit = slot_of_[c];
+    candidates_[kept] = candidates_[c];
     kept += again_[bit >> 6] >> (bit & 63) & 1;
   }
   candidates_.resize(kept);

@@ -13,6 +13,8 @@ uint64_t hash_ascii(std::string_view word) {
   return mix_hash(h);
 }
 
+constexpr std::u32string_view kChinese = U"的年在月是和日了於·為有被人中为他與後也而由";
+
 }  // namespace
 
 EnglishStopWords count_english_stop_words(const Document& doc) {
@@ -42,13 +44,17 @@ EnglishStopWords count_english_stop_words(const Document& doc) {
 }
 
 int count_chinese_stop_words(const Document& doc) {
-  constexpr std::u32string_view kWords = U"的年在月是和日了於·為有被人中为他與後也而由";
+  constexpr uint64_t kMaybe = [] {  // low six bits of the words: most characters need no search
+    uint64_t bits = 0;
+    for (const char32_t c : kChinese) bits |= 1ull << (c & 63);
+    return bits;
+  }();
   uint32_t seen = 0;
   uint32_t found = 0;
   for (const uint32_t c : doc.chars) {
-    if (c < 0xB7) continue;
-    const size_t at = kWords.find(static_cast<char32_t>(c));
-    if (at == kWords.npos || (seen >> at & 1)) continue;
+    if (c < 0xB7 || !(kMaybe >> (c & 63) & 1)) continue;
+    const size_t at = kChinese.find(static_cast<char32_t>(c));
+    if (at == kChinese.npos || (seen >> at & 1)) continue;
     seen |= 1u << at;
     // Enough for any sensible threshold: the rest need not be looked for.
     if (++found >= 8) break;

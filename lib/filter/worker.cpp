@@ -248,14 +248,17 @@ std::string Worker::masked_text() const {
   std::vector<Edit> edits = edits_;
   std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
   std::string out;
-  uint32_t at = 0;
+  uint32_t at = 0;  // code points
+  size_t byte_at = 0;
   for (const Edit& e : edits) {
     if (e.begin < at) continue;
-    for (; at < e.begin; ++at) append_utf8(out, doc_.chars[at]);
+    const size_t kept = doc_.byte_length(at, e.begin);
+    out += doc_.text.substr(byte_at, kept);
     out += e.replacement;
+    byte_at += kept + doc_.byte_length(e.begin, e.end);
     at = e.end;
   }
-  for (; at < doc_.size(); ++at) append_utf8(out, doc_.chars[at]);
+  out += doc_.text.substr(byte_at);
   return out;
 }
 

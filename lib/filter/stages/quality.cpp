@@ -3,7 +3,6 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstring>
 
 #include "filter/c4.h"
 #include "filter/characters.h"
@@ -188,10 +187,7 @@ class SegmentRepeats {
 // Without overlap, from the left.
 uint64_t occurrences(std::string_view text, std::string_view what) {
   uint64_t n = 0;
-  const char* const end = text.data() + text.size();
-  for (const char* p = text.data();
-       (p = static_cast<const char*>(memmem(p, end - p, what.data(), what.size()))); p += what.size())
-    ++n;
+  for (size_t at = 0; (at = text.find(what, at)) != text.npos; at += what.size()) ++n;
   return n;
 }
 

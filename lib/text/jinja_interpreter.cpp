@@ -53,6 +53,8 @@ Value Interpreter::lookup(const std::string& name) {
   for (const Frame* f = frame_; f; f = f->parent)
     for (const auto& [key, value] : f->names)
       if (key == name) return value;
+  if (name == "self" || name == "varargs" || name == "kwargs")
+    fail_unsupported("the name '" + name + "' is not supported");
   return Value::undefined("'" + name + "' is undefined");
 }
 

@@ -212,11 +212,8 @@ Value Interpreter::binary(const std::string& op, const Value& a, const Value& b)
   if (op == "+") {
     if (a.is_string() && b.is_string()) {
       if (!a.is_markup() && !b.is_markup()) return string(a.text() + b.text());
-      for (const Value* v : {&a, &b})
-        if (!v->is_markup() && v->text().find_first_of("&<>'\"") != std::string::npos)
-          fail_unsupported(
-              "adding HTML to what |safe or |escape made (it would be escaped) is not supported");
-      return Value::markup(a.text() + b.text());
+      return Value::markup(apply_filter("escape", a, {}, {}).text() +
+                           apply_filter("escape", b, {}, {}).text());
     }
     if (a.is_sequence() && a.kind() == b.kind()) {
       std::vector<Value> items = a.as_list().items;

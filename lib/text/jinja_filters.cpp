@@ -278,7 +278,7 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
     int64_t n = 0;
     bool in_word = false;
     for (const std::string_view c : characters(text)) {
-      const bool word = !apply_test("isspace", Value::string(std::string(c)), {});
+      const bool word = c == "_" || apply_test("isalnum", Value::string(std::string(c)), {});
       n += word && !in_word;
       in_word = word;
     }

@@ -77,6 +77,10 @@ TEST_CASE("what Python would print otherwise is refused") {
   CHECK(render(
             "{% if [0]|select %}yes{% endif %}{{ {'a': 1}.keys()[0] }}{{ [].pop }}{{ {'pop': 1}['pop'] }}") ==
         "yes1");
+  CHECK(render("{{ \"it's 3.5 a_b é\"|wordcount }}") == "6");
+  CHECK(render("{% for i in [1, 2] %}{{ i }}{% continue %}{% else %}e{% endfor %}") == "12e");
+  CHECK(render("{% for i in [1, 2] %}{{ i }}{% break %}{% else %}e{% endfor %}") == "1e");
+  CHECK(render("{% for i in [1] %}{{ i }}{% else %}e{% endfor %}") == "1");
   CHECK(render("{{ ('<a>'|safe) + '<b>' }}{{ '<' + ('<'|e) }}{{ ('<'|safe) ~ '<' }}") ==
         "<a>&lt;b&gt;&lt;&lt;<<");
 }

@@ -389,6 +389,8 @@ bool Interpreter::contains(const Value& container, const Value& item) {
       spend(container.text().size() / 64);
       return container.text().find(item.text()) != std::string::npos;
     case Kind::kDict:
+      if (item.is(Kind::kList) || item.is(Kind::kDict))
+        fail(std::string("unhashable type: '") + type_name(item) + "'");
       spend(container.as_dict().items.size());
       return container.as_dict().find(item) != nullptr;
     case Kind::kList:

@@ -266,6 +266,7 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
     return string(replace(text, to_text(reader.need(0, "old")), to_text(reader.need(1, "new")),
                           reader.integer(2, "count", -1)));
   if (name == "indent") {
+    if (!v.is_string()) fail(std::string("indent needs a string, not ") + type_name(v));
     const Value* width = reader.get(0, "width");
     const std::string by =
         width && width->is_string()

@@ -66,9 +66,9 @@ TEST_CASE("what Python would print otherwise is refused") {
     CHECK(kind == ErrorKind::kBadModel);
     CHECK(what.find("line 1") != std::string::npos);
   }
-  for (const std::string source :
-       {"{{ [1].append(2) }}", "{{ {}.update({}) }}", "{{ [1]|select|length }}", "{{ {}.keys()|tojson }}",
-        "{{ {}.keys() + [] }}", "{{ {}.items()[:1] }}", "{{ range(2)|tojson }}"}) {
+  for (const std::string source : {"{{ [1].append(2) }}", "{{ {}.update({}) }}", "{{ [1]|select|length }}",
+                                   "{{ {}.keys()|tojson }}", "{{ {}.keys() + [] }}", "{{ {}.items()[:1] }}",
+                                   "{{ range(2)|tojson }}", "{{ 1|indent }}", "{{ [] in {} }}"}) {
     INFO(source);
     CHECK(error_of(source).first == ErrorKind::kBadData);
   }

@@ -35,6 +35,8 @@ uint64_t hash_bytes(std::string_view s) {
   return h ^ h >> 29;
 }
 
+bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
+
 }  // namespace
 
 void MergeTable::reserve(size_t n) {
@@ -58,8 +60,8 @@ void TokenTable::reserve(size_t n_tokens, size_t n_bytes) {
   arena_.reserve(n_bytes);
   spans_.reserve(n_tokens);
   slots_.assign(std::bit_ceil(std::max<size_t>(2 * n_tokens, 16)), kNone);
+  may_have_.assign(kBitsPerSlot * slots_.size() / 64, 0);
   mask_ = slots_.size() - 1;
-  n_indexed_ = 0;
 }
 
 bool TokenTable::add(uint32_t id, std::string_view bytes) {
@@ -72,32 +74,77 @@ bool TokenTable::add(uint32_t id, std::string_view bytes) {
 }
 
 bool TokenTable::index(uint32_t id) {
-  if (2 * (n_indexed_ + 1) > slots_.size()) grow();
-  size_t i = hash_bytes(bytes(id)) & mask_;
+  const std::string_view name = bytes(id);
+  const uint64_t hash = hash_bytes(name);
+  size_t i = hash & mask_;
   for (; slots_[i] != kNone; i = (i + 1) & mask_)
-    if (bytes(slots_[i]) == bytes(id)) return false;
+    if (bytes(slots_[i]) == name) return false;
   slots_[i] = id;
-  ++n_indexed_;
+  may_have_[bit_of(hash) >> 6] |= uint64_t{1} << (bit_of(hash) & 63);
+  longest_ = std::max(longest_, name.size());
   return true;
 }
 
-void TokenTable::grow() {
-  std::vector<uint32_t> old = std::move(slots_);
-  slots_.assign(std::max<size_t>(16, 2 * old.size()), kNone);
-  mask_ = slots_.size() - 1;
-  for (const uint32_t id : old) {
-    if (id == kNone) continue;
-    size_t i = hash_bytes(bytes(id)) & mask_;
-    while (slots_[i] != kNone) i = (i + 1) & mask_;
-    slots_[i] = id;
+uint32_t TokenTable::find(std::string_view wanted) const {
+  if (slots_.empty() || wanted.size() > longest_) return kNone;
+  const uint64_t hash = hash_bytes(wanted);
+  if (!(may_have_[bit_of(hash) >> 6] >> (bit_of(hash) & 63) & 1)) return kNone;
+  for (size_t i = hash & mask_; slots_[i] != kNone; i = (i + 1) & mask_)
+    if (bytes(slots_[i]) == wanted) return slots_[i];
+  return kNone;
+}
+
+// The first symbol to reach over the place between two characters comes from a merge whose left side ends and
+// whose right side begins there. Either may hold only bytes of its character.
+void CutTable::build(const MergeTable& merges, const TokenTable& tokens) {
+  std::vector<std::pair<uint32_t, uint32_t>> joined;
+  joins_any_next_.assign(kLast + 1, false);
+  joins_any_previous_.assign(kLast + 1, false);
+  merges.for_each([&](uint32_t left_id, uint32_t right_id, MergeTable::Merge) {
+    const std::string_view left = tokens.bytes(left_id), right = tokens.bytes(right_id);
+    const uint8_t lead = static_cast<uint8_t>(right[0]);
+    if (static_cast<uint8_t>(left.back()) < 0x80 || lead < 0xE0 || lead > 0xEF) return;
+    size_t begin = left.size() - 1;
+    while (begin > 0 && is_continuation(left[begin])) --begin;
+    const bool has_previous = !is_continuation(left[begin]);
+    const Utf8Char previous = has_previous ? decode_utf8(left.substr(begin)) : Utf8Char();
+    const Utf8Char next = decode_utf8(right);
+    if (next.length != 0) {
+      if (!has_previous) joins_any_previous_[next.code_point] = true;
+      if (has_previous && previous.code_point >= kFirst && previous.code_point <= kLast)
+        joined.emplace_back(previous.code_point, next.code_point);
+    } else if (next.length == 0 && has_previous) {
+      if (previous.code_point <= kLast) joins_any_next_[previous.code_point] = true;
+    } else if (next.length == 0 && right.size() < 3) {
+      // The end of one character and the beginning of the next: all characters that begin so.
+      const bool two = right.size() == 2;
+      const uint32_t low = (lead & 0xFu) << 12 | (two ? (static_cast<uint8_t>(right[1]) & 0x3Fu) << 6 : 0);
+      const uint32_t high = low | (two ? 0x3F : 0xFFF);
+      for (uint32_t c = low; c <= high; ++c) joins_any_previous_[c] = true;
+    }
+  });
+  const size_t n_bits = std::bit_ceil(std::max<size_t>(16 * joined.size(), 64));
+  pairs_.assign(n_bits / 64, 0);
+  shift_ = 64 - std::countr_zero(n_bits);
+  for (const auto& [left, right] : joined) {
+    const size_t bit = bit_of(left, right);
+    pairs_[bit >> 6] |= uint64_t{1} << (bit & 63);
   }
 }
 
-uint32_t TokenTable::find(std::string_view wanted) const {
-  if (slots_.empty()) return kNone;
-  for (size_t i = hash_bytes(wanted) & mask_; slots_[i] != kNone; i = (i + 1) & mask_)
-    if (bytes(slots_[i]) == wanted) return slots_[i];
-  return kNone;
+size_t CutTable::first_part(std::string_view piece) const {
+  const char* const begin = piece.data();
+  const char* const end = begin + piece.size();
+  if (pairs_.empty()) return piece.size();
+  uint32_t previous = 0;
+  for (const char* p = begin; p != end;) {
+    int length = 0;
+    const uint32_t c = read_char(p, length);
+    if (length == 3 && previous != 0 && !may_join(previous, c)) return static_cast<size_t>(p - begin);
+    previous = length == 3 ? c : 0;
+    p += length;
+  }
+  return piece.size();
 }
 
 MergeTable::Merge Bpe::merge_alone(std::string_view character) const {
@@ -131,7 +178,7 @@ void Bpe::finish() {
   has_all_bytes_ =
       std::all_of(byte_ids.begin(), byte_ids.end(), [](uint32_t id) { return id != TokenTable::kNone; });
   if (!has_all_bytes_) return;
-  const auto is_continuation = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; };
+  cuts.build(merges, tokens);
   enum Shape : uint8_t { kOther, kFront, kBack, kWhole };
   std::vector<Shape> shapes(tokens.n_ids(), kOther);
   for (uint32_t id = 0; id < tokens.n_ids(); ++id) {
@@ -172,13 +219,14 @@ void Bpe::finish() {
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
-  if (ignore_merges) {
-    const uint32_t id = tokens.find(piece);
-    if (id != TokenTable::kNone) {
-      out.push_back(static_cast<int32_t>(id));
-      return;
-    }
-  }
+  const uint32_t id = ignore_merges ? tokens.find(piece) : TokenTable::kNone;
+  if (id != TokenTable::kNone)
+    out.push_back(static_cast<int32_t>(id));
+  else
+    encode_part(piece, out);
+}
+
+void Bpe::encode_part(std::string_view piece, std::vector<int32_t>& out) const {
   if (piece.size() <= kShortPieceBytes) {
     uint32_t ids[kShortPieceBytes];
     const size_t n = symbols(piece, ids);

@@ -1,6 +1,9 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
+#include <random>
 #include <thread>
 
 #include "core/error.h"
@@ -20,6 +23,21 @@ const Tokenizer& embedded() {
 std::vector<int32_t> to_ids(const Json& list) {
   std::vector<int32_t> out;
   for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
+  return out;
+}
+
+// The letters that stand for bytes in the file.
+std::string byte_level(const std::string& bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    const uint32_t b = static_cast<uint8_t>(c);
+    const auto is_letter = [](uint32_t v) {
+      return (v >= '!' && v <= '~') || (v >= 0xA1 && v <= 0xAC) || v >= 0xAE;
+    };
+    uint32_t n_before = 0;
+    for (uint32_t v = 0; v < b; ++v) n_before += !is_letter(v);
+    append_utf8(out, is_letter(b) ? b : 0x100 + n_before);
+  }
   return out;
 }
 
@@ -118,6 +136,64 @@ TEST_CASE("enormous pieces take linear time") {
   }
   CHECK(round_trips(std::string(kBytes, ' ') + "1"));
   CHECK(round_trips(std::string(kBytes, ' ') + "\n"));
+}
+
+// The definition of byte pair encoding: the lowest rank first, the leftmost of equals.
+std::vector<std::string> merge_naively(const std::string& text,
+                                       const std::map<std::pair<std::string, std::string>, size_t>& ranks) {
+  std::vector<std::string> parts;
+  for (const char c : text) parts.emplace_back(1, c);
+  for (;;) {
+    size_t best = parts.size(), lowest = SIZE_MAX;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto it = ranks.find({parts[i], parts[i + 1]});
+      if (it != ranks.end() && it->second < lowest) lowest = it->second, best = i;
+    }
+    if (best == parts.size()) return parts;
+    parts[best] += parts[best + 1];
+    parts.erase(parts.begin() + static_cast<ptrdiff_t>(best) + 1);
+  }
+}
+
+// Chinese pieces are cut where no merge joins two characters. Merges here join all that bytes allow: ends of
+// characters with beginnings, characters with parts of others.
+TEST_CASE("merges across characters of three bytes give the ids of the definition") {
+  const std::vector<std::string> characters = {"中", "丰", "国", "圭", "あ", "い", "ࠀ", "￼", "é", "😀", "a"};
+  for (uint64_t seed = 1; seed <= 60; ++seed) {
+    INFO("seed " << seed);
+    std::mt19937_64 random(seed);
+    const auto text_of = [&](size_t n) {
+      std::string out;
+      while (n-- > 0) out += characters[random() % characters.size()];
+      return out;
+    };
+    std::map<std::pair<std::string, std::string>, size_t> ranks;
+    std::vector<std::string> tokens;
+    for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+    for (size_t n = 10 + random() % 60; n > 0; --n) {
+      const auto parts = merge_naively(text_of(12), ranks);
+      const size_t i = random() % parts.size();
+      if (i + 1 == parts.size()) continue;
+      if (ranks.emplace(std::pair(parts[i], parts[i + 1]), ranks.size()).second &&
+          std::find(tokens.begin(), tokens.end(), parts[i] + parts[i + 1]) == tokens.end())
+        tokens.push_back(parts[i] + parts[i + 1]);
+    }
+    Json vocab{Json::Object{}};
+    for (size_t id = 0; id < tokens.size(); ++id) vocab.set(byte_level(tokens[id]), static_cast<int64_t>(id));
+    Json::Array merges(ranks.size());
+    for (const auto& [pair, rank] : ranks)
+      merges[rank] = Json(Json::Array{byte_level(pair.first), byte_level(pair.second)});
+    const std::string json = R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, )"
+                             R"("use_regex": false}, "model": {"type": "BPE", "vocab": )" +
+                             vocab.dump() + ", \"merges\": " + Json(std::move(merges)).dump() + "}}";
+    const Tokenizer tokenizer = Tokenizer::from_json(json, "random");
+    for (int k = 0; k < 40; ++k) {
+      const std::string text = text_of(1 + random() % 30);
+      std::vector<std::string> got;
+      for (const int32_t id : tokenizer.encode(text)) got.emplace_back(tokenizer.token_bytes(id));
+      CHECK(got == merge_naively(text, ranks));
+    }
+  }
 }
 
 TEST_CASE("one tokenizer serves many threads") {

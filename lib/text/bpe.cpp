@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <queue>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "core/utf8.h"
@@ -11,7 +14,7 @@
 namespace ds {
 namespace {
 
-// Up to this many symbols the lowest rank is searched by scanning; beyond it a heap takes over.
+// Up to this many symbols the lowest rank is searched by scanning; beyond it they wait in order.
 constexpr size_t kShortPiece = 96;
 constexpr size_t kShortPieceBytes = 256;
 
@@ -36,6 +39,48 @@ uint64_t hash_bytes(std::string_view s) {
 }
 
 bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
+
+// Merges that may be done, lowest rank first, leftmost first within a rank. A text that becomes one token
+// does so by the same merges wherever it stands, so a pair of tokens always arises in the sweep that makes
+// the later of the two: from left to right. They wait in line, and the time is linear. (Only an unknown token
+// that is also what a merge makes arises at other times; it is put where it belongs.)
+class MergeQueue {
+ public:
+  struct Candidate {
+    uint32_t rank, at, merged;
+  };
+  bool empty() const { return ranks_.empty(); }
+  void push(const Candidate& c) {
+    if (!last_ || last_rank_ != c.rank) last_ = &lines_[c.rank], last_rank_ = c.rank;
+    auto& waiting = last_->waiting;
+    if (last_->front == waiting.size()) {
+      waiting.clear();
+      last_->front = 0;
+      ranks_.push(c.rank);
+    }
+    auto place = waiting.end();
+    if (!waiting.empty() && waiting.back().at > c.at)
+      place = std::upper_bound(waiting.begin() + static_cast<ptrdiff_t>(last_->front), waiting.end(), c,
+                               [](const Candidate& x, const Candidate& y) { return x.at < y.at; });
+    waiting.insert(place, c);
+  }
+  Candidate pop() {
+    if (!first_ || first_rank_ != ranks_.top()) first_rank_ = ranks_.top(), first_ = &lines_[first_rank_];
+    const Candidate c = first_->waiting[first_->front++];
+    if (first_->front == first_->waiting.size()) ranks_.pop();
+    return c;
+  }
+
+ private:
+  struct Line {
+    std::vector<Candidate> waiting;
+    size_t front = 0;
+  };
+  std::unordered_map<uint32_t, Line> lines_;                                    // by rank
+  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> ranks_;  // whose line is not empty
+  Line *last_ = nullptr, *first_ = nullptr;  // used last by push and by pop
+  uint32_t last_rank_ = 0, first_rank_ = 0;
+};
 
 }  // namespace
 
@@ -310,34 +355,24 @@ void Bpe::merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& ou
     uint32_t id, previous, next;
     uint32_t merged;  // what this and the next become; kNone when they do not merge, or this one is gone
   };
-  struct Candidate {
-    uint32_t rank, at, merged;
-    bool operator<(const Candidate& o) const {
-      return rank != o.rank ? rank > o.rank : at > o.at;
-    }  // min-heap
-  };
   const uint32_t n = static_cast<uint32_t>(symbols.size());
   if (n == 0) return;
   std::vector<Symbol> list(n);
-  std::vector<Candidate> heap;
-  const auto look = [&](uint32_t at) -> bool {
+  MergeQueue queue;
+  const auto look = [&](uint32_t at) {
     Symbol& s = list[at];
     s.merged = MergeTable::kNone;
-    if (s.next == kEnd) return false;
+    if (s.next == kEnd) return;
     const MergeTable::Merge m = merges.find(s.id, list[s.next].id);
-    if (m.rank == MergeTable::kNone) return false;
+    if (m.rank == MergeTable::kNone) return;
     s.merged = m.id;
-    heap.push_back({m.rank, at, m.id});
-    return true;
+    queue.push({m.rank, at, m.id});
   };
   for (uint32_t i = 0; i < n; ++i)
     list[i] = {symbols[i], i - 1, i + 1 == n ? kEnd : i + 1, MergeTable::kNone};
   for (uint32_t i = 0; i + 1 < n; ++i) look(i);
-  std::make_heap(heap.begin(), heap.end());
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end());
-    const Candidate c = heap.back();
-    heap.pop_back();
+  while (!queue.empty()) {
+    const MergeQueue::Candidate c = queue.pop();
     Symbol& s = list[c.at];
     if (s.merged != c.merged) continue;  // one of the two has changed since
     const uint32_t gone = s.next;
@@ -345,8 +380,8 @@ void Bpe::merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& ou
     s.next = list[gone].next;
     list[gone].merged = MergeTable::kNone;
     if (s.next != kEnd) list[s.next].previous = c.at;
-    if (look(c.at)) std::push_heap(heap.begin(), heap.end());
-    if (c.at != 0 && look(s.previous)) std::push_heap(heap.begin(), heap.end());
+    if (c.at != 0) look(s.previous);
+    look(c.at);
   }
   for (uint32_t i = 0; i != kEnd; i = list[i].next) out.push_back(static_cast<int32_t>(list[i].id));
 }

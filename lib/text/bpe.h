@@ -122,7 +122,7 @@ class Bpe {
   // Call once when the tables are filled.
   void finish();
 
-  // Appends the ids of one piece (whole characters of valid UTF-8). Time is O(n log n) in its length.
+  // Appends the ids of one piece (whole characters of valid UTF-8). Time is linear in its length.
   void encode(std::string_view piece, std::vector<int32_t>& out) const;
   // The same for a part of a piece that was cut by `cuts`, which is never a token as a whole.
   void encode_part(std::string_view part, std::vector<int32_t>& out) const;

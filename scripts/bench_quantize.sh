@@ -4,16 +4,28 @@
 # Rows: BF16 -> FP8 against cp of the input; FP8 -> BF16 against cp of the output. Like with like: "as cp" leaves
 # writing back to the kernel on both sides (--no-sync); "synced" waits for the disk on both sides. Warm: the input is
 # in the page cache. Cold: it was dropped (posix_fadvise DONTNEED, no root needed); skipped where that has no effect.
+#
+# Every step starts with as much free memory that was in use a moment ago as it will fill. Many virtual machines give
+# memory back to their host two seconds after it is freed (free page reporting), first of all the large pieces that
+# large writes are kept in, and taking it again costs several times the copy: without this, a step was timed by how
+# long ago the files before it were deleted. Choose a MODEL that one thread converts in less than those two seconds.
 set -euo pipefail
 model=$1 rounds=${2:-5} work=${3:-$(mktemp -d)} bin=${BIN:-build}
 q=$bin/ds-quantize
-mkdir -p "$work"; trap 'rm -rf "$work/fp8" "$work/bf16" "$work/copy" "$work/t"' EXIT
+mkdir -p "$work"; trap 'rm -rf "$work/fp8" "$work/bf16" "$work/copy" "$work/t" "$work/memory"' EXIT
 now() { date +%s.%N; }
 drop() { sync; for f in "$1"/*.safetensors; do dd if="$f" iflag=nocache count=0 2>/dev/null; done; }
 warm() { cat "$1"/*.safetensors > /dev/null; }
 declare -A times
+bytes=$(cat "$model"/*.safetensors | wc -c)
+take_memory() {
+  sleep 4  # what was freed before has gone to the host, nobody is busy with that during the step
+  dd if=/dev/zero of="$work/memory" bs=2M count="$bytes" iflag=count_bytes status=none
+  rm "$work/memory"
+}
 timed() { # LABEL COMMAND...
   local label=$1 t0 t1; shift
+  take_memory
   t0=$(now); "$@"; t1=$(now)
   times[$label]+="$(echo "$t1 - $t0" | bc) "
 }

@@ -123,12 +123,11 @@ void resolve(Options& o) {
     cli::note(std::to_string(q.n_threads) + (q.n_threads == 1 ? " thread (" : " threads (") +
               (o.machine.threads ? "--threads" : budget.reason) + "), " + isa_name(q.isa) + " kernels");
   q.stop = cli::stop_requested;
-  if (o.quiet || !::isatty(STDERR_FILENO)) return;
-  q.progress = [last = int64_t{0}](int64_t done, int64_t total) mutable {
+  if (o.quiet || !cli::stderr_has_colour()) return;
+  q.progress = [last = now_ns()](int64_t done, int64_t total) mutable {
     if (now_ns() - last < 100'000'000) return;
     last = now_ns();
-    std::fprintf(stderr, "\r  %s%s\033[K\r", size_text(done).c_str(),
-                 total ? (" of " + size_text(total)).c_str() : "");
+    std::fprintf(stderr, "  %.0f %%\033[K\r", 100 * static_cast<double>(done) / static_cast<double>(total));
   };
 }
 
@@ -149,9 +148,11 @@ Json run_eval(const Options& o, const std::string& text) {
   j.set("perplexity_before", c.perplexity_before);
   j.set("perplexity_after", c.perplexity_after);
   j.set("top1_agreement", c.top1_agreement);
-  cli::note("perplexity " + std::to_string(c.perplexity_before) + " -> " +
-            std::to_string(c.perplexity_after) + ", top-1 agreement " +
-            std::to_string(100 * c.top1_agreement) + " % over " + std::to_string(c.n_tokens) + " tokens");
+  char line[128];
+  std::snprintf(line, sizeof line, "perplexity %.3f -> %.3f, top-1 agreement %.2f %% over %lld tokens",
+                c.perplexity_before, c.perplexity_after, 100 * c.top1_agreement,
+                static_cast<long long>(c.n_tokens));
+  cli::note(line);
   return j;
 }
 
@@ -184,6 +185,8 @@ int run_gguf(const Options& o, const Checkpoint& model) {
   if (!o.html.empty()) usage("the histograms are of FP8 codes: not for GGUF", "--html");
   if (o.quantize.resume) usage("a GGUF is written in one go: not with --resume", "");
   if (o.quantize.out == "-" && o.report == "-") usage("stdout holds one thing", "--report");
+  if (o.quantize.out == "-" && cli::stdout_is_terminal() && !o.dry_run)
+    usage("is a terminal, and a GGUF is no text", "stdout");
   cli::ReportFile report_file(o.report, o.quantize.out);
   QuantizeOptions options = o.quantize;
   if (o.dry_run) options.out.clear();
@@ -216,7 +219,7 @@ int run_quantize(const Options& o, const Checkpoint& model) {
     cli::note(quantize_text(report));
   }
   report_file.write(quantize_json(plan, report).dump() + "\n");
-  html_file.write(report_html(o.quantize.model + " in FP8", report.tensors));
+  html_file.write(report_html(o.quantize.model + " as " + o.to, report.tensors));
   return 0;
 }
 
@@ -228,8 +231,10 @@ int body(Options& o) {
   if (!std::isfinite(o.min_sqnr)) usage("is no number of dB", "--min-sqnr");
   if (o.report == "-" && o.html == "-") usage("stdout holds one thing", "--html");
   resolve(o);
-  if (o.quantize.out == "-" && o.to.rfind("gguf", 0) != 0)
-    usage("- is for GGUF: a folder needs a name", "-o");
+  if (!o.to.starts_with("gguf")) {
+    if (o.quantize.out == "-") usage("- is for GGUF: a folder needs a name", "-o");
+    if (o.quantize.out.ends_with(".gguf")) usage("names a GGUF, which --to gguf:q8_0 writes", "-o");
+  }
   cli::stop_on_signals();
   try {
     const Checkpoint model(o.quantize.model);

@@ -117,7 +117,8 @@ void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
   for (int64_t b = 0; b < n / 32; ++b, x += 32, out += 34) {
     float amax = 0;
     for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
-    const float d = amax / 127, inverse = d > 0 ? 1 / d : 0;
+    // A scale so small that its inverse is no float is zero in binary16, whatever the codes.
+    const float d = amax / 127, inverse = d >= 0x1p-126f ? 1 / d : 0;
     const uint16_t scale = f32_to_f16(d);
     std::memcpy(out, &scale, 2);
     for (int i = 0; i < 32; ++i) {

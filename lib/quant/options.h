@@ -50,9 +50,8 @@ struct QuantizeOptions {
 
   Isa isa = Isa::kScalar;
   int n_threads = 1;
-  std::function<bool()> stop;                                             // asked between bands
-  std::function<void(int64_t done_bytes, int64_t total_bytes)> progress;  // of input, from the calling thread
-  std::function<void(const std::string&)> note;                           // for people
+  std::function<bool()> stop;                                 // asked between bands
+  std::function<void(int64_t done, int64_t total)> progress;  // of the work, from the calling thread
 };
 
 // Embeddings, head, routers, indexer weights, MTP projection, and V4's compressors: kept as published.

@@ -57,6 +57,16 @@ void swap_folders(const std::string& a, const std::string& b) {
     cannot(b, "cannot put " + a + " in its place: " + os_error());
 }
 
+int64_t mtime_ns(const struct stat& st) {
+  return st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+}
+
+// Another one after every start of the machine.
+std::string boot_id() {
+  const char* path = "/proc/sys/kernel/random/boot_id";
+  return file_exists(path) ? read_file(path) : "";
+}
+
 // Nothing of anyone's: empty, or a run was killed before its manifest had its name.
 bool is_fresh(const std::string& path) {
   std::error_code error;
@@ -168,11 +178,14 @@ void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
       break;
     }
     const Json* name = entry.find("shard");
+    const Json* mtime = entry.find("mtime_ns");
+    const Json* boot = entry.find("boot");
     const Json* stats = entry.find("tensors");
-    if (!name || !name->is_string() || !stats || !stats->is_array()) break;
-    std::vector<TensorStats>& list = done_[name->as_string()];
-    list.clear();
-    for (const Json& s : stats->as_array()) list.push_back(TensorStats::from_json(s));
+    if (!name || !name->is_string() || !mtime || !mtime->is_int() || !stats || !stats->is_array()) break;
+    if (boot && (!boot->is_string() || boot->as_string() != boot_id())) break;
+    FinishedShard& shard = done_[name->as_string()];
+    shard = {mtime->as_int(), {}};
+    for (const Json& s : stats->as_array()) shard.stats.push_back(TensorStats::from_json(s));
     good += static_cast<int64_t>(line->size()) + 1;
   }
   manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
@@ -194,15 +207,20 @@ void OutputFolder::start_manifest(const std::string& fingerprint) {
 }
 
 bool OutputFolder::has_shard(const std::string& name, int64_t bytes) const {
-  if (!done_.count(name)) return false;
+  const auto found = done_.find(name);
   struct stat st {};
-  const std::string path = path_ + "/" + name;
-  return ::lstat(path.c_str(), &st) == 0 && S_ISREG(st.st_mode) && st.st_size == bytes;
+  return found != done_.end() && ::lstat((path_ + "/" + name).c_str(), &st) == 0 && S_ISREG(st.st_mode) &&
+         st.st_size == bytes && mtime_ns(st) == found->second.mtime_ns;
 }
 
 void OutputFolder::record_shard(const std::string& name, const std::vector<TensorStats>& stats, bool sync) {
+  struct stat st {};
+  if (::lstat((path_ + "/" + name).c_str(), &st) != 0)
+    throw Error(ErrorKind::kIo, "was there a moment ago: " + os_error(), path_ + "/" + name);
   Json entry = Json::Object{};
   entry.set("shard", name);
+  entry.set("mtime_ns", mtime_ns(st));
+  if (!sync) entry.set("boot", boot_id());
   Json::Array list;
   for (const TensorStats& s : stats) list.push_back(s.to_json());
   entry.set("tensors", std::move(list));

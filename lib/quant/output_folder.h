@@ -18,7 +18,9 @@ void check_apart(const std::string& model, const std::string& out);
 void require_space(const std::string& path, int64_t bytes, const std::string& hint);
 
 // A stopped run leaves finished shards and MANIFEST in the folder; a later run with the same fingerprint goes
-// on from there. With `force`, an existing model folder is replaced only once the new one is complete.
+// on from there. A shard counts as finished while it has the size and the time of modification it was
+// finished with; one that nobody waited for on its way to the disk only until the machine starts anew. With
+// `force`, an existing model folder is replaced only once the new one is complete.
 class OutputFolder {
  public:
   static constexpr const char* kManifest = "ds-quantize.manifest.jsonl";
@@ -34,7 +36,7 @@ class OutputFolder {
 
   // Whether an earlier run finished this shard, and what it found.
   bool has_shard(const std::string& name, int64_t bytes) const;
-  const std::vector<TensorStats>& shard_stats(const std::string& name) const { return done_.at(name); }
+  const std::vector<TensorStats>& shard_stats(const std::string& name) const { return done_.at(name).stats; }
   void record_shard(const std::string& name, const std::vector<TensorStats>& stats, bool sync);
 
   void finish();
@@ -43,9 +45,13 @@ class OutputFolder {
   void read_manifest(const std::string& fingerprint, bool resume);
   void start_manifest(const std::string& fingerprint);
 
+  struct FinishedShard {
+    int64_t mtime_ns = 0;
+    std::vector<TensorStats> stats;
+  };
   std::string out_, path_;
   bool complete_ = false;
-  std::map<std::string, std::vector<TensorStats>> done_;
+  std::map<std::string, FinishedShard> done_;
   FileHandle manifest_;
 };
 

@@ -97,6 +97,11 @@ void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   j.set("tensors", std::move(list));
 }
 
+std::string count_text(int64_t n) {
+  return n >= 1'000'000'000 ? format("%.2f billion", static_cast<double>(n) * 1e-9)
+                            : format("%.2f million", static_cast<double>(n) * 1e-6);
+}
+
 }  // namespace
 
 std::string size_text(int64_t bytes) {
@@ -109,7 +114,7 @@ std::string size_text(int64_t bytes) {
 std::string quantize_plan_text(const QuantizePlan& p) {
   std::string text = size_text(p.bytes_before) + " -> " + size_text(p.bytes_after) + " of tensors in " +
                      std::to_string(p.shards.size()) + (p.shards.size() == 1 ? " file" : " files") + ", " +
-                     format("%.3f G", static_cast<double>(p.n_parameters) * 1e-9) + " parameters\n";
+                     count_text(p.n_parameters) + " parameters\n";
   const auto line = [&](const char* what, int64_t whole) {
     const double r = ratio(p.bytes_after, whole);
     text += format("  against %-24s %10s: %5.1f %% of it, %4.1f %% %s\n", what, size_text(whole).c_str(),
@@ -201,6 +206,7 @@ Json verify_json(const VerifyReport& r, double min_sqnr_db) {
 }
 
 std::string quality_text(const TensorStats& t) {
+  if (t.error == 0) return "no value changed";
   std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
                             t.relative_error(), t.max_error);
   if (!t.histogram.empty())

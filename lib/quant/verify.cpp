@@ -166,6 +166,8 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
   ThreadPool pool(o.n_threads);
   std::vector<Buffers> buffers(o.n_threads);
   std::vector<TensorStats> part_stats(parts.size());
+  int64_t total = 0;
+  for (const Part& p : parts) total += p.rows * p.cols;
   std::atomic<int64_t> done{0};
   std::atomic<bool> stopped{false};
   pool.parallel_for(static_cast<int64_t>(parts.size()), 1, [&](int64_t begin, int64_t end, int thread) {
@@ -185,7 +187,7 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
       if (p.cb.coding == Coding::kE4M3)
         count_codes(part_stats[i], reinterpret_cast<const uint8_t*>(buf.b.in.data()), part.rows * part.cols);
       done += part.rows * part.cols;
-      if (thread == 0 && o.progress) o.progress(done, 0);
+      if (thread == 0 && o.progress) o.progress(done, total);
     }
   });
   if (stopped) throw Error(ErrorKind::kInterrupted, "stopped on request", out.path());

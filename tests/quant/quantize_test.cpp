@@ -12,6 +12,7 @@
 #include "quant/bands.h"
 #include "quant/gguf_export.h"
 #include "quant/model_maker.h"
+#include "quant/output_folder.h"
 #include "quant/verify.h"
 
 using namespace ds;
@@ -168,6 +169,48 @@ TEST_CASE("quantise: the same bytes for any level, thread count, and after any s
           p.scales = ScaleKind::kPow2;
           convert(model, out / "stopped", p);
         }) == ErrorKind::kCannotCreate);
+}
+
+TEST_CASE("--resume trusts no shard that was touched, or that a power cut may have emptied") {
+  const TempFolder out;
+  const std::string model = DS_SOURCE_DIR "/data/dsv3-tiny";
+  QuantizeOptions o;
+  o.max_shard_bytes = 1'000'000;
+  const int64_t n_shards = convert(model, out / "want", o).n_shards;
+  REQUIRE(n_shards > 1);
+  const std::string want = all_bytes(out / "want"), to = out / "out";
+  const std::string manifest = to + "/" + OutputFolder::kManifest;
+  std::string shard;
+  for (const auto& e : fs::directory_iterator(out / "want"))
+    if (e.path().extension() == ".safetensors") shard = std::max(shard, e.path().filename().string());
+  for (const bool sync : {true, false}) {
+    o.sync = sync;
+    // Stops when all shards are there.
+    const auto run = [&](bool whole) {
+      o.resume = fs::exists(to);
+      o.stop = [&, whole] { return !whole && fs::exists(to + "/" + shard); };
+      const int64_t n = whole ? convert(model, to, o).n_resumed : 0;
+      if (!whole) CHECK(kind_of([&] { convert(model, to, o); }) == ErrorKind::kInterrupted);
+      return n;
+    };
+    run(false);
+    std::string bytes = slurp(to + "/" + shard);
+    bytes[bytes.size() / 2] ^= 1;
+    out.write("out/" + shard, bytes);
+    CHECK(run(true) == n_shards - 1);
+    CHECK(all_bytes(to) == want);
+    fs::remove_all(to);
+    run(false);
+    // As if the machine had started anew since.
+    std::string text = slurp(manifest);
+    const size_t boot = text.find("\"boot\":\"");
+    CHECK((boot == std::string::npos) == sync);
+    if (!sync) text[boot + 8] ^= 1;
+    out.write("out/" + fs::path(manifest).filename().string(), text);
+    CHECK(run(true) == (sync ? n_shards : 0));
+    CHECK(all_bytes(to) == want);
+    fs::remove_all(to);
+  }
 }
 
 TEST_CASE("to bf16: scales in another shard, e8m0 code 0, per-row and per-tensor scales") {

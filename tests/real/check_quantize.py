@@ -7,6 +7,8 @@
     check_quantize.py layout OUT                                   what vLLM, SGLang and transformers require of names, dtypes, shapes
     check_quantize.py logits A B                                   transformers loads both on the CPU: same logits
     check_quantize.py gguf MODEL OUT.gguf                          gguf-py reads it: names, shapes, values
+    check_quantize.py all BIN MODEL                                BIN/ds-quantize with every recipe, kind of scales and four block shapes, and
+                                                                   back to BF16: each as above, --verify, and GGUF; BIN/ds-run scores them
     check_quantize.py same-gguf OUT.gguf OTHER.gguf                as llama.cpp's convert_hf_to_gguf.py made OTHER: same keys, same tensors
 
 Needs numpy and ml_dtypes; logits needs torch, transformers and accelerate; gguf needs gguf.
@@ -16,7 +18,9 @@ import json
 import os
 import re
 import struct
+import subprocess
 import sys
+import tempfile
 
 import ml_dtypes
 import numpy as np
@@ -286,6 +290,60 @@ def check_same_gguf(path, other):
     assert not differ or differ == ["tokenizer.ggml.pre"], differ
 
 
+def score(binary, folder, vocabulary):
+    """ds-run's logits of two sequences of random ids: [T, V] each."""
+    with tempfile.TemporaryDirectory() as work:
+        ids = [np.random.default_rng(n).integers(3, vocabulary, n).tolist() for n in (7, 33)]
+        records = "".join(json.dumps({"id": str(i), "input_ids": x}) + "\n" for i, x in enumerate(ids))
+        subprocess.run([f"{binary}/ds-run", folder, "--score", "--logits", f"{work}/o.safetensors", "--isa", "scalar"], input=records.encode(),
+                       stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
+        os.rename(f"{work}/o.safetensors", f"{work}/model.safetensors")
+        open(f"{work}/config.json", "w").write("{}")
+        folder = Folder(work)
+        return [folder.get(str(i)) for i in range(len(ids))]
+
+
+def kl(a, b):
+    """Median over positions, in nats."""
+    def log_softmax(x):
+        x = x.astype(np.float64) - x.max(-1, keepdims=True)
+        return x - np.log(np.exp(x).sum(-1, keepdims=True))
+    return float(np.median(np.concatenate([(np.exp(log_softmax(x)) * (log_softmax(x) - log_softmax(y))).sum(-1) for x, y in zip(a, b)])))
+
+
+def check_all(binary, model):
+    def convert(source, to, *options):
+        subprocess.run([f"{binary}/ds-quantize", source, "-o", to, "--quiet", "--no-sync", "--force", *options], check=True)
+
+    config = Folder(model).config
+    native = any(i["dtype"] in ("F8_E4M3", "I8") for _, _, i in Folder(model).where.values())
+    runs = config["model_type"] != "deepseek_v4"
+    with tempfile.TemporaryDirectory() as work:
+        if native:
+            convert(model, f"{work}/bf16", "--to", "bf16")
+            check_bf16(model, f"{work}/bf16")
+            if runs:
+                print(f"ds-run: median KL to BF16 {kl(score(binary, model, config['vocab_size']), score(binary, f'{work}/bf16', config['vocab_size'])):.2g}")
+            model = f"{work}/bf16"
+        before = score(binary, model, config["vocab_size"]) if runs else None
+        for recipe in ("deepseek", "deepgemm", "hf"):
+            for scales in ("f32", "pow2"):
+                for block in ("128x128", "32x32", "64x96", "1x128"):
+                    convert(model, f"{work}/fp8", "--recipe", recipe, "--scales", scales, "--block", block)
+                    check_fp8(model, f"{work}/fp8", scales == "pow2", recipe)
+                    check_layout(f"{work}/fp8")
+                    convert(f"{work}/fp8", f"{work}/back", "--to", "bf16")
+                    check_bf16(f"{work}/fp8", f"{work}/back")
+                    subprocess.run([f"{binary}/ds-quantize", model, "--verify", f"{work}/fp8", "--quiet"], check=True)
+                    if runs:
+                        fp8, back = (score(binary, f"{work}/{name}", config["vocab_size"]) for name in ("fp8", "back"))
+                        print(f"{recipe} {scales} {block}: ds-run's median KL: FP8 {kl(before, fp8):.2g}, FP8 to its BF16 {kl(fp8, back):.2g}")
+        if runs and config["model_type"] != "deepseek_v32":
+            for kind in ("q8_0", "bf16"):
+                convert(model, f"{work}/m.gguf", "--to", f"gguf:{kind}")
+                check_gguf(model, f"{work}/m.gguf")
+
+
 def main():
     args = [a for a in sys.argv[1:] if not a.startswith("--")]
     recipe = next((a.split("=")[1] for a in sys.argv if a.startswith("--recipe=")), "deepseek")
@@ -303,6 +361,8 @@ def main():
             assert d == 0, d
     elif args[0] == "gguf":
         check_gguf(args[1], args[2])
+    elif args[0] == "all":
+        check_all(args[1], args[2])
     elif args[0] == "same-gguf":
         check_same_gguf(args[1], args[2])
     else:

@@ -29,6 +29,7 @@ TEST_CASE("ds-quantize: there, judged, and back; ds-run answers from it") {
   CHECK(file_bytes(report).find("\"sqnr_db\":31.5") != std::string::npos);
   CHECK(file_bytes(work.path() + "/r.html").find("<svg") != std::string::npos);
   CHECK(quantize({kTinyModel, "--verify", fp8}).rc == 0);
+  CHECK(quantize({kTinyModel, "--verify", kTinyModel}).err.find("no value changed") != std::string::npos);
   r = quantize({kTinyModel, "--verify", fp8, "--min-sqnr", "40"});
   CHECK(r.rc == 1);
   CHECK(r.err.find("NOT passed") != std::string::npos);
@@ -88,6 +89,7 @@ TEST_CASE("ds-quantize: exit codes of bad input") {
   CHECK(quantize({}).rc == 2);
   CHECK(quantize({kTinyModel}).rc == 2);
   CHECK(quantize({kTinyModel, "-o", "-"}).rc == 2);
+  CHECK(quantize({kTinyModel, "-o", out + ".gguf"}).rc == 2);
   CHECK(quantize({kTinyModel, "-o", kTinyModel}).rc == 2);
   CHECK(quantize({kTinyModel, "-o", kTinyModel + "/inside"}).rc == 2);
   CHECK(quantize({kTinyModel, "-o", out, "--block", "0x128"}).rc == 2);

@@ -1,0 +1,254 @@
+// The GGUF file read back by a reader of its own, Q8_0 blocks against the format's definition, and the
+// vocabulary's keys.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <map>
+
+#include "core/error.h"
+#include "quant/gguf_export.h"
+#include "quant/model_maker.h"
+
+using namespace ds;
+using namespace ds::test;
+
+namespace {
+
+// GGUF version 3 as ggml/docs/gguf.md has it. Values as text; arrays joined by '|'.
+struct ReadGguf {
+  struct Tensor {
+    std::vector<uint64_t> dims;  // innermost first
+    uint32_t type = 0;
+    std::string bytes;
+  };
+  std::map<std::string, std::string> keys;
+  std::map<std::string, Tensor> tensors;
+
+  explicit ReadGguf(std::string file) : file_(std::move(file)) {
+    REQUIRE(file_.substr(0, 4) == "GGUF");
+    at_ = 4;
+    REQUIRE(get<uint32_t>() == 3);
+    const auto n_tensors = get<uint64_t>(), n_keys = get<uint64_t>();
+    for (uint64_t i = 0; i < n_keys; ++i) {
+      const std::string key = string();
+      CHECK(keys.emplace(key, value(get<uint32_t>())).second);
+    }
+    std::map<std::string, uint64_t> offsets;
+    for (uint64_t i = 0; i < n_tensors; ++i) {
+      const std::string name = string();
+      Tensor t;
+      t.dims.resize(get<uint32_t>());
+      for (uint64_t& d : t.dims) d = get<uint64_t>();
+      t.type = get<uint32_t>();
+      offsets[name] = get<uint64_t>();
+      tensors[name] = t;
+    }
+    const uint64_t data = (at_ + 31) / 32 * 32;
+    uint64_t end = data;
+    for (auto& [name, t] : tensors) {
+      uint64_t n = 1;
+      for (const uint64_t d : t.dims) n *= d;
+      const uint64_t bytes = t.type == 0 ? 4 * n : t.type == 8 ? n / 32 * 34 : 2 * n;
+      CHECK(offsets[name] % 32 == 0);
+      REQUIRE(data + offsets[name] + bytes <= file_.size());
+      t.bytes = file_.substr(data + offsets[name], bytes);
+      end = std::max(end, (data + offsets[name] + bytes + 31) / 32 * 32);
+    }
+    CHECK(end == file_.size());
+  }
+
+ private:
+  template <class T>
+  T get() {
+    T v;
+    REQUIRE(at_ + sizeof v <= file_.size());
+    std::memcpy(&v, file_.data() + at_, sizeof v);
+    at_ += sizeof v;
+    return v;
+  }
+  std::string string() {
+    const auto n = get<uint64_t>();
+    REQUIRE(n <= file_.size() - at_);
+    at_ += n;
+    return file_.substr(at_ - n, n);
+  }
+  std::string value(uint32_t type) {
+    switch (type) {
+      case 4:
+        return std::to_string(get<uint32_t>());
+      case 5:
+        return std::to_string(get<int32_t>());
+      case 6:
+        return std::to_string(get<float>());
+      case 7:
+        return get<uint8_t>() ? "true" : "false";
+      case 8:
+        return string();
+      case 9: {
+        const auto of = get<uint32_t>();
+        std::string all;
+        for (auto n = get<uint64_t>(); n > 0; --n) all += value(of) + (n > 1 ? "|" : "");
+        return all;
+      }
+      default:
+        FAIL("value type ", type);
+        return "";
+    }
+  }
+  std::string file_;
+  size_t at_ = 0;
+};
+
+// What a model of one layer becomes; `more` is inserted in its config.json.
+struct Exporter {
+  TempFolder model, out;
+  QuantizeOptions o;
+  void config(const std::string& type, const std::string& more = "") const {
+    model.write("config.json",
+                "{\"model_type\":\"" + type +
+                    "\",\"num_hidden_layers\":1,\"num_attention_heads\":2,\"hidden_size\":64,"
+                    "\"intermediate_size\":64,\"vocab_size\":8,\"max_position_embeddings\":64" +
+                    more + "}");
+  }
+  ReadGguf run() {
+    o.out = out / "m.gguf";
+    o.force = true;
+    const Checkpoint checkpoint(model.path());
+    export_gguf(checkpoint, o);
+    return ReadGguf(slurp(o.out));
+  }
+};
+
+// Of all binary16 numbers >= 0 the nearest, ties to the even one.
+uint16_t nearest_f16(double v) {
+  static const std::vector<double> values = [] {
+    std::vector<double> all;
+    for (int bits = 0; bits <= 0x7C00; ++bits) {
+      const int exponent = bits >> 10, fraction = bits & 1023;
+      all.push_back(exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24));
+    }
+    return all;
+  }();
+  const auto above = std::lower_bound(values.begin(), values.end(), v);
+  const auto i = static_cast<uint16_t>(above - values.begin());
+  if (*above == v || i == 0) return i;
+  const double up = *above - v, down = v - values[i - 1];
+  return up < down || (up == down && i % 2 == 0) ? i : static_cast<uint16_t>(i - 1);
+}
+
+}  // namespace
+
+TEST_CASE("GGUF: Q8_0 blocks are amax / 127 in binary16 and the nearest multiples, halves away from zero") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufQ8_0;
+  e.o.n_threads = 2;
+  e.config("llama");
+  constexpr int64_t kRows = 61, kCols = 64;
+  std::vector<float> x = random_values(kRows * kCols, 3);
+  // Every row has its own power of two, from where scales are subnormal in binary16 to where they are large.
+  for (int64_t i = 0; i < kRows * kCols; ++i) x[i] = std::ldexp(x[i], static_cast<int>(i / kCols) - 38);
+  std::fill_n(x.begin(), 32, 0.0f);
+  x[5] = -0.0f;
+  for (int i = 0; i < 32; ++i) x[32 + i] = (i % 2 ? -1 : 1) * (i + 0.5f) / 16;  // ties: the scale is 1/16
+  x[32 + 31] = 127.0f / 16;
+  for (int i = 0; i < 32; ++i) x[64 + i] = std::ldexp(i - 7.0f, -132);  // 1 / scale is no float
+  write_shard(e.model, "model.safetensors",
+              {f32_tensor("model.layers.0.mlp.up_proj.weight", {kRows, kCols}, x)});
+  const ReadGguf gguf = e.run();
+  const ReadGguf::Tensor& t = gguf.tensors.at("blk.0.ffn_up.weight");
+  CHECK(t.dims == std::vector<uint64_t>{kCols, kRows});
+  CHECK(t.type == 8);
+  for (int64_t b = 0; b < kRows * kCols / 32; ++b) {
+    float amax = 0;
+    for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[b * 32 + i]));
+    const float d = amax / 127, inverse = d >= 0x1p-126f ? 1 / d : 0;
+    uint16_t scale;
+    std::memcpy(&scale, t.bytes.data() + b * 34, 2);
+    CHECK(scale == nearest_f16(d));
+    for (int i = 0; i < 32; ++i) {
+      const int code = static_cast<int8_t>(t.bytes[b * 34 + 2 + i]);
+      const long want = std::lround(x[b * 32 + i] * inverse);
+      if (code != want) FAIL_CHECK("block ", b, " value ", i, ": ", code, " for ", want);
+    }
+  }
+}
+
+TEST_CASE("GGUF: types, shapes and names; what has no name is refused") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufQ8_0;
+  e.config("llama", ",\"tie_word_embeddings\":true");
+  const auto tensors = [](const std::string& odd) {
+    return std::vector<MadeTensor>{bf16_tensor("model.embed_tokens.weight", {8, 64}, random_values(512, 1)),
+                                   bf16_tensor("lm_head.weight", {8, 64}, random_values(512, 1)),
+                                   f32_tensor("model.norm.weight", {64}, random_values(64, 2)),
+                                   bf16_tensor("model.layers.0." + odd, {4, 33}, random_values(132, 3))};
+  };
+  write_shard(e.model, "model.safetensors", tensors("mlp.down_proj.weight"));
+  const ReadGguf gguf = e.run();
+  CHECK(gguf.tensors.size() == 3);  // the tied head is the embedding
+  CHECK(gguf.tensors.at("token_embd.weight").type == 8);
+  CHECK(gguf.tensors.at("output_norm.weight").type == 0);
+  CHECK(gguf.tensors.at("blk.0.ffn_down.weight").type == 30);  // 33 columns fill no blocks: BF16
+  CHECK(gguf.keys.at("general.architecture") == "llama");
+  CHECK(gguf.keys.at("llama.block_count") == "1");
+  CHECK(gguf.keys.count("tokenizer.ggml.model") == 0);
+  write_shard(e.model, "model.safetensors", tensors("mlp.mystery.weight"));
+  CHECK_THROWS_AS(e.run(), Error);
+  write_shard(e.model, "model.safetensors", tensors("mlp.down_proj.weight"));
+  e.config("bert");
+  CHECK_THROWS_AS(e.run(), Error);
+}
+
+TEST_CASE("GGUF: token ids are the tokenizer's own, config.json's only where it says none") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufBF16;
+  e.config("llama", ",\"bos_token_id\":0,\"eos_token_id\":[1,0],\"pad_token_id\":null");
+  write_shard(e.model, "model.safetensors", {f32_tensor("model.norm.weight", {64}, random_values(64, 2))});
+  e.model.write(
+      "tokenizer.json",
+      R"({"model":{"type":"BPE","vocab":{"a":0,"b":1,"ab":2},"merges":[["a","b"]]},"added_tokens":[)"
+      R"({"id":4,"content":"<s>","special":true},{"id":5,"content":"<|end|>","special":false},)"
+      R"({"id":6,"content":"word","special":false}]})");
+  ReadGguf gguf = e.run();
+  CHECK(gguf.keys.at("tokenizer.ggml.tokens") == "a|b|ab|[PAD3]|<s>|<|end|>|word|[PAD7]");
+  CHECK(gguf.keys.at("tokenizer.ggml.token_type") == "1|1|1|5|3|3|4|5");
+  CHECK(gguf.keys.at("tokenizer.ggml.merges") == "a b");
+  CHECK(gguf.keys.at("tokenizer.ggml.bos_token_id") == "0");
+  CHECK(gguf.keys.at("tokenizer.ggml.eos_token_id") == "1");
+  CHECK(gguf.keys.count("tokenizer.ggml.padding_token_id") == 0);
+  CHECK(gguf.keys.at("tokenizer.ggml.add_bos_token") == "false");
+  e.model.write("tokenizer_config.json",
+                R"({"bos_token":{"content":"<s>"},"eos_token":"<|end|>","pad_token":"absent",)"
+                R"("add_bos_token":true,"chat_template":"{{ x }}"})");
+  gguf = e.run();
+  CHECK(gguf.keys.at("tokenizer.ggml.bos_token_id") == "4");
+  CHECK(gguf.keys.at("tokenizer.ggml.eos_token_id") == "5");
+  CHECK(gguf.keys.count("tokenizer.ggml.padding_token_id") == 0);
+  CHECK(gguf.keys.at("tokenizer.ggml.add_bos_token") == "true");
+  CHECK(gguf.keys.at("tokenizer.chat_template") == "{{ x }}");
+  e.model.write("tokenizer.json", R"({"model":{"type":"Unigram"}})");
+  CHECK_THROWS_AS(e.run(), Error);
+}
+
+TEST_CASE("GGUF: the pre-tokenizer is named by its pattern") {
+  const std::string gpt2 = R"('s|\\p{L}+|\\p{N}+)", qwen = R"((?i:'s)|\\p{L}+|\\p{N}|\\s+)",
+                    llama = R"((?i:'s)|\\p{L}+|\\p{N}{1,3}|\\s+)", v3 = R"(\\p{N}{1,3}|[一-龥]+)";
+  struct Case {
+    std::string type, pattern, more, want;
+  };
+  for (const Case& c : {Case{"llama", gpt2, "", "gpt-2"}, Case{"qwen2", qwen, "", "qwen2"},
+                        Case{"llama", llama, ",\"ignore_merges\":true", "llama-bpe"},
+                        Case{"llama", llama, "", "smaug-bpe"}, Case{"deepseek_v3", v3, "", "deepseek-v3"},
+                        Case{"llama", v3, "", "deepseek-v3"}, Case{"deepseek", qwen, "", "deepseek-llm"}}) {
+    Exporter e;
+    e.o.target = QuantTarget::kGgufBF16;
+    e.config(c.type, ",\"qk_rope_head_dim\":2,\"qk_nope_head_dim\":2,\"kv_lora_rank\":2,\"v_head_dim\":2");
+    write_shard(e.model, "model.safetensors", {f32_tensor("model.norm.weight", {64}, random_values(64, 2))});
+    e.model.write("tokenizer.json", R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":")" + c.pattern +
+                                        R"("}},"model":{"type":"BPE","vocab":{"a":0},"merges":[])" + c.more +
+                                        "}}");
+    CHECK(e.run().keys.at("tokenizer.ggml.pre") == c.want);
+  }
+}

@@ -128,6 +128,7 @@ int compare(const Options& o) {
   options.margin = o.margin;
   if (!o.slo.empty()) options.objectives = parse_objectives(o.slo, "--slo");
   options.force = o.force;
+  options.width = cli::stdout_columns(100);
   const Judged judged = compare_records(a, b, o.inputs.size() > 1, options);
   cli::standard_output().write(o.json ? judged.json.dump() + "\n" : judged.text);
   const int bad_a = report_bad_lines(a), bad_b = report_bad_lines(b);
@@ -181,7 +182,8 @@ int matrix(const Options& o) {
   m.stop = cli::stop_requested;
   m.note = [&](const std::string& text) { note(o, text); };
   const Matrix result = measure_matrix(*target, m);
-  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n" : matrix_text(result));
+  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n"
+                                      : matrix_text(result, cli::stdout_columns(100)));
   return result.complete ? 0 : cli::stop_exit_code();
 }
 
@@ -205,7 +207,7 @@ int doctor(const Options& o) {
     while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     return 0;
   }
-  const Doctor d = examine(build());
+  const Doctor d = examine(build(), cli::stdout_columns(100));
   cli::standard_output().write(o.json ? d.facts.dump() + "\n" : d.text);
   return d.self_test_ok ? 0 : 3;
 }

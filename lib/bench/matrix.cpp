@@ -5,6 +5,7 @@
 
 #include "bench/load.h"
 #include "bench/stats.h"
+#include "bench/terminal_plot.h"
 
 namespace ds::bench {
 namespace {
@@ -87,17 +88,19 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   return m;
 }
 
-std::string matrix_text(const Matrix& m) {
-  char line[320];
+std::string matrix_text(const Matrix& m, int width) {
+  char line[160];
   std::string out;
-  std::snprintf(line, sizeof line, "%-23s %-43s %18s  %-19s %5s  %s\n", "capability", "metric", "measured",
-                "95 % interval", "n", "published by the seed (not measured here)");
-  out += line;
-  for (const MatrixRow& r : m.rows) {
-    std::snprintf(line, sizeof line, "%-23s %-43s %18s  %-19s %5s  %s\n", r.capability.c_str(),
-                  r.metric.c_str(), r.measured.c_str(), r.interval.c_str(),
-                  r.n ? std::to_string(r.n).c_str() : "", r.published.c_str());
+  const auto row = [&](const char* capability, const char* measured, const char* interval, const char* n) {
+    std::snprintf(line, sizeof line, "%-23s %-18s %-20s %5s\n", capability, measured, interval, n);
     out += line;
+  };
+  row("capability", "measured", "95 % interval", "n");
+  for (const MatrixRow& r : m.rows) {
+    row(r.capability.c_str(), r.measured.c_str(), r.interval.c_str(), r.n ? std::to_string(r.n).c_str() : "");
+    out += fold("    " + r.metric +
+                    (r.published.empty() ? "" : "; the seed's figure, not measured here: " + r.published),
+                width, 4);
   }
   return out + (m.complete ? "" : "! interrupted: the rows are incomplete\n");
 }

@@ -69,7 +69,10 @@ void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& recor
     if (!r->ok()) continue;
     if (r->n_in >= 0) in.push_back(static_cast<double>(r->n_in));
     if (g.want_in < 0) g.want_in = r->want_in;
-    if (g.want_out < 0) g.want_out = r->want_out;
+    if (r->want_out >= 0) {
+      g.want_out = g.want_out < 0 ? r->want_out : std::min(g.want_out, r->want_out);
+      g.want_out_max = std::max(g.want_out_max, r->want_out);
+    }
     if (r->n_out >= 0) {
       out.push_back(static_cast<double>(r->n_out));
       if (r->tokens_source != "events") n_tokens += r->n_out, n_events += r->n_events();
@@ -150,8 +153,8 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
       prefill.push_back(static_cast<double>(r->n_in) / (*t * 1e-3));
     e2e.push_back(*metric_ms(*r, Metric::kE2e, Clock::kSvc));
   }
-  for (const Clock clock : {Clock::kSvc, Clock::kResp})
-    for (const Metric metric : kMetrics) {
+  for (const Metric metric : kMetrics)
+    for (const Clock clock : {Clock::kSvc, Clock::kResp}) {
       // Gaps and TPOT lie between events: the start plays no part in them.
       MetricSummary m = summarize_metric(records, metric, clock, options);
       if (m.n) g.metrics.push_back(std::move(m));

@@ -80,7 +80,8 @@ class Load {
   // Sends one request and records it. A request cut off by the stop is dropped, not recorded.
   RequestRecord send(Target& target, const Request& request, int64_t t_plan_ns, const char* arm,
                      const std::string& phase, const std::string& point, int64_t block) {
-    const Outcome o = target.send(request, [this] { return stop_now(); });
+    const bool salted = options_.salt && plan_.options.prompts_path.empty();
+    const Outcome o = target.send(salted ? with_salt(request) : request, [this] { return stop_now(); });
     RequestRecord r = make_record(o, request, start_ns_, t_plan_ns);
     r.arm = arm;
     r.phase = phase;
@@ -247,6 +248,11 @@ class Load {
   }
 
  private:
+  Request with_salt(Request request) const {
+    CounterRng rng(options_.salt, static_cast<uint64_t>(clock_.now()));
+    request.prompt = std::to_string(10'000'000 + rng.next_u32() % 90'000'000) + ". " + request.prompt;
+    return request;
+  }
   void tell_progress(const std::string& point) {
     ++n_done_;
     if (!options_.on_progress) return;

@@ -41,7 +41,11 @@ struct LoadOptions {
   std::function<void(const RequestRecord&)> on_record;   // called in turn, never at once from two threads
   std::function<void(const std::string&)> on_note;       // what is being done, in words
   std::function<void(const LoadProgress&)> on_progress;  // after each measured request, as on_record
-  const LoadClock* clock = nullptr;                      // nullptr: real time
+  // Not 0: generated prompts begin with a number that no other request of this or another run has. A server
+  // that keeps the prefixes it has seen would otherwise answer warm-up, load points and yesterday's run from
+  // its cache.
+  uint64_t salt = 0;
+  const LoadClock* clock = nullptr;  // nullptr: real time
 };
 std::string skip_key(const RequestRecord& record);
 

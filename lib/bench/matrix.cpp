@@ -6,6 +6,7 @@
 #include "bench/load.h"
 #include "bench/stats.h"
 #include "bench/terminal_plot.h"
+#include "core/clock.h"
 
 namespace ds::bench {
 namespace {
@@ -65,6 +66,7 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   RecordSet set;
   LoadOptions load;
   load.stop = o.stop;
+  load.salt = static_cast<uint64_t>(now_ns()) | 1;  // a server must not answer from its cache
   load.on_record = [&](const RequestRecord& r) { set.requests.push_back(r); };
   m.complete &= !run_load({&target}, make_plan(p), load).stopped;
   const auto groups = summarize(set, {});

@@ -303,7 +303,7 @@ std::string detect_text(const std::string& claim) {
       !(percentile > 0) || percentile >= 100 || !(std::fabs(change) >= 0.01) || change <= -100)
     throw Error(ErrorKind::kUsage, "'" + claim + "' is no claim", "--detect", "write p90:5%");
   std::string out = "requests per arm to show a change of " + claim.substr(claim.find(':') + 1) + " at " +
-                    claim.substr(0, claim.find(':')) + " (80 % power, 5 % two-sided, lognormal):\n";
+                    claim.substr(0, claim.find(':')) + "\n(80 % power, 5 % two-sided, lognormal):\n";
   char line[96];
   for (const auto& [sigma, name] :
        {std::pair(0.1, "steady (sigma 0.1)"), {0.25, "usual (sigma 0.25)"}, {0.5, "noisy (sigma 0.5)"}}) {

@@ -167,6 +167,7 @@ RunResult run_bench(const RunOptions& o) {
   LoadOptions load;
   load.shard = o.shard;
   load.stop = o.stop;
+  if (!o.target.url.empty()) load.salt = static_cast<uint64_t>(now_ns()) | 1;
   load.on_note = o.note;
   load.on_progress = o.progress;
   load.on_record = [&](const RequestRecord& r) { o.write_line(to_json(r).dump()); };

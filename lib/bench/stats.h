@@ -47,6 +47,7 @@ struct GroupSummary {
   int64_t n_in_min = -1, n_in_p50 = -1, n_in_max = -1, n_out_min = -1, n_out_p50 = -1, n_out_max = -1;
   int64_t want_in = -1;                      // tokens asked for, of the first request that says so
   int64_t want_out = -1, want_out_max = -1;  // least and most asked for
+  double cached_share = -1;                  // of prompt tokens, where the target tells
   double short_share = 0;                    // answers shorter than asked for
   int64_t unsteady_prefix = 0;  // leading requests whose removal moves the median beyond its interval
   double late_p99_ms = 0;       // sent after the plan by so much

@@ -81,6 +81,9 @@ std::string warnings(const GroupSummary& g, int width) {
   if (g.tokens_per_event >= 0 && g.tokens_per_event < 0.95)
     warn("fewer tokens (" + short_number(g.tokens_per_event) +
          ") than events with text: the count of the target is not believable");
+  if (g.cached_share > 0.3)
+    warn(short_number(g.cached_share * 100) +
+         " % of the prompt tokens came from the target's cache: ttft and prefill are those of a cache");
   if (g.tokens_source == "events") warn("tokens were counted as events: the target told no count");
   if (g.short_share > 0.01)
     warn(short_number(g.short_share * 100) +

@@ -242,6 +242,44 @@ TEST_CASE("prompts of a file: each has its own max_tokens or the common one, and
   std::remove(path.c_str());
 }
 
+TEST_CASE("salted prompts: no two requests of two runs begin alike, and files stay as they are") {
+  struct Listener : CountingTarget {
+    std::vector<std::string> heard;
+    Outcome send(const Request& r, const StopRequest& stop) override {
+      heard.push_back(r.prompt);
+      Outcome o = CountingTarget::send(r, stop);
+      o.t_done_ns += n;  // never two alike: the warm-up goes on
+      return o;
+    }
+  } target;
+  PlanOptions o = requests(20);
+  o.warmup = 5;
+  o.clients = {1, 1};
+  const Plan plan = make_plan(o);
+  LoadOptions load;
+  for (const uint64_t salt : {7, 8}) {
+    load.salt = salt;
+    run_load({&target}, plan, load);
+  }
+  REQUIRE(target.heard.size() == 90);
+  std::set<std::string> starts;
+  for (const auto& prompt : target.heard) {
+    starts.insert(prompt.substr(0, 8));
+    CHECK(prompt.find(". Note ") == 8);
+  }
+  CHECK(starts.size() >= 89);  // of 90 million numbers
+  target.heard.clear();
+  load.salt = 0;
+  run_load({&target}, plan, load);
+  CHECK(target.heard[5] == plan.request(0).prompt);
+  target.heard.clear();
+  Plan from_file = plan;
+  from_file.options.prompts_path = "file";
+  load.salt = 7;
+  run_load({&target}, from_file, load);
+  CHECK(target.heard[5] == plan.request(0).prompt);
+}
+
 TEST_CASE("an open load without a rate can be planned for a search, but not run") {
   PlanOptions o = requests(4);
   o.arrivals = Arrivals::kPoisson;

@@ -2,8 +2,8 @@
 # llama.cpp's server measured from outside by ds-bench, beside the timings that the server itself writes into its log:
 # closed loop at one client, so that a request's time is the server's work alone, then an open load and a search.
 #   LLAMA=folder/of/llama.cpp/programs scripts/bench_llama_server.sh GGUF [BUILD]          needs jq and curl
-# Agreement means: ds-bench is never below the server's own figure (it cannot see less than the work) by more than its
-# interval, and above it by at most 5 % or 2 ms, what HTTP, tokenizing and sampling take.
+# Agreement means: ds-bench's interval does not lie below the server's own figure, since it cannot see less than the
+# work, and its median above it by at most 5 % and 2 ms, what HTTP, tokenizing and sampling take.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 gguf=$1 build=${2:-build}
@@ -11,19 +11,20 @@ gguf=$1 build=${2:-build}
 work=$(mktemp -d)
 port=${PORT:-18478}
 url=http://127.0.0.1:$port
-"$LLAMA/llama-server" -m "$gguf" --port "$port" -t "${THREADS:-2}" -c 4096 --parallel 2 --no-webui > "$work/server.log" 2>&1 &
+"$LLAMA/llama-server" -m "$gguf" --port "$port" -t "${THREADS:-1}" -c 4096 --parallel 2 --no-webui > "$work/server.log" 2>&1 &
 server=$!
 trap 'kill $server 2> /dev/null || true; wait 2> /dev/null || true; rm -rf "$work"' EXIT
 for ((i = 0; i < 60; i++)); do curl -sf "$url/health" > /dev/null && break; sleep 1; done
 
-"$build/ds-bench" run --url "$url" --requests 40 --input-tokens 128 --output-tokens 32 --ignore-eos --warmup 4 --no-overhead \
+n=${REQUESTS:-40}
+"$build/ds-bench" run --url "$url" --requests "$n" --input-tokens 64 --output-tokens 16 --ignore-eos --warmup 4 --no-overhead \
   --quiet > "$work/closed.jsonl"
 "$build/ds-bench" stats "$work/closed.jsonl"
 kill -0 $server
-# The last 40 requests of the log are the measured ones.
-own() { grep -E "$1" "$work/server.log" | tail -n 40 | sed -E "s/.*$1 *= *([0-9.]+) ms \/ *([0-9]+) tokens.*/\1 \2/"; }
-own '[^l] eval time|^ *eval time' | awk '{ print $1 / $2 }' > "$work/tpot" || true
-own 'prompt eval time' | awk '{ print $1 }' > "$work/ttft"
+# The last n requests of the log are the measured ones: "prompt eval time = 81.1 ms / 41 tokens (...)" and
+# "eval time = 474.7 ms / 16 tokens ( 31.6 ms per token", which the server divides by tokens - 1, as TPOT does.
+grep 'prompt eval time' "$work/server.log" | tail -n "$n" | sed -E 's/.*time *= *([0-9.]+) ms.*/\1/' > "$work/ttft"
+grep ' eval time' "$work/server.log" | grep -v prompt | tail -n "$n" | sed -E 's/.*\( *([0-9.]+) ms per token.*/\1/' > "$work/tpot"
 median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print v[int((NR + 1) / 2)] }'; }
 failed=0
 for metric in ttft tpot; do
@@ -34,9 +35,9 @@ for metric in ttft tpot; do
       exit !ok }' || failed=1
 done
 
-"$build/ds-bench" run --url "$url" --rate 1,2 --requests 20 --input-tokens 64 --output-tokens 16 --ignore-eos --no-overhead --quiet \
+"$build/ds-bench" run --url "$url" --rate 1,2 --requests $((n / 2)) --input-tokens 64 --output-tokens 16 --ignore-eos --no-overhead --quiet \
   > "$work/open.jsonl"
 "$build/ds-bench" stats "$work/open.jsonl" --slo ttft=500ms,tpot=50ms
 [ -z "${SEARCH:-}" ] || "$build/ds-bench" run --url "$url" --find-goodput "$SEARCH" --input-tokens 64 --output-tokens 16 --ignore-eos \
-  --requests 40 --duration 10s --no-overhead > "$work/search.jsonl" || true
+  --requests "$n" --duration 10s --no-overhead > "$work/search.jsonl" || true
 exit $failed

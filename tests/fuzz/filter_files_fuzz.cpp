@@ -59,7 +59,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         put("s.sig");
         put("s.seg");
         SegmentInfo info;
-        if (read_segment_info(folder + "/s", info)) read_segment(folder + "/s", [](const SegmentEntry&) {});
+        read_segment_info(folder + "/s", info);
+        SegmentReader reader(folder + "/s");
+        SegmentReader::Block block;
+        while (reader.next(block)) reader.each(block, [](const SegmentEntry&) {});
         break;
       }
       default:

@@ -13,9 +13,9 @@
 
 namespace ds {
 
-// make(Item&) fills an item and returns false when there is none left; work(Item&, thread_idx); finish(Item&).
-// make and finish are never entered twice at a time. At most `window` items are alive; their memory is used
-// again. The first exception ends the pipeline and is rethrown.
+// make(Item&) fills an item and returns false when there is none left; work(Item&, thread_idx);
+// finish(Item&). make and finish are never entered twice at a time. At most `window` items are alive; their
+// memory is used again. The first exception ends the pipeline and is rethrown.
 template <class Item, class Make, class Work, class Finish>
 void run_ordered(ThreadPool& pool, int window, Make&& make, Work&& work, Finish&& finish) {
   struct Place {

@@ -199,6 +199,16 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
     const uint16_t f = doc.flags[i];
+    if (c < 0x80 && (f & kAlpha)) {  // most of a Latin text
+      s[n] = c | 0x20;
+      at[n++] = i;
+      continue;
+    }
+    if (c == ' ') {
+      s[n] = kSeparator;
+      at[n++] = i;
+      continue;
+    }
     if (!(f & kAlpha) && letter_at(i + 1) && i > 0 && leet_letter(c) &&
         (letter_at(i - 1) || leet_letter(doc.chars[i - 1])))
       work.leet.push_back(static_cast<uint32_t>(n));

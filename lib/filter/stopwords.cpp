@@ -1,8 +1,9 @@
 #include "filter/stopwords.h"
 
-#include <array>
 #include <bit>
 #include <string_view>
+
+#include "core/error.h"
 
 namespace ds::filter {
 namespace {
@@ -18,26 +19,34 @@ constexpr std::u32string_view kChinese = U"的年在月是和日了於·為有�
 }  // namespace
 
 EnglishStopWords count_english_stop_words(const Document& doc) {
-  static const std::array<uint64_t, 8> hashes = [] {
-    std::array<uint64_t, 8> out{};
-    const char* words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
-    for (int i = 0; i < 8; ++i) out[i] = hash_ascii(words[i]);
-    return out;
-  }();
-  static const uint64_t maybe = [] {  // low six bits of the hashes: nine words in ten need no comparison
-    uint64_t bits = 0;
-    for (const uint64_t h : hashes) bits |= 1ull << (h & 63);
-    return bits;
-  }();
+  // A slot per value of six hash bits in which the eight words differ: one comparison a word and no branch.
+  struct Table {
+    uint64_t hash[64] = {};
+    uint32_t bit[64] = {};
+    int shift = 0;
+    Table() {
+      const char* words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
+      for (;; ++shift) {
+        DS_CHECK(shift <= 58);
+        uint64_t taken = 0;
+        for (const char* w : words) taken |= 1ull << (hash_ascii(w) >> shift & 63);
+        if (std::popcount(taken) == 8) break;
+      }
+      for (uint32_t i = 0; i < 8; ++i) {
+        const uint64_t h = hash_ascii(words[i]);
+        hash[h >> shift & 63] = h;
+        bit[h >> shift & 63] = 1u << i;
+      }
+    }
+  };
+  static const Table table;
   EnglishStopWords n;
   uint32_t seen = 0;
   for (const Word& w : doc.words) {
-    if (!(maybe >> (w.hash & 63) & 1)) continue;
-    for (uint32_t i = 0; i < hashes.size(); ++i) {
-      if (w.hash != hashes[i]) continue;
-      ++n.occurrences;
-      seen |= 1u << i;
-    }
+    const uint64_t slot = w.hash >> table.shift & 63;
+    const uint32_t equal = w.hash == table.hash[slot];
+    n.occurrences += static_cast<int>(equal);
+    seen |= table.bit[slot] & -equal;
   }
   n.distinct = std::popcount(seen);
   return n;

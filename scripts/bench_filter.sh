@@ -3,7 +3,7 @@
 # by turn on the same text and one core each; one thread against two; peak memory.
 #   scripts/bench_filter.sh [BUILD] [ROUNDS]
 # Needs $PEERS_DIR/corpus/{en,zh}.jsonl (Debian documentation); with datatrove in $DATATROVE_PY (a Python) both programs run
-# over the first $DATATROVE_MB (4) MB. Rates are MB of UTF-8 text per CPU-second (user + system, process start included for
+# over every n-th document, $DATATROVE_MB (4) MB. Rates are MB of UTF-8 text per CPU-second (user + system, process start included for
 # ds-filter, loading not counted for datatrove): on a machine that is not quiet, wall seconds are others' seconds, too.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -88,6 +88,16 @@ TEST_CASE("disguises are seen through, innocent longer forms stay") {
     CHECK_MESSAGE(!dropped(text, lexicon), text);
 }
 
+TEST_CASE("styled letters are letters, spelled words end where the sign between their letters changes") {
+  const auto lexicon = shipped();
+  for (const char* text :
+       {"\U0001D40F\U0001D428\U0001D42B\U0001D427", "\u24DF\u24DE\u24E1\u24DD", "\u24AB\u24AA\u24AD\u24A9",
+        "\U0001F17F\U0001F17E\U0001F181\U0001F17D", "p_o_r_n", "b-u-y p-o-r-n n-o-w"})
+    CHECK_MESSAGE(dropped(text, lexicon), text);
+  CHECK(dropped("\u1D18\u1D0F\u0280\u0274 \u1D20\u026A\u1D05\u1D07\u1D0F\ua731", lexicon));  // small capitals
+  CHECK(!dropped("Solve \U0001D400\U0001D431 = \U0001D41B; c-o-d-e r-e-a-d; \u24B6 and \u24B7.", lexicon));
+}
+
 TEST_CASE("context acquits, presence and density differ") {
   const auto lexicon = shipped();
   CHECK(!dropped("Police seized cocaine and heroin.", lexicon));

@@ -50,6 +50,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         Lexicon lexicon;
         lexicon.add(bytes, "lexicon");
         lexicon.finish();
+        Document doc;
+        const std::string text = "some text, p o r n and 色 情, d1sguised";
+        doc.text = text;
+        prepare(doc);
+        Lexicon::Work work;
+        lexicon.find(doc, work);
         break;
       }
       case 3:

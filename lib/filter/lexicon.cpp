@@ -215,8 +215,8 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
     const uint16_t f = doc.flags[i];
-    if (c < 0x80 && (f & kAlpha)) {  // most of a Latin text
-      s[n] = c | 0x20;
+    if (f & kAlpha && (c < 0x80 || c - 0x3400 < 0x6C00)) {  // most of a Latin or Chinese text
+      s[n] = c < 0x80 ? c | 0x20 : fold_[c];
       at[n++] = i;
       continue;
     }

@@ -11,7 +11,7 @@ port=${PORT:-18473}
 server=$!
 trap 'kill $server 2> /dev/null || true; rm -rf "$work"' EXIT
 sleep 0.5
-"$build/ds-bench" run --url "http://127.0.0.1:$port" --arrivals constant --rate 25 --requests 2500 --concurrency 1 \
+"$build/ds-bench" run --url "http://127.0.0.1:$port" --arrivals constant --rate 25 --requests 2500 --concurrency 1 --output-tokens 1 \
   --warmup 0 --quiet > "$work/stall.jsonl"
 "$build/ds-bench" stats "$work/stall.jsonl"
 # P99.9 of e2e from plan and from send: rank 2498 of 2500.

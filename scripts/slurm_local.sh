@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# A throw-away Slurm with two nodes on loopback, for trying scripts/slurm_filter.sh: starts it, runs the arguments, stops it.
+# A throw-away Slurm with two nodes on loopback, for trying scripts/slurm_filter.sh and slurm_bench.sh: starts it, runs the arguments, stops it.
 #   scripts/slurm_local.sh COMMAND...          (root; packages slurm-wlm and munge)
 set -euo pipefail
 dir=$(mktemp -d /tmp/ds-slurm.XXXXXX); chmod 755 "$dir"

@@ -49,18 +49,23 @@ inline void add_target_options(CLI::App& app, Options& o) {
   cli::add_machine_options(app, o.machine);
 }
 
-inline void add_plan_options(CLI::App& app, Options& o) {
+// Returns them, for a frozen plan takes the place of all.
+inline std::vector<CLI::Option*> add_plan_options(CLI::App& app, Options& o) {
+  const size_t n_before = app.get_options().size();
   app.add_option("-n,--requests", o.plan.n_requests, "Requests per load point")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--duration", o.duration, "Time per load point: 30s, 5m");
-  app.add_option("--prompts", o.plan.prompts_path, "JSON lines of {messages} or {prompt} [generated text]");
+  app.add_option(
+      "--prompts", o.plan.prompts_path,
+      "JSON lines of {messages} or {prompt}, each with its max_tokens if it has one [generated text]");
   app.add_option("--input-tokens", o.plan.input_tokens, "About so many tokens per generated prompt")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 22));
-  app.add_option("--output-tokens", o.plan.output_tokens, "Most tokens per answer")
+  app.add_option("--output-tokens", o.plan.output_tokens,
+                 "Most tokens per answer, where --prompts says no max_tokens")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 22));
-  app.add_flag("--ignore-eos", o.plan.ignore_eos, "Exactly --output-tokens per answer, where the target can");
+  app.add_flag("--ignore-eos", o.plan.ignore_eos, "Exactly so many tokens per answer, where the target can");
   app.add_option("--temperature", o.plan.temperature, "0 is greedy")
       ->capture_default_str()
       ->check(CLI::Range(0.0, 100.0));
@@ -74,6 +79,9 @@ inline void add_plan_options(CLI::App& app, Options& o) {
   app.add_option("--warmup", o.plan.warmup, "Requests left out first [-1: until steady, at most 16]")
       ->capture_default_str()
       ->check(CLI::Range(-1, 1000000));
+  std::vector<CLI::Option*> options = app.get_options();
+  options.erase(options.begin(), options.begin() + static_cast<ptrdiff_t>(n_before));
+  return options;
 }
 
 inline void add_eval_options(CLI::App& app, Options& o) {
@@ -138,6 +146,7 @@ inline void add_compare_options(CLI::App& app, Options& o) {
 
 struct Commands {
   CLI::App *run, *stats, *compare, *eval, *drift, *report, *matrix, *plan, *doctor;
+  std::vector<CLI::Option*> run_plan;  // options of run that a frozen plan holds
 };
 
 inline Commands add_commands(CLI::App& app, Options& o) {
@@ -145,11 +154,12 @@ inline Commands add_commands(CLI::App& app, Options& o) {
   Commands c{};
   c.run = app.add_subcommand("run", "Measure a model, a command or a server; JSON lines out");
   add_target_options(*c.run, o);
-  add_plan_options(*c.run, o);
-  c.run->add_option("--plan", o.plan_path, "A plan made by ds-bench plan, instead of the options above");
+  c.run_plan = add_plan_options(*c.run, o);
+  c.run->add_option("--plan", o.plan_path, "A plan made by ds-bench plan, instead of the options it holds");
   c.run->add_option("--ab", o.ab, "Second arm of the same kind, measured in turns with the first");
-  c.run->add_option("--find-goodput", o.find_goodput,
-                    "Highest rate that meets, e.g., ttft=200ms@p99,tpot=50ms@p90");
+  c.run->add_option(
+      "--find-goodput", o.find_goodput,
+      "Highest rate that meets, e.g., ttft=200ms@p99,tpot=50ms@p90; begins at --rate [found out]");
   c.run->add_flag("--no-overhead", o.no_overhead, "Do not measure the tool's own cost first");
   c.stats = app.add_subcommand("stats", "Percentiles with intervals, goodput, plots from records");
   c.stats->add_option("files", o.inputs, "Records, or a report of ds-bench; - is stdin")

@@ -46,7 +46,9 @@ std::string environment_name(const std::string& flag) {
 
 void add_environment_names(CLI::App& app) {
   for (CLI::Option* option : app.get_options()) {
-    if (option->get_lnames().empty() || option->get_lnames()[0] == "help") continue;
+    // A variable cannot ask for --help, --version, --man or --completion instead of the work.
+    if (option->get_lnames().empty() || option->get_lnames()[0] == "help" || option->get_group() == "About")
+      continue;
     if (option->get_envname().empty()) option->envname(environment_name(option->get_lnames()[0]));
   }
   for (CLI::App* sub : app.get_subcommands({})) add_environment_names(*sub);

@@ -15,6 +15,7 @@
 #include "bench/scripted_server.h"
 #include "bench/stats.h"
 #include "bench_options.h"
+#include "bench_progress.h"
 #include "cli.h"
 
 using namespace ds::bench;
@@ -47,7 +48,15 @@ std::vector<std::string> files_or_stdin(const Options& o) {
   return o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs;
 }
 
-Plan plan_of(Options& o, bool clients_given) {
+Plan plan_of(Options& o, const std::vector<CLI::Option*>& options) {
+  bool clients_given = false;
+  for (const CLI::Option* x : options) {
+    if (x->count() == 0) continue;
+    clients_given |= x->check_name("--concurrency");
+    if (!o.plan_path.empty())
+      throw ds::Error(ds::ErrorKind::kUsage, "--plan and " + x->get_name() + " contradict each other",
+                      "--plan", "the plan holds it already; make another with ds-bench plan");
+  }
   if (!o.plan_path.empty()) return read_plan(o.plan_path);
   if (!o.duration.empty()) o.plan.duration_s = parse_duration_ms(o.duration, "--duration") / 1e3;
   if (o.arrivals == "poisson" ||
@@ -59,7 +68,6 @@ Plan plan_of(Options& o, bool clients_given) {
     o.plan.arrivals = Arrivals::kTrace, o.plan.trace_path = o.arrivals;
   const bool open = o.plan.arrivals != Arrivals::kClosed;
   if (open && !clients_given) o.plan.clients = {256};
-  if (!o.find_goodput.empty() && o.plan.rates.empty()) o.plan.rates = {1};
   if (o.plan.n_requests == 0 && o.plan.duration_s == 0 && o.plan.arrivals != Arrivals::kTrace)
     o.plan.n_requests = 100;
   return make_plan(o.plan);
@@ -71,9 +79,9 @@ void note(const Options& o, const std::string& text) {
 
 int stop_code(int code) { return code == 75 ? cli::stop_exit_code() : code; }
 
-int run(Options& o, bool clients_given, const std::vector<std::string>& argv) {
+int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::vector<std::string>& argv) {
   RunOptions r;
-  r.plan = plan_of(o, clients_given);
+  r.plan = plan_of(o, plan_options);
   r.target = o.target;
   r.ab = o.ab;
   r.find_goodput = o.find_goodput;
@@ -85,8 +93,14 @@ int run(Options& o, bool clients_given, const std::vector<std::string>& argv) {
   r.stop = cli::stop_requested;
   Output out(o.out);
   r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
-  r.note = [&](const std::string& text) { note(o, text); };
+  ProgressLine line(!o.quiet);
+  r.note = [&](const std::string& text) {
+    line.clear();
+    note(o, text);
+  };
+  r.progress = [&](const LoadProgress& p) { line.show(p); };
   const RunResult result = run_bench(r);
+  line.clear();
   out.finish();
   if (!o.quiet || result.exit_code) cli::note(result.summary);
   return stop_code(result.exit_code);
@@ -128,6 +142,7 @@ int compare(const Options& o) {
   options.margin = o.margin;
   if (!o.slo.empty()) options.objectives = parse_objectives(o.slo, "--slo");
   options.force = o.force;
+  options.width = cli::stdout_columns(100);
   const Judged judged = compare_records(a, b, o.inputs.size() > 1, options);
   cli::standard_output().write(o.json ? judged.json.dump() + "\n" : judged.text);
   const int bad_a = report_bad_lines(a), bad_b = report_bad_lines(b);
@@ -145,11 +160,10 @@ int eval(Options& o, const std::vector<std::string>& argv) {
   e.argv = argv;
   Output out(o.out);
   e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
-  e.eval.on_progress = [&](int64_t done, int64_t all) {
-    if (!o.quiet && (done % 50 == 0 || done == all))
-      cli::note(std::to_string(done) + "/" + std::to_string(all));
-  };
+  ProgressLine line(!o.quiet);
+  e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all); };
   const EvaluationResult r = run_evaluation(e);
+  line.clear();
   out.finish();
   if (!o.quiet) std::cerr << r.text << std::flush;
   return stop_code(r.exit_code);
@@ -181,16 +195,17 @@ int matrix(const Options& o) {
   m.stop = cli::stop_requested;
   m.note = [&](const std::string& text) { note(o, text); };
   const Matrix result = measure_matrix(*target, m);
-  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n" : matrix_text(result));
+  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n"
+                                      : matrix_text(result, cli::stdout_columns(100)));
   return result.complete ? 0 : cli::stop_exit_code();
 }
 
-int plan(Options& o, bool clients_given) {
+int plan(Options& o, const std::vector<CLI::Option*>& plan_options) {
   if (!o.detect.empty()) {
     cli::standard_output().write(detect_text(o.detect));
     return 0;
   }
-  const Plan p = plan_of(o, clients_given);
+  const Plan p = plan_of(o, plan_options);
   Output out(o.out);
   out.write(plan_text(p));
   out.finish();
@@ -205,7 +220,7 @@ int doctor(const Options& o) {
     while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
     return 0;
   }
-  const Doctor d = examine(build());
+  const Doctor d = examine(build(), cli::stdout_columns(100));
   cli::standard_output().write(o.json ? d.facts.dump() + "\n" : d.text);
   return d.self_test_ok ? 0 : 3;
 }
@@ -222,14 +237,14 @@ int main(int argc, char** argv) {
     if (*c.run || *c.eval || *c.matrix || *c.doctor) cli::stop_on_signals();
     o.target.options.threads = o.machine.threads;
     o.target.options.isa = o.machine.isa;
-    if (*c.run) return run(o, c.run->count("--concurrency") > 0, args);
+    if (*c.run) return run(o, c.run_plan, args);
     if (*c.stats) return stats(o);
     if (*c.compare) return compare(o);
     if (*c.eval) return eval(o, args);
     if (*c.drift) return drift(o);
     if (*c.report) return report(o);
     if (*c.matrix) return matrix(o);
-    if (*c.plan) return plan(o, c.plan->count("--concurrency") > 0);
+    if (*c.plan) return plan(o, c.plan->get_options({}));
     return doctor(o);
   });
 }

@@ -76,8 +76,9 @@ int run_text_job(const Options& o) {
     return finish(
         o, o.tokenize ? tokenize_records(*text, record_job(o)) : detokenize_records(*text, record_job(o)));
   const std::string input = read_prompt(o, true);
-  cli::standard_output().write(o.tokenize ? ids_line(text->tokenizer().encode(input))
-                                          : text->tokenizer().decode(parse_ids(input, "<stdin>")));
+  OutputStream& out = cli::standard_output();
+  o.tokenize ? write_ids(text->tokenizer().encode(input), out)
+             : out.write(text->tokenizer().decode(parse_ids(input, "<stdin>")));
   return 0;
 }
 

@@ -130,7 +130,7 @@ void tile(const MatmulJob& job, int64_t t0, int64_t row) {
 template <int NT>
 void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
   // As in matmul_body.h: long activations are shared by several rows.
-  constexpr int kLongRows = 4 / NT;
+  constexpr int kLongRows = 8 / NT;
   constexpr int64_t kLongCols = 4096;
   int64_t row = row_begin;
   if (job.w.cols * NT > kLongCols)

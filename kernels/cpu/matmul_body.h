@@ -139,7 +139,7 @@ void gemv_tile(const MatmulJob& job, int64_t row_bytes, int64_t t0, int64_t row)
 // the job's shape: never from threads.
 template <class W, int NT>
 void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
-  constexpr int kLongRows = Vec::kLanes <= 8 ? 4 / (NT > 2 ? 2 : 1) : 8 / NT;  // what the registers hold
+  constexpr int kLongRows = 8 / NT;  // sums that the registers hold
   constexpr int64_t kLongCols = 4096;
   const int64_t row_bytes = job.w.row_bytes();
   int64_t row = row_begin;

@@ -9,6 +9,7 @@
 #include "bench/environment.h"
 #include "bench/quantile.h"
 #include "bench/stats.h"
+#include "bench/terminal_plot.h"
 #include "core/error.h"
 
 namespace ds::bench {
@@ -195,6 +196,7 @@ Comparison compare(Arms& arms, const CompareOptions& options) {
                   "say the limits: --slo ttft=200ms,tpot=50ms");
   Comparison c;
   c.paired = arms.paired;
+  c.level = 1 - options.alpha;
   std::set<int64_t> units;
   for (const auto& [r, unit] : arms.unit) units.insert(unit);
   c.n_blocks = static_cast<int64_t>(units.size());
@@ -421,42 +423,51 @@ Comparison compare_arms(const RecordSet& ab, const CompareOptions& options) {
   return c;
 }
 
-std::string comparison_text(const Comparison& c) {
-  std::string out;
+std::string comparison_text(const Comparison& c, int width) {
+  constexpr int kWithP = 90;
+  const bool with_p = width >= kWithP;
+  const auto percent = [](double ratio) {
+    char text[32];
+    if (!std::isfinite(ratio)) return std::string(ratio > 0 ? "+inf" : "-");
+    std::snprintf(text, sizeof text, "%+.1f%%", (ratio - 1) * 100);
+    return std::string(text);
+  };
+  const auto value = [](double v) { return std::isfinite(v) ? short_number(v) : std::string("-"); };
   char line[240];
-  std::snprintf(line, sizeof line, "%-10s %10s %10s %9s  %-19s %7s  %-12s %s\n", "gate", "A", "B", "B/A",
-                "95 % interval", "p(Holm)", "verdict", "gate");
-  out += line;
+  const auto row = [&](const std::string& gate, const std::string& a, const std::string& b,
+                       const std::string& ratio, const std::string& interval, const std::string& p,
+                       const std::string& verdict, const std::string& result) {
+    std::snprintf(line, sizeof line, "%-9s %7s %7s %8s  %-18s", gate.c_str(), a.c_str(), b.c_str(),
+                  ratio.c_str(), interval.c_str());
+    std::string text = line;
+    if (with_p) std::snprintf(line, sizeof line, " %7s", p.c_str()), text += line;
+    std::snprintf(line, sizeof line, "  %-12s  %s\n", verdict.c_str(), result.c_str());
+    return text + line;
+  };
+  std::string out = row("gate", "A", "B", "B/A", short_number(c.level * 100) + " % interval", "p(Holm)",
+                        "verdict", "result");
   for (const GateComparison& g : c.gates) {
-    const auto percent = [](double ratio) {
-      char text[32];
-      if (!std::isfinite(ratio)) return std::string(ratio > 0 ? "+inf" : "-");
-      std::snprintf(text, sizeof text, "%+.1f%%", (ratio - 1) * 100);
-      return std::string(text);
-    };
-    const std::string interval = "[" + percent(g.interval.lo) + ", " + percent(g.interval.hi) + "]";
-    std::string bound;
-    if (g.gate.change) bound = percent(1 + *g.gate.change);
-    if (g.gate.limit_ms) bound = "< " + short_number(*g.gate.limit_ms) + " ms";
-    const char* result = g.result == GateResult::kPass   ? "pass"
+    std::string result = g.result == GateResult::kPass   ? "pass"
                          : g.result == GateResult::kFail ? "FAIL"
                                                          : "open";
-    std::snprintf(line, sizeof line, "%-10s %10s %10s %9s  %-19s %7.3g  %-12s %s%s%s\n", g.gate.name.c_str(),
-                  std::isfinite(g.a) ? short_number(g.a).c_str() : "-",
-                  std::isfinite(g.b) ? short_number(g.b).c_str() : "-", percent(g.ratio).c_str(),
-                  interval.c_str(), g.p, verdict_name(g.verdict), result, bound.empty() ? "" : " ",
-                  bound.c_str());
-    out += line;
-    if (!g.why.empty()) out += "           " + g.why + "\n";
+    if (g.gate.change) result += " " + percent(1 + *g.gate.change);
+    if (g.gate.limit_ms) result += " <" + short_number(*g.gate.limit_ms) + "ms";
+    std::snprintf(line, sizeof line, "%.3g", g.p);
+    const std::string p = line;
+    out += row(g.gate.name, value(g.a), value(g.b), percent(g.ratio),
+               "[" + percent(g.interval.lo) + ", " + percent(g.interval.hi) + "]", p, verdict_name(g.verdict),
+               result);
+    if (!g.why.empty()) out += fold("          " + g.why, width, 10);
   }
-  out += c.paired ? "paired: labels swapped within " + std::to_string(c.n_blocks) + " blocks\n"
-                  : "not paired: labels shuffled over all requests\n";
+  const auto say = [&](const std::string& text) { out += fold(text, width, 2); };
+  say(c.paired ? "paired: labels swapped within " + std::to_string(c.n_blocks) + " blocks"
+               : "not paired: labels shuffled over all requests");
   if (c.more_errors)
-    out += "! B fails more often: " + short_number(c.error_share_b.lo * 100) + ".." +
-           short_number(c.error_share_b.hi * 100) + " % against " + short_number(c.error_share_a.lo * 100) +
-           ".." + short_number(c.error_share_a.hi * 100) + " %\n";
-  for (const auto& d : c.differences) out += "! forced although different: " + d + "\n";
-  for (const auto& n : c.notes) out += "note: " + n + "\n";
+    say("! B fails more often: " + short_number(c.error_share_b.lo * 100) + ".." +
+        short_number(c.error_share_b.hi * 100) + " % against " + short_number(c.error_share_a.lo * 100) +
+        ".." + short_number(c.error_share_a.hi * 100) + " %");
+  for (const auto& d : c.differences) say("! forced although different: " + d);
+  for (const auto& n : c.notes) say("note: " + n);
   return out + "verdict: " + verdict_name(c.overall) + " (exit " + std::to_string(c.exit_code) + ")\n";
 }
 

@@ -27,6 +27,7 @@ struct CompareOptions {
   bool force = false;                 // compare although plan or environment differ
   uint64_t seed = 1;
   int64_t max_permutations = 1999;
+  int width = 100;  // of the text
 };
 
 struct GateComparison {
@@ -43,6 +44,7 @@ struct GateComparison {
 struct Comparison {
   std::vector<GateComparison> gates;
   bool paired = false;
+  double level = 0.95;  // of the intervals
   int64_t n_blocks = 0;
   std::vector<std::string> differences;  // forced over
   std::vector<std::string> notes;
@@ -57,7 +59,8 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
 // Arms "a" and "b" of one interleaved run.
 Comparison compare_arms(const RecordSet& ab, const CompareOptions& options);
 
-std::string comparison_text(const Comparison& comparison);
+// Below 90 columns without the p-values.
+std::string comparison_text(const Comparison& comparison, int width);
 Json comparison_json(const Comparison& comparison);
 
 }  // namespace ds::bench

@@ -7,6 +7,7 @@
 #include "bench/overhead.h"
 #include "bench/plan.h"
 #include "bench/stats.h"
+#include "bench/terminal_plot.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 
@@ -45,7 +46,7 @@ double member(const Json& object, const char* key) { return object.find(key)->as
 
 }  // namespace
 
-Doctor examine(const Build& build) {
+Doctor examine(const Build& build, int width) {
   Doctor d;
   const int threads = default_threads().n_threads;
   const Json env = capture_environment(build, isa_name(best_isa()), 0);
@@ -65,7 +66,7 @@ Doctor examine(const Build& build) {
                               {"read_gb_s", bandwidth},
                               {"a_against_a", verdict_name(aa.overall)}});
   const auto line = [&](const std::string& name, const std::string& value) {
-    d.text += name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + value + "\n";
+    d.text += fold(name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + value, width, 18);
   };
   const auto text = [&](const char* key) {
     const Json* v = env.find(key);

@@ -11,6 +11,6 @@ struct Doctor {
   std::string text;
   bool self_test_ok = true;  // A against A was not called different
 };
-Doctor examine(const Build& build);
+Doctor examine(const Build& build, int width);
 
 }  // namespace ds::bench

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <ctime>
 #include <filesystem>
 #include <fstream>
@@ -64,6 +65,25 @@ std::string container() {
   return kind.empty() ? "none seen" : kind;
 }
 
+// The facts of a job that explain its numbers: which node, how much of it, alone or not, which try.
+Json slurm_job() {
+  Json::Object job;
+  for (const auto& [key, variable] : {std::pair("job_id", "SLURM_JOB_ID"),
+                                      {"array_job_id", "SLURM_ARRAY_JOB_ID"},
+                                      {"array_task_id", "SLURM_ARRAY_TASK_ID"},
+                                      {"cluster", "SLURM_CLUSTER_NAME"},
+                                      {"partition", "SLURM_JOB_PARTITION"},
+                                      {"node", "SLURMD_NODENAME"},
+                                      {"nodes", "SLURM_JOB_NODELIST"},
+                                      {"n_nodes", "SLURM_JOB_NUM_NODES"},
+                                      {"cpus_on_node", "SLURM_CPUS_ON_NODE"},
+                                      {"cpus_per_task", "SLURM_CPUS_PER_TASK"},
+                                      {"memory_per_node_mb", "SLURM_MEM_PER_NODE"},
+                                      {"restarts", "SLURM_RESTART_COUNT"}})
+    if (const char* value = std::getenv(variable); value && *value) job.emplace_back(key, std::string(value));
+  return std::getenv("SLURM_JOB_ID") ? Json(std::move(job)) : Json();
+}
+
 const Json* path(const Json& root, const char* a, const char* b) {
   const Json* v = root.find(a);
   return v ? v->find(b) : nullptr;
@@ -85,7 +105,10 @@ Json capture_environment(const Build& build, const std::string& isa, int threads
   f.env.set("processors", available_processors());
   f.add("cgroup_cpu", cgroup_quota(), "no cgroup CPU controller is visible");
   utsname names{};
-  if (::uname(&names) == 0) f.env.set("kernel", std::string(names.release) + " " + names.machine);
+  if (::uname(&names) == 0) {
+    f.env.set("kernel", std::string(names.release) + " " + names.machine);
+    f.env.set("host", names.nodename);
+  }
   f.add("microcode", field_of("/proc/cpuinfo", "microcode"), "not shown in /proc/cpuinfo");
   const std::string cpu0 = "/sys/devices/system/cpu/";
   f.add("governor", first_line(cpu0 + "cpu0/cpufreq/scaling_governor"),
@@ -102,6 +125,7 @@ Json capture_environment(const Build& build, const std::string& isa, int threads
   f.add("clock_source", first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "not shown by this kernel");
   f.env.set("container", container());
+  if (Json job = slurm_job(); job.is_object()) f.env.set("slurm", std::move(job));
   char when[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};

@@ -231,7 +231,7 @@ std::string scores_text(const std::vector<ItemRecord>& items) {
   const auto list = scores(items);
   if (list[0].n == 0) return out;
   char line[200];
-  std::snprintf(line, sizeof line, "%-20s %9s  %-24s %8s %8s %8s\n", "", "correct", "share [95 % Wilson]",
+  std::snprintf(line, sizeof line, "%-18s %9s  %-21s %8s %8s %8s\n", "", "correct", "share [95 % Wilson]",
                 "strict", "flexible", "unparsed");
   out += line;
   for (const Score& s : list) {
@@ -241,7 +241,7 @@ std::string scores_text(const std::vector<ItemRecord>& items) {
     const std::string interval = share(s.n_correct) + " [" + short_number(s.interval.lo * 100) + ", " +
                                  short_number(s.interval.hi * 100) + "]";
     const std::string correct = std::to_string(s.n_correct) + "/" + std::to_string(s.n);
-    std::snprintf(line, sizeof line, "%-20s %9s  %-24s %8s %8s %8s\n", s.name.c_str(), correct.c_str(),
+    std::snprintf(line, sizeof line, "%-18s %9s  %-21s %8s %8s %8s\n", s.name.c_str(), correct.c_str(),
                   interval.c_str(), share(s.n_strict).c_str(), share(s.n_flexible).c_str(),
                   share(s.n_unparsed).c_str());
     out += line;

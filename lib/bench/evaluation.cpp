@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bench/answers.h"
+#include "bench/redact.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "io/files.h"
@@ -59,6 +60,9 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
     if (o.target.model.empty())
       throw Error(ErrorKind::kUsage, "this set needs logits, so a model folder", "--set " + o.set,
                   "commands and servers do not give them");
+    if (!o.resume_path.empty() || o.eval.shard.n > 1)
+      throw Error(ErrorKind::kUsage, "one pass over one text: neither --resume nor --shard", "--set " + o.set,
+                  "--text-tokens bounds it");
     if (o.set == "kld" && o.perplexity.baseline.empty() && o.perplexity.write_baseline.empty())
       throw Error(ErrorKind::kUsage, "no baseline", "--set kld",
                   "make one with --write-baseline FILE, then compare with --baseline FILE");

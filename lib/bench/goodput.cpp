@@ -10,6 +10,7 @@ namespace {
 
 constexpr double kConfidence = 0.95;
 constexpr int kMaxDoublings = 14, kMaxBisections = 5;
+constexpr double kHardlyMore = 1.2;  // twice the clients, less than this much more: saturated
 
 // One objective: how many requests meet it, and what that says about the true share.
 GoodputProbe::Answer judge(int64_t n_good, int64_t n, double share) {
@@ -48,6 +49,18 @@ int64_t probe_size(const std::vector<Objective>& objectives) {
   for (const auto& o : objectives) share = std::max(share, o.share >= 1 ? 0.99 : o.share);
   // No miss at all needs ln(0.05)/ln(share); half as many again leaves room for one or two.
   return static_cast<int64_t>(std::ceil(1.6 * std::log(1 - kConfidence) / std::log(share))) + 1;
+}
+
+double saturation_rate(const std::function<double(int64_t clients)>& closed, int64_t max_clients,
+                       const StopRequest& stop) {
+  double best = 0;
+  for (int64_t clients = 1; clients <= max_clients && !(stop && stop()); clients *= 2) {
+    const double rate = closed(clients);
+    const bool grew = rate > best * kHardlyMore;
+    best = std::max(best, rate);
+    if (!grew) break;
+  }
+  return best;
 }
 
 GoodputSearch find_goodput(const std::vector<Objective>& objectives, double first_rate,

@@ -43,7 +43,7 @@ Judged compare_records(const RecordSet& a, const RecordSet& b, bool two_files,
                 "compare");
   if (kind == Kind::kTimes) {
     const Comparison c = two_files ? compare_runs(a, b, options) : compare_arms(a, options);
-    return {comparison_text(c), comparison_json(c), c.exit_code};
+    return {comparison_text(c, options.width), comparison_json(c), c.exit_code};
   }
   if (!two_files)
     throw Error(ErrorKind::kUsage, "one evaluation: there is nothing to compare it with", "compare",

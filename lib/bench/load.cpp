@@ -12,6 +12,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/rng.h"
 
 namespace ds::bench {
 
@@ -29,6 +30,7 @@ namespace {
 constexpr int64_t kMaxFailuresInARow = 50;
 constexpr int kMaxWarmup = 16;
 constexpr double kMaxWarmupSeconds = 30;
+constexpr uint64_t kOrderStream = ~uint64_t{0};  // of the plan's seed; prompts and arrivals use the low ones
 
 const LoadClock kRealTime;
 
@@ -78,7 +80,8 @@ class Load {
   // Sends one request and records it. A request cut off by the stop is dropped, not recorded.
   RequestRecord send(Target& target, const Request& request, int64_t t_plan_ns, const char* arm,
                      const std::string& phase, const std::string& point, int64_t block) {
-    const Outcome o = target.send(request, [this] { return stop_now(); });
+    const bool salted = options_.salt && plan_.options.prompts_path.empty();
+    const Outcome o = target.send(salted ? with_salt(request) : request, [this] { return stop_now(); });
     RequestRecord r = make_record(o, request, start_ns_, t_plan_ns);
     r.arm = arm;
     r.phase = phase;
@@ -97,7 +100,15 @@ class Load {
       gave_up_ = true;
     }
     if (options_.on_record) options_.on_record(r);
+    if (phase == "measure") tell_progress(point);
     return r;
+  }
+
+  // What is to be measured: so many requests, or so many seconds.
+  void expect(int64_t n_requests, double seconds) {
+    n_all_ = n_requests;
+    all_s_ = seconds;
+    begin_ns_ = clock_.now();
   }
 
   bool wanted(const Request& request, const char* arm, const std::string& point) const {
@@ -105,6 +116,14 @@ class Load {
     RequestRecord key;
     key.id = request.id, key.arm = arm, key.point = point;
     return options_.skip.empty() || !options_.skip.count(skip_key(key));
+  }
+
+  // Requests of this shard per load point; 0: bounded by time alone.
+  int64_t n_wanted() const {
+    int64_t n = plan_.options.n_requests;
+    if (options_.shard.n == 1) return n;
+    for (int64_t i = plan_.options.n_requests; i-- > 0;) n -= !options_.shard.has(plan_.request(i).id);
+    return n;
   }
 
   // Runs body(worker) in n threads; the first exception ends the run and is rethrown.
@@ -205,16 +224,17 @@ class Load {
     });
   }
 
-  // One block is `clients` requests at A and the same at B; which goes first alternates.
+  // One block is `clients` requests at A and the same at B.
   void interleaved(const std::vector<Target*>& arms, int64_t clients) {
     const int64_t end = deadline();
+    CounterRng order(plan_.options.seed, kOrderStream);
     for (int64_t block = 0; !stop_now() && clock_.now() < end; ++block) {
       const int64_t from = block * clients;
       int64_t to = from + clients;
       if (plan_.options.n_requests > 0) to = std::min(to, plan_.options.n_requests);
       if (from >= to) return;
-      for (const int turn : {0, 1}) {
-        const int arm = (turn + static_cast<int>(block)) % 2;
+      const int first = static_cast<int>(order.next_u32() >> 31);
+      for (const int arm : {first, 1 - first}) {
         std::atomic<int64_t> next{from};
         in_threads(to - from, [&] {
           const int64_t idx = next++;
@@ -228,6 +248,25 @@ class Load {
   }
 
  private:
+  Request with_salt(Request request) const {
+    CounterRng rng(options_.salt, static_cast<uint64_t>(clock_.now()));
+    request.prompt = std::to_string(10'000'000 + rng.next_u32() % 90'000'000) + ". " + request.prompt;
+    return request;
+  }
+  void tell_progress(const std::string& point) {
+    ++n_done_;
+    if (!options_.on_progress) return;
+    LoadProgress p;
+    p.point = point;
+    p.n_done = n_done_, p.n_all = n_all_;
+    p.elapsed_s = static_cast<double>(clock_.now() - begin_ns_) * 1e-9;
+    if (n_all_ > 0)
+      p.left_s = p.elapsed_s / static_cast<double>(n_done_) * static_cast<double>(n_all_ - n_done_);
+    if (all_s_ > 0)
+      p.left_s =
+          std::max(0.0, p.left_s < 0 ? all_s_ - p.elapsed_s : std::min(p.left_s, all_s_ - p.elapsed_s));
+    options_.on_progress(p);
+  }
   int64_t deadline() const {
     return plan_.options.duration_s > 0 ? clock_.now() + static_cast<int64_t>(plan_.options.duration_s * 1e9)
                                         : std::numeric_limits<int64_t>::max();
@@ -240,6 +279,8 @@ class Load {
   std::mutex mutex_;
   LoadResult result_;
   int64_t n_failed_in_a_row_ = 0;
+  int64_t n_done_ = 0, n_all_ = 0, begin_ns_ = start_ns_;  // of the measurement, for progress
+  double all_s_ = 0;
   std::atomic<bool> gave_up_{false};
 };
 
@@ -248,6 +289,7 @@ class Load {
 LoadResult run_point(Target& target, const Plan& plan, double rate, int64_t clients, const std::string& label,
                      int64_t start_ns, const LoadOptions& options) {
   Load load(plan, options, start_ns);
+  load.expect(plan.options.n_requests, plan.options.duration_s);
   if (plan.open())
     load.open_point(target, rate, clients, label);
   else
@@ -261,6 +303,7 @@ LoadResult run_load(const std::vector<Target*>& arms, const Plan& plan, const Lo
   const PlanOptions& o = plan.options;
   if (arms.size() == 2 && (plan.open() || o.clients.size() > 1))
     throw Error(ErrorKind::kUsage, "an interleaved comparison is a closed loop at one concurrency", "--ab");
+  if (plan.open() && o.rates.empty()) throw Error(ErrorKind::kUsage, "an open loop needs a rate", "--rate");
   for (const Target* t : arms)
     for (const int64_t c : o.clients)
       if (c > t->max_concurrency() && !plan.open())
@@ -276,6 +319,11 @@ LoadResult run_load(const std::vector<Target*>& arms, const Plan& plan, const Lo
   };
   if (load.result().n_warmup)
     say(std::to_string(load.result().n_warmup) + " warm-up requests (" + load.result().warmup_reason + ")");
+  const auto n_points = static_cast<int64_t>(arms.size() == 2 ? 2
+                                             : plan.open()    ? o.rates.size()
+                                                              : o.clients.size());
+  load.expect(std::max<int64_t>(0, load.n_wanted() * n_points - static_cast<int64_t>(options.skip.size())),
+              o.duration_s * static_cast<double>(arms.size() == 2 ? 1 : n_points));
   if (arms.size() == 2) {
     load.interleaved(arms, o.clients[0]);
   } else if (plan.open()) {

@@ -5,6 +5,8 @@
 
 #include "bench/load.h"
 #include "bench/stats.h"
+#include "bench/terminal_plot.h"
+#include "core/clock.h"
 
 namespace ds::bench {
 namespace {
@@ -14,7 +16,7 @@ std::string percent(double share) { return short_number(share * 100) + " %"; }
 MatrixRow accuracy_row(const char* capability, const char* metric,
                        const std::vector<const ItemRecord*>& items) {
   const Score s = score("", items);
-  MatrixRow row{capability, metric, "no questions", "", "not published with a method", s.n};
+  MatrixRow row{capability, metric, "no questions", "", "none that says how it was measured", s.n};
   if (s.n) {
     row.measured = percent(static_cast<double>(s.n_correct) / static_cast<double>(s.n));
     row.interval = percent(s.interval.lo) + " .. " + percent(s.interval.hi);
@@ -56,7 +58,7 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   const auto reading = evaluate("reading");
   m.rows.push_back(accuracy_row("reading", "exact match on a list of facts", pointers(reading, 0)));
   m.rows.push_back({"adaptation", "fine-tuning time to a target loss", "needs ds-finetune", "",
-                    "not published with a method", 0});
+                    "none that says how it was measured", 0});
 
   say("measuring latency");
   PlanOptions p;
@@ -64,6 +66,7 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   RecordSet set;
   LoadOptions load;
   load.stop = o.stop;
+  load.salt = static_cast<uint64_t>(now_ns()) | 1;  // a server must not answer from its cache
   load.on_record = [&](const RequestRecord& r) { set.requests.push_back(r); };
   m.complete &= !run_load({&target}, make_plan(p), load).stopped;
   const auto groups = summarize(set, {});
@@ -87,17 +90,20 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   return m;
 }
 
-std::string matrix_text(const Matrix& m) {
-  char line[320];
+std::string matrix_text(const Matrix& m, int width) {
+  char line[160];
   std::string out;
-  std::snprintf(line, sizeof line, "%-23s %-43s %18s  %-19s %5s  %s\n", "capability", "metric", "measured",
-                "95 % interval", "n", "published by the seed (not measured here)");
-  out += line;
-  for (const MatrixRow& r : m.rows) {
-    std::snprintf(line, sizeof line, "%-23s %-43s %18s  %-19s %5s  %s\n", r.capability.c_str(),
-                  r.metric.c_str(), r.measured.c_str(), r.interval.c_str(),
-                  r.n ? std::to_string(r.n).c_str() : "", r.published.c_str());
+  const auto row = [&](const char* capability, const char* measured, const char* interval, const char* n) {
+    std::snprintf(line, sizeof line, "%-23s %-18s %-20s %5s", capability, measured, interval, n);
     out += line;
+    out.erase(out.find_last_not_of(' ') + 1);
+    out += "\n";
+  };
+  row("capability", "measured", "95 % interval", "n");
+  for (const MatrixRow& r : m.rows) {
+    row(r.capability.c_str(), r.measured.c_str(), r.interval.c_str(), r.n ? std::to_string(r.n).c_str() : "");
+    out += fold("    " + r.metric + (r.published.empty() ? "" : "; published by the seed: " + r.published),
+                width, 4);
   }
   return out + (m.complete ? "" : "! interrupted: the rows are incomplete\n");
 }

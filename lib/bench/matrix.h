@@ -28,7 +28,7 @@ struct Matrix {
   bool complete = true;
 };
 Matrix measure_matrix(Target& target, const MatrixOptions& options);
-std::string matrix_text(const Matrix& matrix);
+std::string matrix_text(const Matrix& matrix, int width);
 Json matrix_json(const Matrix& matrix);
 
 }  // namespace ds::bench

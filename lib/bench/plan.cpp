@@ -17,7 +17,7 @@ namespace ds::bench {
 namespace {
 
 constexpr int64_t kGeneratedPrompts = 256;
-constexpr int64_t kMaxRequests = 10'000'000;
+constexpr int64_t kMaxRequests = 10'000'000, kMaxOutputTokens = 1 << 22;
 constexpr const char* kArrivalNames[] = {"closed", "poisson", "constant", "trace"};
 
 const char* const kWords[] = {"river",  "stone", "market", "window", "seven",  "paper", "garden", "letter",
@@ -34,7 +34,8 @@ std::string generated_prompt(uint64_t seed, int64_t idx, int64_t n_tokens) {
   return text + ". Continue.";
 }
 
-Request request_from_line(const Json& object, const std::string& where) {
+// A line that says no "max_tokens" of its own gets output_tokens.
+Request request_from_line(const Json& object, int64_t output_tokens, const std::string& where) {
   Request r;
   const Json* messages = object.find("messages");
   const Json* prompt = object.find("prompt");
@@ -51,8 +52,13 @@ Request request_from_line(const Json& object, const std::string& where) {
   } else {
     throw Error(ErrorKind::kBadData, "neither \"messages\" nor \"prompt\"", where);
   }
-  if (const Json* n = object.find("max_tokens"); n && n->is_int() && n->as_int() > 0)
+  r.max_tokens = output_tokens;
+  if (const Json* n = object.find("max_tokens"); n && !n->is_null()) {
+    if (!n->is_int() || n->as_int() < 1 || n->as_int() > kMaxOutputTokens)
+      throw Error(ErrorKind::kBadData,
+                  "\"max_tokens\" is no number from 1 to " + std::to_string(kMaxOutputTokens), where);
     r.max_tokens = n->as_int();
+  }
   return r;
 }
 
@@ -97,13 +103,13 @@ void check(const PlanOptions& o) {
   if (o.n_requests <= 0 && o.duration_s <= 0 && o.arrivals != Arrivals::kTrace)
     usage("neither --requests nor --duration bounds the run", "run");
   if (o.n_requests > kMaxRequests) usage("more than 10 million requests", "--requests");
+  if (o.output_tokens < 1 || o.output_tokens > kMaxOutputTokens)
+    usage("answers have 1 to " + std::to_string(kMaxOutputTokens) + " tokens", "--output-tokens");
   if (!(o.temperature >= 0) || !std::isfinite(o.temperature))
     usage("a temperature must be 0 or more", "--temperature");
   if (o.clients.empty()) usage("no concurrency", "--concurrency");
   for (const int64_t c : o.clients)
     if (c < 1 || c > 1024) usage("concurrency must lie in 1..1024", "--concurrency");
-  const bool rated = o.arrivals == Arrivals::kPoisson || o.arrivals == Arrivals::kConstant;
-  if (rated && o.rates.empty()) usage("an open loop needs a rate", "--rate");
   for (const double r : o.rates)
     if (!(r > 0) || !std::isfinite(r)) usage("a rate must be positive", "--rate");
   if (o.arrivals == Arrivals::kTrace && o.trace_path.empty()) usage("a trace needs its file", "--arrivals");
@@ -185,9 +191,8 @@ Plan make_plan(const PlanOptions& options) {
     LineReader lines(options.prompts_path);
     while (const auto line = lines.next()) {
       if (line->find_first_not_of(" \t") == std::string_view::npos) continue;
-      Request r = request_from_line(parse_json(*line, lines.where()), lines.where());
-      r.max_tokens = options.output_tokens;
-      plan.requests.push_back(std::move(r));
+      plan.requests.push_back(
+          request_from_line(parse_json(*line, lines.where()), options.output_tokens, lines.where()));
     }
     if (plan.requests.empty()) throw Error(ErrorKind::kBadData, "no prompts", options.prompts_path);
   }
@@ -266,7 +271,7 @@ Plan read_plan(const std::string& path) {
         for (const Json& v : a->as_array())
           if (v.is_int()) o.clients.push_back(v.as_int());
     } else if (kind == "plan_request") {
-      Request r = request_from_line(line, lines.where());
+      Request r = request_from_line(line, o.output_tokens, lines.where());
       const Json* id = line.find("id");
       if (id && id->is_string()) r.id = id->as_string();
       plan.requests.push_back(std::move(r));
@@ -298,7 +303,7 @@ std::string detect_text(const std::string& claim) {
       !(percentile > 0) || percentile >= 100 || !(std::fabs(change) >= 0.01) || change <= -100)
     throw Error(ErrorKind::kUsage, "'" + claim + "' is no claim", "--detect", "write p90:5%");
   std::string out = "requests per arm to show a change of " + claim.substr(claim.find(':') + 1) + " at " +
-                    claim.substr(0, claim.find(':')) + " (80 % power, 5 % two-sided, lognormal):\n";
+                    claim.substr(0, claim.find(':')) + "\n(80 % power, 5 % two-sided, lognormal):\n";
   char line[96];
   for (const auto& [sigma, name] :
        {std::pair(0.1, "steady (sigma 0.1)"), {0.25, "usual (sigma 0.25)"}, {0.5, "noisy (sigma 0.5)"}}) {

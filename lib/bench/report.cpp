@@ -31,7 +31,7 @@ svg text{font:11px system-ui,sans-serif;fill:var(--soft)}svg .h{font-size:13px;f
 .b.s3,.p.s3,.k.s3{fill:var(--s3)}.b.s4,.p.s4,.k.s4{fill:var(--s4)}.b.s5,.p.s5,.k.s5{fill:var(--s5)}
 pre{white-space:pre-wrap;overflow-wrap:anywhere;font:12px/1.45 ui-monospace,monospace;background:var(--card);
 border:1px solid var(--line);border-radius:8px;padding:10px;max-height:420px;overflow:auto}
-pre.t{white-space:pre}
+pre.t{white-space:pre}.lines{white-space:pre-wrap}
 details{margin:14px 0}summary{cursor:pointer;color:var(--soft)}
 )";
 
@@ -160,6 +160,7 @@ std::string rate_charts(const std::vector<GroupSummary>& groups, const std::stri
   ChartSeries reached, met, ttft;
   for (const auto& g : groups) {
     if (g.point.size() < 3 || g.point[1] != '=') continue;
+    if (g.open && g.point[0] == 'c') continue;  // closed runs by which a search found where to begin
     const double x = std::atof(g.point.c_str() + 2);
     cost.x_label = good.x_label = g.point[0] == 'c' ? "clients at once" : "offered requests per second";
     reached.x.push_back(x), reached.y.push_back(g.requests_per_s);
@@ -283,8 +284,7 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
       "</h1>\n";
   std::string about = header_text(set);
   while (about.ends_with('\n')) about.pop_back();
-  for (size_t at; (at = about.find('\n')) != std::string::npos;) about.replace(at, 1, "; ");
-  if (!about.empty()) out += "<p class=soft>" + escape_html(about) + "</p>\n";
+  if (!about.empty()) out += "<p class=\"soft lines\">" + escape_html(about) + "</p>\n";
   StatsOptions words = options;
   words.plots = false;
   if (!groups.empty()) {

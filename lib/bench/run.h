@@ -22,9 +22,6 @@ std::unique_ptr<Target> make_target(const TargetChoice& choice);
 // The same kind with another model folder, command or URL: the second arm.
 std::unique_ptr<Target> make_second_target(const TargetChoice& choice, const std::string& other);
 
-// Arguments as a header keeps them: a password inside a URL is not written down.
-Json redacted(const std::vector<std::string>& argv);
-
 struct RunOptions {
   Plan plan;
   TargetChoice target;
@@ -38,6 +35,7 @@ struct RunOptions {
   StopRequest stop;
   std::function<void(const std::string&)> write_line;  // one JSON line, without its newline
   std::function<void(const std::string&)> note;
+  std::function<void(const LoadProgress&)> progress;
 };
 
 struct RunResult {
@@ -49,7 +47,8 @@ struct RunResult {
 
 RunResult run_bench(const RunOptions& options);
 
-// The search behind --find-goodput: doubles the rate until an objective fails, then bisects. A rate counts as
+// The search behind --find-goodput: from a first rate doubles while the objectives are met, or halves until
+// they are, then bisects. A rate counts as
 // met when the share of good requests is at least the objective's with 95 % confidence, as refuted when it is
 // below with the same confidence; anything between is open and does not count as met.
 struct GoodputProbe {
@@ -67,6 +66,11 @@ struct GoodputSearch {
 GoodputSearch find_goodput(const std::vector<Objective>& objectives, double first_rate,
                            const std::function<std::vector<RequestRecord>(double rate)>& probe,
                            const StopRequest& stop);
+// Where to begin when nobody says: what the target answers per second when it is always busy. Runs closed(1),
+// closed(2), closed(4), ... up to max_clients until twice as many clients get hardly more; closed() returns
+// answers per second. 0: nothing was answered.
+double saturation_rate(const std::function<double(int64_t clients)>& closed, int64_t max_clients,
+                       const StopRequest& stop);
 // Requests a probe needs so that the objectives can be confirmed at all when few of them miss.
 int64_t probe_size(const std::vector<Objective>& objectives);
 Json to_json(const GoodputSearch& search, const std::string& objectives);

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cerrno>
 #include <chrono>
 #include <cstdio>
@@ -41,8 +42,9 @@ bool read_request(int fd, std::string& pending, ServedRequest& out) {
     const ssize_t n = ::recv(fd, buffer, sizeof buffer, 0);
     if (n <= 0 || pending.size() > 1 << 16) return false;
     pending.append(buffer, n);
+    if (!std::isupper(static_cast<unsigned char>(pending[0]))) return false;  // TLS, for instance
   }
-  const std::string head = pending.substr(0, header_end);
+  const std::string& head = out.head = pending.substr(0, header_end);
   const size_t space = head.find(' ');
   if (space == std::string::npos) return false;
   out.method = head.substr(0, space);
@@ -149,20 +151,26 @@ ServerScript make_script(const SteadyScript& script) {
   };
 }
 
-ScriptedServer::ScriptedServer(ServerScript script, int port) : script_(std::move(script)) {
-  listener_ = FileHandle(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+ScriptedServer::ScriptedServer(ServerScript script, int port, bool ipv6)
+    : script_(std::move(script)), ipv6_(ipv6) {
+  sockaddr_in v4{};
+  v4.sin_family = AF_INET;
+  v4.sin_port = htons(static_cast<uint16_t>(port));
+  v4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  sockaddr_in6 v6{};
+  v6.sin6_family = AF_INET6;
+  v6.sin6_port = v4.sin_port;
+  v6.sin6_addr = in6addr_loopback;
+  auto* address = ipv6 ? reinterpret_cast<sockaddr*>(&v6) : reinterpret_cast<sockaddr*>(&v4);
+  socklen_t size = ipv6 ? sizeof v6 : sizeof v4;
+  listener_ = FileHandle(::socket(address->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
   const int one = 1;
   ::setsockopt(listener_.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_port = htons(static_cast<uint16_t>(port));
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  if (::bind(listener_.get(), reinterpret_cast<sockaddr*>(&address), size) != 0 ||
-      ::listen(listener_.get(), 512) != 0)
-    throw Error(ErrorKind::kOs, "cannot listen: " + os_error(), "127.0.0.1:" + std::to_string(port));
-  ::getsockname(listener_.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  port_ = ntohs(address.sin_port);
+  if (::bind(listener_.get(), address, size) != 0 || ::listen(listener_.get(), 512) != 0)
+    throw Error(ErrorKind::kOs, "cannot listen: " + os_error(),
+                (ipv6 ? "[::1]:" : "127.0.0.1:") + std::to_string(port));
+  ::getsockname(listener_.get(), address, &size);
+  port_ = ntohs(ipv6 ? v6.sin6_port : v4.sin_port);
   acceptor_ = std::thread([this] { accept_loop(); });
 }
 

@@ -1,5 +1,6 @@
-// A small HTTP server on 127.0.0.1 that answers by script: the null server whose cost is the tool's own, the
-// server with a known stall, and the hostile ones of the tests. It measures nothing and is no product.
+// A small HTTP server on the loopback interface that answers by script: the null server whose cost is the
+// tool's own, the server with a known stall, and the hostile ones of the tests. It measures nothing and is no
+// product.
 #pragma once
 #include <atomic>
 #include <cstdint>
@@ -16,8 +17,8 @@ namespace ds::bench {
 // Writes one answer; returns false to close the connection after it.
 struct ServedRequest {
   int fd = -1;
-  int64_t idx = 0;  // counts POST requests from 0
-  std::string method, path, body;
+  int64_t idx = 0;                       // counts POST requests from 0
+  std::string method, path, head, body;  // head: request line and fields
   // Sends all bytes; false when the client left.
   bool write(std::string_view bytes) const;
 };
@@ -37,12 +38,12 @@ ServerScript make_script(const SteadyScript& script);
 class ScriptedServer {
  public:
   // port 0: any free one. Throws Error{kOs}.
-  explicit ScriptedServer(ServerScript script, int port = 0);
+  explicit ScriptedServer(ServerScript script, int port = 0, bool ipv6 = false);
   ~ScriptedServer();
   ScriptedServer(const ScriptedServer&) = delete;
   ScriptedServer& operator=(const ScriptedServer&) = delete;
   int port() const { return port_; }
-  std::string url() const { return "http://127.0.0.1:" + std::to_string(port_); }
+  std::string url() const { return (ipv6_ ? "http://[::1]:" : "http://127.0.0.1:") + std::to_string(port_); }
   int64_t n_requests() const { return n_requests_; }
 
  private:
@@ -52,6 +53,7 @@ class ScriptedServer {
   ServerScript script_;
   FileHandle listener_;
   int port_ = 0;
+  bool ipv6_ = false;
   std::atomic<bool> stop_{false};
   std::atomic<int64_t> n_requests_{0};
   std::mutex mutex_;

@@ -64,12 +64,16 @@ int64_t unsteady_prefix(const std::vector<double>& in_order) {
 
 void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& records) {
   std::vector<double> in, out;
-  int64_t n_short = 0, n_asked = 0, n_tokens = 0, n_events = 0;
+  int64_t n_short = 0, n_asked = 0, n_tokens = 0, n_events = 0, n_prompt = 0, n_cached = 0;
   for (const RequestRecord* r : records) {
     if (!r->ok()) continue;
     if (r->n_in >= 0) in.push_back(static_cast<double>(r->n_in));
+    if (r->n_in > 0 && r->n_in_cached >= 0) n_prompt += r->n_in, n_cached += r->n_in_cached;
     if (g.want_in < 0) g.want_in = r->want_in;
-    if (g.want_out < 0) g.want_out = r->want_out;
+    if (r->want_out >= 0) {
+      g.want_out = g.want_out < 0 ? r->want_out : std::min(g.want_out, r->want_out);
+      g.want_out_max = std::max(g.want_out_max, r->want_out);
+    }
     if (r->n_out >= 0) {
       out.push_back(static_cast<double>(r->n_out));
       if (r->tokens_source != "events") n_tokens += r->n_out, n_events += r->n_events();
@@ -85,6 +89,7 @@ void add_lengths(GroupSummary& g, const std::vector<const RequestRecord*>& recor
   };
   three(in, g.n_in_min, g.n_in_p50, g.n_in_max);
   three(out, g.n_out_min, g.n_out_p50, g.n_out_max);
+  if (n_prompt) g.cached_share = static_cast<double>(n_cached) / static_cast<double>(n_prompt);
   if (n_asked) g.short_share = static_cast<double>(n_short) / static_cast<double>(n_asked);
   if (n_events) g.tokens_per_event = static_cast<double>(n_tokens) / static_cast<double>(n_events);
 }
@@ -150,8 +155,8 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
       prefill.push_back(static_cast<double>(r->n_in) / (*t * 1e-3));
     e2e.push_back(*metric_ms(*r, Metric::kE2e, Clock::kSvc));
   }
-  for (const Clock clock : {Clock::kSvc, Clock::kResp})
-    for (const Metric metric : kMetrics) {
+  for (const Metric metric : kMetrics)
+    for (const Clock clock : {Clock::kSvc, Clock::kResp}) {
       // Gaps and TPOT lie between events: the start plays no part in them.
       MetricSummary m = summarize_metric(records, metric, clock, options);
       if (m.n) g.metrics.push_back(std::move(m));

@@ -45,10 +45,12 @@ struct GroupSummary {
   double tokens_per_event = -1;
   std::string tokens_source;
   int64_t n_in_min = -1, n_in_p50 = -1, n_in_max = -1, n_out_min = -1, n_out_p50 = -1, n_out_max = -1;
-  int64_t want_in = -1, want_out = -1;  // tokens asked for, of the first request that says so
-  double short_share = 0;               // answers shorter than asked for
-  int64_t unsteady_prefix = 0;          // leading requests whose removal moves the median beyond its interval
-  double late_p99_ms = 0;               // sent after the plan by so much
+  int64_t want_in = -1;                      // tokens asked for, of the first request that says so
+  int64_t want_out = -1, want_out_max = -1;  // least and most asked for
+  double cached_share = -1;                  // of prompt tokens, where the target tells
+  double short_share = 0;                    // answers shorter than asked for
+  int64_t unsteady_prefix = 0;  // leading requests whose removal moves the median beyond its interval
+  double late_p99_ms = 0;       // sent after the plan by so much
   int64_t peak_rss_bytes = -1;
   double bytes_per_token = -1;  // weights and cache that one decoded token reads; engine only
   double bandwidth_share = -1;  // of what was measured beside the run

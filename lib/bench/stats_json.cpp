@@ -57,6 +57,7 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
                      {"tok_s", known(g.tok_s)},
                      {"tok_s_user", known(g.tok_s_user)},
                      {"prefill_tok_s", known(g.prefill_tok_s)},
+                     {"cached_share", known(g.cached_share)},
                      {"tokens_source", g.tokens_source.empty() ? Json() : Json(g.tokens_source)},
                      {"tokens_per_event", known(g.tokens_per_event)},
                      {"n_in", Json(Json::Array{known(g.n_in_min), known(g.n_in_p50), known(g.n_in_max)})},

@@ -8,6 +8,8 @@
 namespace ds::bench {
 namespace {
 
+constexpr size_t kLabel = 10;  // columns before what a line says
+
 std::string text_member(const Json* object, const char* key) {
   const Json* v = object ? object->find(key) : nullptr;
   if (!v || v->is_null()) return "";
@@ -30,39 +32,19 @@ std::string megabytes(int64_t bytes) { return short_number(static_cast<double>(b
 
 std::string cost_text(double ms) { return ms < 0.001 ? "less than 0.001 ms" : short_number(ms) + " ms"; }
 
-std::string overhead_lines(const RecordSet& set) {
+std::string overhead_lines(const RecordSet& set, int width) {
   std::string out;
   for (const Json& h : set.headers)
     if (const Json* o = h.find("overhead"); o && o->is_object()) {
       const Json *p50 = o->find("ttft_p50_ms"), *e2e = o->find("e2e_p50_ms");
       if (!p50 || !p50->is_number() || !e2e || !e2e->is_number()) continue;
-      const std::string what = " (" + text_member(o, "what") + ")\n";
-      if (out.find(what) == std::string::npos)
-        out += "own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
-               " end to end" + what;
+      const std::string line =
+          fold("own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
+                   " end to end (" + text_member(o, "what") + ")",
+               width, kLabel);
+      if (out.find(text_member(o, "what")) == std::string::npos) out += line;
     }
   return out;
-}
-
-// Breaks a line at its spaces; what follows is indented below the text after the label.
-std::string fold(const std::string& line, int width) {
-  constexpr size_t kIndent = 10;
-  std::string out;
-  size_t column = 0;
-  for (size_t at = 0; at < line.size();) {
-    size_t end = line.find(' ', line.find_first_not_of(' ', at));
-    end = std::min(end, line.size());
-    std::string word = line.substr(at, end - at);
-    if (column > kIndent && column + word.size() > static_cast<size_t>(width)) {
-      word.erase(0, word.find_first_not_of(' '));
-      out += "\n" + std::string(kIndent, ' ');
-      column = kIndent;
-    }
-    out += word;
-    column += word.size();
-    at = end;
-  }
-  return out + "\n";
 }
 
 constexpr int kOneLineTable = 120, kCell = 24, kNarrowCell = 15;
@@ -92,13 +74,16 @@ std::string metric_table(const GroupSummary& g, int width) {
 
 std::string warnings(const GroupSummary& g, int width) {
   std::string out;
-  const auto warn = [&](const std::string& text) { out += fold("! " + text, width); };
+  const auto warn = [&](const std::string& text) { out += fold("! " + text, width, kLabel); };
   if (g.tokens_per_event > 1.05)
     warn(short_number(g.tokens_per_event) +
          " tokens per event: gaps between events are not inter-token latency");
   if (g.tokens_per_event >= 0 && g.tokens_per_event < 0.95)
     warn("fewer tokens (" + short_number(g.tokens_per_event) +
          ") than events with text: the count of the target is not believable");
+  if (g.cached_share > 0.3)
+    warn(short_number(g.cached_share * 100) +
+         " % of the prompt tokens came from the target's cache: ttft and prefill are those of a cache");
   if (g.tokens_source == "events") warn("tokens were counted as events: the target told no count");
   if (g.short_share > 0.01)
     warn(short_number(g.short_share * 100) +
@@ -124,21 +109,22 @@ std::string group_title(const RecordSet& set, const GroupSummary& g) {
 std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsOptions& options) {
   const auto records = group_records(set, g);
   const MetricSummary *svc = g.find(Metric::kE2e, Clock::kSvc), *resp = g.find(Metric::kE2e, Clock::kResp);
-  std::string out = fold(group_title(set, g), options.width) + metric_table(g, options.width);
-  const auto line = [&](const std::string& text) { out += fold(text, options.width); };
+  std::string out = fold(group_title(set, g), options.width, kLabel) + metric_table(g, options.width);
+  const auto line = [&](const std::string& text) { out += fold(text, options.width, kLabel); };
   std::string rates = "rate      " + short_number(g.requests_per_s) + " requests/s";
   if (g.tok_s >= 0) rates += ", " + short_number(g.tok_s) + " tokens/s system";
   if (g.tok_s_user >= 0) rates += ", " + short_number(g.tok_s_user) + " tokens/s per user";
   if (g.prefill_tok_s >= 0) rates += ", prefill " + short_number(g.prefill_tok_s) + " tokens/s";
   line(rates);
   if (g.n_in_p50 >= 0 || g.n_out_p50 >= 0) {
-    const auto three = [](int64_t lo, int64_t mid, int64_t hi, int64_t asked) {
+    const auto three = [](int64_t lo, int64_t mid, int64_t hi, int64_t asked, int64_t asked_most) {
       if (mid < 0) return std::string("not told");
       return std::to_string(lo) + ".." + std::to_string(mid) + ".." + std::to_string(hi) +
-             (asked >= 0 ? " (asked " + std::to_string(asked) + ")" : "");
+             (asked >= 0 ? " (asked " + std::to_string(asked) : "") +
+             (asked_most > asked ? ".." + std::to_string(asked_most) : "") + (asked >= 0 ? ")" : "");
     };
-    line("tokens    in " + three(g.n_in_min, g.n_in_p50, g.n_in_max, g.want_in) + ", out " +
-         three(g.n_out_min, g.n_out_p50, g.n_out_max, g.want_out) + "; least, median, most" +
+    line("tokens    in " + three(g.n_in_min, g.n_in_p50, g.n_in_max, g.want_in, g.want_in) + ", out " +
+         three(g.n_out_min, g.n_out_p50, g.n_out_max, g.want_out, g.want_out_max) + "; least, median, most" +
          (g.tokens_source.empty() ? "" : "; counted by " + g.tokens_source));
   }
   if (g.peak_rss_bytes >= 0)
@@ -153,7 +139,7 @@ std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsO
     line("goodput   " + short_number(g.goodput) + " requests/s meet every limit, " +
          short_number(g.good_share * 100) + " % [" + short_number(g.good_share_interval.lo * 100) + ", " +
          short_number(g.good_share_interval.hi * 100) + "]");
-  if (svc && resp)
+  if (g.open && svc && resp)
     line("omission  from plan minus from send, e2e: P50 +" + short_number(resp->p50.value - svc->p50.value) +
          " P90 +" + short_number(resp->p90.value - svc->p90.value) + " P99 +" +
          short_number(resp->p99.value - svc->p99.value) + " ms; sent late by at most " +
@@ -182,16 +168,24 @@ std::string sweep_text(const RecordSet& set, const std::vector<const GroupSummar
   std::string out = pad("point", 12) + pad("n", 7) + pad("failed", 8) + pad("req/s", 9) + pad("tok/s", 9) +
                     (limits ? pad("goodput", 9) : "") + "P90 " + metric_name(metric) +
                     (first.open ? " from plan" : "") + ", ms\n";
-  std::string notes;
+  std::vector<std::pair<std::string, std::string>> notes;  // what, at which points
   for (const GroupSummary* g : points) {
     const MetricSummary* m = g->find(metric, clock);
     const std::string name = group_name(set, *g);
     out += pad(name, 12) + pad(std::to_string(g->n), 7) + pad(std::to_string(g->n - g->n_ok), 8) +
            pad(short_number(g->requests_per_s), 9) + pad(g->tok_s >= 0 ? short_number(g->tok_s) : "-", 9) +
            (limits ? pad(short_number(g->goodput), 9) : "") + (m ? quantile_text(m->p90) : "-") + "\n";
-    if (const std::string w = warnings(*g, width); !w.empty()) notes += name + "\n" + w;
+    const std::string w = warnings(*g, width);
+    if (w.empty()) continue;
+    const auto same =
+        std::find_if(notes.begin(), notes.end(), [&](const auto& note) { return note.first == w; });
+    if (same == notes.end())
+      notes.emplace_back(w, name);
+    else
+      same->second += ", " + name;
   }
-  return out + notes;
+  for (const auto& [what, where] : notes) out += fold("at " + where, width, 3) + what;
+  return out;
 }
 
 }  // namespace
@@ -218,6 +212,9 @@ std::string header_text(const RecordSet& set) {
     if (!text_member(env, "cpu_model").empty())
       out += "  " + text_member(env, "cpu_model") + ", " + text_member(env, "isa") + ", " +
              text_member(env, "threads") + " threads";
+    const Json* job = env ? env->find("slurm") : nullptr;
+    if (!text_member(job, "job_id").empty())
+      out += ", job " + text_member(job, "job_id") + " on " + text_member(job, "node");
     out += "\n";
   }
   return out;
@@ -228,7 +225,7 @@ std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& gr
   std::string out;
   std::string about = header_text(set);
   for (size_t at = 0, end; (end = about.find('\n', at)) != std::string::npos; at = end + 1)
-    out += fold(about.substr(at, end - at), options.width);
+    out += fold(about.substr(at, end - at), options.width, kLabel);
   // Load points of one run share a table; --json has everything about each.
   for (size_t i = 0; i < groups.size();) {
     std::vector<const GroupSummary*> points;
@@ -241,11 +238,11 @@ std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& gr
     else
       out += group_text(set, points.empty() ? groups[i++] : *points[0], options);
   }
-  out += overhead_lines(set);
+  out += overhead_lines(set, options.width);
   out += fold("percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
                   short_number(options.level * 100) +
                   " % order-statistic intervals; >= what was seen, n too small to say",
-              options.width);
+              options.width, kLabel);
   if (set.n_bad)
     out += "! " + std::to_string(set.n_bad) + " of " + std::to_string(set.n_lines) + " lines are malformed\n";
   if (set.interrupted) out += "! the run was interrupted: --resume completes it\n";

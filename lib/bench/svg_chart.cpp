@@ -165,6 +165,38 @@ std::string open_svg(const std::string& title, double width, double height) {
          escape_html(title) + "\">" + text_at(8, 17, "start", title, "h");
 }
 
+// Beside the title where there is room, else in rows below the chart.
+struct Legend {
+  std::string svg;
+  double extra_height = 0;
+};
+Legend draw_legend(const Chart& chart) {
+  constexpr double kMark = 14, kGap = 14, kRow = 17;
+  // Widths of text that a browser chooses: of wide letters of the usual faces.
+  const auto width_of = [&](const ChartSeries& s) {
+    return kMark + 6.4 * static_cast<double>(s.name.size()) + kGap;
+  };
+  double wanted = 0;
+  int64_t n_names = 0;
+  for (const auto& s : chart.series)
+    if (!s.name.empty()) wanted += width_of(s), ++n_names;
+  Legend legend;
+  if (n_names < 2) return legend;
+  const double title = 8 + 7.6 * static_cast<double>(chart.title.size()) + kGap;
+  const bool beside = title + wanted <= kWidth - kRight;
+  double x = beside ? kWidth - kRight - wanted : kLeft, y = beside ? 17 : kHeight + 8;
+  if (!beside) legend.extra_height = kRow;
+  for (const auto& s : chart.series) {
+    if (s.name.empty()) continue;
+    if (x > kLeft && x + width_of(s) > kWidth) x = kLeft, y += kRow, legend.extra_height += kRow;
+    legend.svg += "<rect class=\"k s" + std::to_string(std::clamp(s.colour, 0, 5)) + "\" x=\"" + f1(x) +
+                  "\" y=\"" + f1(y - 8) + "\" width=\"9\" height=\"9\"/>" +
+                  text_at(x + kMark, y, "start", s.name);
+    x += width_of(s);
+  }
+  return legend;
+}
+
 }  // namespace
 
 std::string chart_svg(const Chart& chart) {
@@ -172,20 +204,10 @@ std::string chart_svg(const Chart& chart) {
   for (const auto& s : chart.series) n += s.x.size();
   if (n == 0) return "";
   const Axes axes = fit(chart);
-  std::string out = open_svg(chart.title, kWidth, kHeight) + frame(chart, axes);
-  for (const auto& s : chart.series) out += draw(s, axes);
-  // The legend stands in the title's line, from the right.
-  double x = kWidth - kRight;
-  if (chart.series.size() > 1)
-    for (auto s = chart.series.rbegin(); s != chart.series.rend(); ++s) {
-      if (s->name.empty()) continue;
-      out += text_at(x, 17, "end", s->name);
-      x -= 5.7 * static_cast<double>(s->name.size()) + 12;
-      out += "<rect class=\"k s" + std::to_string(std::clamp(s->colour, 0, 5)) + "\" x=\"" + f1(x - 4) +
-             "\" y=\"9\" width=\"9\" height=\"9\"/>";
-      x -= 16;
-    }
-  return out + "</svg>\n";
+  std::string body = frame(chart, axes);
+  for (const auto& s : chart.series) body += draw(s, axes);
+  const Legend legend = draw_legend(chart);
+  return open_svg(chart.title, kWidth, kHeight + legend.extra_height) + body + legend.svg + "</svg>\n";
 }
 
 std::string grid_svg(const std::string& title, const std::vector<GridCell>& cells) {

@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "bench/redact.h"
 #include "bench/target.h"
 #include "core/clock.h"
 #include "core/error.h"
@@ -53,7 +54,7 @@ class CommandTarget : public Target {
 
   int max_concurrency() const override { return 256; }
   Json describe() const override {
-    return Json(Json::Object{{"kind", "cmd"}, {"command", line_}, {"shell", options_.shell}});
+    return Json(Json::Object{{"kind", "cmd"}, {"command", redacted(line_)}, {"shell", options_.shell}});
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {

@@ -3,9 +3,11 @@
 #include <curl/curl.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <mutex>
 #include <vector>
 
+#include "bench/redact.h"
 #include "bench/sse.h"
 #include "bench/target.h"
 #include "core/clock.h"
@@ -111,6 +113,8 @@ class HttpTarget : public Target {
   HttpTarget(std::string url, const TargetOptions& options) : url_(std::move(url)), options_(options) {
     if (!url_.starts_with("http://") && !url_.starts_with("https://"))
       throw Error(ErrorKind::kUsage, "'" + url_ + "' is no http:// or https:// address", "--url");
+    if (url_.find_first_not_of('/', url_.find("://") + 3) == std::string::npos)
+      throw Error(ErrorKind::kUsage, "'" + url_ + "' names no host", "--url");
     if (options_.api != "chat" && options_.api != "completions")
       throw Error(ErrorKind::kUsage, "unknown API '" + options_.api + "'", "--api", "chat or completions");
     while (url_.ends_with('/')) url_.pop_back();
@@ -120,18 +124,16 @@ class HttpTarget : public Target {
     if (!options_.api_key_file.empty()) {
       key_ = read_file(options_.api_key_file, 1 << 16);
       while (!key_.empty() && (key_.back() == '\n' || key_.back() == '\r')) key_.pop_back();
+      if (key_.find_first_of(std::string_view("\n\r\0", 3)) != std::string::npos)
+        throw Error(ErrorKind::kBadData, "a key is one line", options_.api_key_file);
     }
     if (options_.model_name.empty()) options_.model_name = ask_model_name();
   }
 
   int max_concurrency() const override { return 1024; }
   Json describe() const override {
-    // A password inside the address is not written down.
-    std::string shown = url_;
-    const size_t host = shown.find("://") + 3, at = shown.find('@', host);
-    if (at != std::string::npos && at < shown.find('/', host)) shown.replace(host, at - host, "***");
-    return Json(
-        Json::Object{{"kind", "url"}, {"url", shown}, {"api", options_.api}, {"model", options_.model_name}});
+    return Json(Json::Object{
+        {"kind", "url"}, {"url", redacted(url_)}, {"api", options_.api}, {"model", options_.model_name}});
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {
@@ -161,25 +163,37 @@ class HttpTarget : public Target {
     stream.deadline_ns = o.t_send_ns + static_cast<int64_t>(options_.timeout_s * 1e9);
     const CURLcode code = curl_easy_perform(c);
     o.t_done_ns = now_ns();
-    long status = 0;
-    curl_easy_getinfo(c, CURLINFO_RESPONSE_CODE, &status);
+    judge(stream, code, message);
     curl_easy_reset(c);
-    judge(stream, code, status, message);
     // After a failure the connection may hold half an answer: a fresh one costs less than a wrong number.
     if (o.ok()) give_handle(std::move(easy));
     return std::move(o);
   }
 
  private:
-  void judge(Stream& s, CURLcode code, long status, const char* message) const {
+  void judge(Stream& s, CURLcode code, const char* message) const {
     Outcome& o = s.outcome;
-    if (o.error.empty() && code == CURLE_OPERATION_TIMEDOUT) o.error = "timeout", o.error_detail = message;
-    if (o.error.empty() && code == CURLE_ABORTED_BY_CALLBACK) o.error = "stopped";
-    if (o.error.empty() && code == CURLE_COULDNT_CONNECT) o.error = "connect", o.error_detail = message;
-    if (o.error.empty() && code != CURLE_OK) o.error = "transport", o.error_detail = message;
-    if (o.error.empty() && status != 200) o.error = "http_" + std::to_string(status), o.error_detail = s.body;
-    if (o.error.empty() && o.event_ns.empty() && o.finish.empty())
-      o.error = "no_content", o.error_detail = s.body.substr(0, kKeptErrorBody);
+    const auto fail = [&](const std::string& error, const std::string& detail) {
+      if (!o.error.empty()) return;
+      o.error = error;
+      o.error_detail = detail.substr(0, kKeptErrorBody);
+    };
+    long status = 0;
+    curl_easy_getinfo(s.easy, CURLINFO_RESPONSE_CODE, &status);
+    if (code == CURLE_OPERATION_TIMEDOUT) fail("timeout", message);
+    if (code == CURLE_ABORTED_BY_CALLBACK) fail("stopped", "");
+    if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST) fail("connect", message);
+    if (is_tls_error(code)) fail("tls", message);
+    if (code != CURLE_OK) fail("transport", message);
+    if (status != 200) fail("http_" + std::to_string(status), refusal(s));
+    if (o.event_ns.empty() && o.finish.empty()) {
+      const char* type = nullptr;
+      curl_easy_getinfo(s.easy, CURLINFO_CONTENT_TYPE, &type);
+      // A whole answer in one piece has no first token: its time would be called one.
+      if (type && std::string_view(type).starts_with("application/json"))
+        fail("no_stream", "the server ignores \"stream\": " + s.body);
+      fail("no_content", s.body);
+    }
     // Without an end mark the answer may have been cut anywhere.
     if (o.error.empty() && !s.done && o.finish.empty()) o.error = "no_end";
     const auto n_events = static_cast<int64_t>(o.event_ns.size());
@@ -187,6 +201,29 @@ class HttpTarget : public Target {
     // A server whose count cannot be true (no tokens, yet text came) is not believed.
     if (o.error.empty() && o.tokens_source == "server" && o.n_out < 1 && n_events > 0)
       o.error = "wrong_counts";
+    // A server that shows the request it got shows the key, too.
+    o.error_detail = redacted(o.error_detail);
+    if (!key_.empty())
+      for (size_t at = 0; (at = o.error_detail.find(key_, at)) != std::string::npos; at += 3)
+        o.error_detail.replace(at, key_.size(), "***");
+  }
+
+  static bool is_tls_error(CURLcode code) {
+    return code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION ||
+           code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM;
+  }
+
+  // What a person needs of an answer that is none. Nothing is sent again: a repetition would be load that the
+  // plan does not know.
+  static std::string refusal(const Stream& s) {
+    std::string out;
+    curl_off_t retry_s = 0;
+    if (curl_easy_getinfo(s.easy, CURLINFO_RETRY_AFTER, &retry_s) == CURLE_OK && retry_s > 0)
+      out = "retry after " + std::to_string(retry_s) + " s; ";
+    const char* other = nullptr;
+    if (curl_easy_getinfo(s.easy, CURLINFO_REDIRECT_URL, &other) == CURLE_OK && other)
+      out += "it points to " + redacted(std::string(other)) + ", give that as --url; ";
+    return out + s.body;
   }
 
   std::string request_body(const Request& r) const {
@@ -223,6 +260,9 @@ class HttpTarget : public Target {
     curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(c, CURLOPT_FOLLOWLOCATION, 0L);
     curl_easy_setopt(c, CURLOPT_TCP_NODELAY, 1L);
+    // As curl and OpenSSL's own programs do; the library by itself does not.
+    if (const char* trusted = std::getenv("SSL_CERT_FILE"); trusted && *trusted)
+      curl_easy_setopt(c, CURLOPT_CAINFO, trusted);
     // Behind a proxy the proxy would be measured.
     curl_easy_setopt(c, CURLOPT_PROXY, "");
     curl_easy_setopt(c, CURLOPT_USERAGENT, "ds-bench");
@@ -244,7 +284,13 @@ class HttpTarget : public Target {
     const CURLcode code = curl_easy_perform(c);
     curl_easy_reset(c);
     if (code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_HOST)
-      throw Error(ErrorKind::kNoInput, curl_easy_strerror(code), url_, "is the server running?");
+      throw Error(ErrorKind::kNoInput, curl_easy_strerror(code), redacted(url_), "is the server running?");
+    if (is_tls_error(code))
+      throw Error(ErrorKind::kNoInput, curl_easy_strerror(code), redacted(url_),
+                  "its certificate must be one that this machine trusts (SSL_CERT_FILE names more); a server "
+                  "without TLS is http://");
+    if (code == CURLE_URL_MALFORMAT)
+      throw Error(ErrorKind::kUsage, curl_easy_strerror(code), "--url " + redacted(url_));
     // Servers without /v1/models take any name.
     try {
       const Json list = parse_json(text, url);

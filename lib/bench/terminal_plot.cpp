@@ -131,4 +131,23 @@ std::string sparkline(std::span<const double> values, int width, bool unicode) {
   return out;
 }
 
+std::string fold(const std::string& line, int width, size_t indent) {
+  std::string out;
+  size_t column = 0;
+  for (size_t at = 0; at < line.size();) {
+    size_t end = line.find(' ', line.find_first_not_of(' ', at));
+    end = std::min(end, line.size());
+    std::string word = line.substr(at, end - at);
+    if (column > indent && column + word.size() > static_cast<size_t>(width)) {
+      word.erase(0, word.find_first_not_of(' '));
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    }
+    out += word;
+    column += word.size();
+    at = end;
+  }
+  return out + "\n";
+}
+
 }  // namespace ds::bench

@@ -1,4 +1,4 @@
-// Plots made of characters.
+// Plots made of characters, and lines that fit a screen.
 #pragma once
 #include <span>
 #include <string>
@@ -17,5 +17,7 @@ struct PlotStyle {
 std::string plot_cdf(std::span<const double> sorted_ms, const PlotStyle& style);
 // One line: the largest value of each of `width` stretches of the series.
 std::string sparkline(std::span<const double> values, int width, bool unicode);
+// Breaks an ASCII line at its spaces; what follows is indented by so many columns. Ends in a newline.
+std::string fold(const std::string& line, int width, size_t indent);
 
 }  // namespace ds::bench

@@ -1,5 +1,7 @@
 #include "core/utf8.h"
 
+#include <cstring>
+
 namespace ds {
 
 Utf8Char decode_utf8(std::string_view text) {
@@ -44,7 +46,22 @@ void append_utf8(std::string& out, uint32_t c) {
 }
 
 size_t find_invalid_utf8(std::string_view text) {
+  const auto byte = [&](size_t i) { return static_cast<uint8_t>(text[i]); };
   for (size_t i = 0; i < text.size();) {
+    // Most text is runs of ASCII or of three-byte characters, whose second byte is free but after E0 and ED.
+    uint64_t eight = 0;
+    if (text.size() - i >= sizeof eight) {
+      std::memcpy(&eight, text.data() + i, sizeof eight);
+      if ((eight & 0x8080808080808080u) == 0) {
+        i += sizeof eight;
+        continue;
+      }
+      if (byte(i) > 0xE0 && byte(i) < 0xF0 && byte(i) != 0xED && (byte(i + 1) & 0xC0) == 0x80 &&
+          (byte(i + 2) & 0xC0) == 0x80) {
+        i += 3;
+        continue;
+      }
+    }
     const Utf8Char c = decode_utf8(text.substr(i));
     if (c.length == 0) return i;
     i += c.length;

@@ -4,6 +4,7 @@
 
 #include "core/utf8.h"
 #include "filter/characters.h"
+#include "filter/clones.h"
 #include "filter/stopwords.h"
 #include "filter/tokenizer.h"
 
@@ -32,10 +33,8 @@ void decode(Document& doc) {
       uint64_t eight;
       std::memcpy(&eight, p, 8);
       if (eight & 0x8080808080808080ull) break;
-      for (int i = 0; i < 8; ++i) {
-        chars[n + i] = p[i];
-        flags[n + i] = flag_table[p[i]];
-      }
+      for (int i = 0; i < 8; ++i) chars[n + i] = p[i];
+      for (int i = 0; i < 8; ++i) flags[n + i] = flag_table[p[i]];
       n += 8;
       p += 8;
     }
@@ -68,6 +67,28 @@ void decode(Document& doc) {
   doc.flags.resize(n);
 }
 
+// How often each of the common flags occurs, without a branch, so that the loop becomes vector code.
+DS_CLONES void count_common(const uint16_t* flags, uint32_t n, Counts& k) {
+  static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 &&
+                kHan == 1 << 5);
+  uint32_t space = 0, alpha = 0, digit = 0, upper = 0, han = 0;
+  constexpr uint32_t kBlock = 1 << 14;  // sums of a block fit 16 bits, the width of the flags
+  for (uint32_t begin = 0; begin < n; begin += kBlock) {
+    const uint32_t end = std::min(n, begin + kBlock);
+    uint16_t s = 0, a = 0, d = 0, u = 0, h = 0;
+    for (uint32_t i = begin; i < end; ++i) {
+      const uint16_t f = flags[i];
+      s = static_cast<uint16_t>(s + (f & 1));
+      a = static_cast<uint16_t>(a + (f >> 1 & 1));
+      d = static_cast<uint16_t>(d + (f >> 2 & 1));
+      u = static_cast<uint16_t>(u + (f >> 3 & 1));
+      h = static_cast<uint16_t>(h + (f >> 5 & 1));
+    }
+    space += s, alpha += a, digit += d, upper += u, han += h;
+  }
+  k.space = space, k.alpha = alpha, k.digit = digit, k.upper = upper, k.han = han;
+}
+
 constexpr uint16_t kRare = kKana | kHangul | kControl | kSuspect | kLineBreak;
 
 void count(Document& doc) {
@@ -75,18 +96,7 @@ void count(Document& doc) {
   k = {};
   doc.lines.clear();
   const uint32_t n = doc.size();
-  // The common flags without a branch, so that the loop becomes vector code.
-  uint32_t space = 0, alpha = 0, digit = 0, upper = 0, han = 0;
-  for (const uint16_t f : doc.flags) {
-    space += f & 1;
-    alpha += f >> 1 & 1;
-    digit += f >> 2 & 1;
-    upper += f >> 3 & 1;
-    han += f >> 5 & 1;
-  }
-  k.space = space, k.alpha = alpha, k.digit = digit, k.upper = upper, k.han = han;
-  static_assert(kSpace == 1 << 0 && kAlpha == 1 << 1 && kDigit == 1 << 2 && kUpper == 1 << 3 &&
-                kHan == 1 << 5);
+  count_common(doc.flags.data(), n, k);
   uint32_t line_begin = 0;
   const auto rare = [&](uint32_t i) {
     const uint16_t f = doc.flags[i];
@@ -123,31 +133,38 @@ void count(Document& doc) {
 
 void split_characters(Document& doc) {
   const CharTable& table = CharTable::instance();
-  doc.words.clear();
-  doc.shingle_units.clear();
-  doc.words.reserve(doc.chars.size());
   const uint32_t n = doc.size();
+  doc.words.resize(n);
+  doc.shingle_units.resize(n);
+  Word* words = doc.words.data();
+  uint64_t* units = doc.shingle_units.data();
+  const uint32_t* chars = doc.chars.data();
+  const uint16_t* flags = doc.flags.data();
+  size_t n_words = 0, n_units = 0;
   for (uint32_t i = 0; i < n; ++i) {
-    const uint16_t f = doc.flags[i];
-    if (f & kSpace) continue;
-    const uint32_t c = doc.chars[i];
+    // Written in any case, counted where it counts: no branch to guess wrong.
+    const uint16_t f = flags[i];
+    const uint32_t c = chars[i];
     const uint64_t hash = hash_char(c);
-    Word& w = doc.words.emplace_back();
-    w.begin = i;
-    w.length = 1;
-    w.hash = hash;
-    w.alpha = f & kAlpha;
-    w.symbol = f & kSymbol;
-    if (f & (kAlpha | kDigit)) doc.shingle_units.push_back(f & kHan ? hash : hash_char(table.fold(c)));
+    words[n_words] = {i, 1, hash, 0, (f & kAlpha) != 0, (f & kSymbol) != 0};
+    n_words += !(f & kSpace);
+    units[n_units] = f & kHan ? hash : hash_char(table.fold(c));
+    n_units += (f & (kAlpha | kDigit)) != 0;
   }
+  doc.words.resize(n_words);
+  doc.shingle_units.resize(n_units);
 }
 
 void split_words(Document& doc) {
   doc.words.clear();
-  doc.shingle_units.clear();
   Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), doc.words);
-  for (const Word& w : doc.words)
-    if (!w.symbol) doc.shingle_units.push_back(w.folded);
+  doc.shingle_units.resize(doc.words.size());
+  size_t n_units = 0;
+  for (const Word& w : doc.words) {
+    doc.shingle_units[n_units] = w.folded;
+    n_units += !w.symbol;
+  }
+  doc.shingle_units.resize(n_units);
   doc.stop_words = count_english_stop_words(doc);
 }
 

@@ -11,6 +11,7 @@
 #include "core/numbers.h"
 #include "core/utf8.h"
 #include "filter/characters.h"
+#include "filter/clones.h"
 #include "filter/embedded.h"
 #include "io/json.h"
 #include "io/lines.h"
@@ -18,15 +19,6 @@
 
 namespace ds::filter {
 namespace {
-
-// One source for several instruction sets, picked by the loader. Sums run over dimensions side by side and
-// over rows in order: the same result everywhere.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define DS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DS_CLONES
-#endif
 
 // out[i] += sum over rows of scale * row[i].
 DS_CLONES void sum_rows(const int8_t* table, const float* scales, int dim, const uint32_t* rows, size_t n,

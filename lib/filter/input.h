@@ -1,15 +1,10 @@
-// The input as batches of whole lines, read ahead by one thread while others work.
+// The input as batches of whole lines.
 #pragma once
-#include <atomic>
-#include <condition_variable>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <string_view>
-#include <thread>
 #include <vector>
 
 namespace ds::filter {
@@ -34,6 +29,7 @@ struct Batch {
   std::vector<InputLine> lines;
   bool ends_file = false;
   std::string damage;                     // why the file could not be read to its end, else ""
+  std::string note;                       // what else happened to the file while it was read
   const char* encoding = "";              // "UTF-16" when the file's mark says so and it was not transcoded
   bool transcoded = false;                // was UTF-16
   uint64_t end_offset = 0, end_line = 0;  // where the next batch begins
@@ -50,7 +46,7 @@ struct FilePlan {
 };
 
 struct InputOptions {
-  int64_t batch_bytes = 4 << 20;
+  int64_t batch_bytes = 1 << 20;
   int64_t max_line_bytes = int64_t{64} << 20;
   bool transcode = false;
   std::function<bool()> stop;
@@ -60,23 +56,18 @@ class BatchReader {
  public:
   BatchReader(std::vector<FilePlan> plan, InputOptions options);
   ~BatchReader();
-  // The next batch in order; null at the end or after stop. Throws what reading threw.
-  std::unique_ptr<Batch> next();
+  // Fills `batch`, whose memory is used again, with the next stretch; false at the end or after stop. Throws
+  // what reading throws; a file that cannot be opened is a batch without lines that says so. Where a batch
+  // ends depends on the content and batch_bytes only.
+  bool next(Batch& batch);
 
  private:
-  void run();
-  void read_file(const FilePlan& plan);
-  bool put(std::unique_ptr<Batch> batch);
+  class OpenFile;
 
   std::vector<FilePlan> plan_;
   InputOptions options_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<std::unique_ptr<Batch>> ready_;
-  bool done_ = false;
-  std::atomic<bool> abandon_{false};
-  std::exception_ptr error_;
-  std::thread thread_;
+  size_t next_file_ = 0;
+  std::unique_ptr<OpenFile> file_;
 };
 
 }  // namespace ds::filter

@@ -24,12 +24,13 @@ void each_record(const Profile& profile, const Resources& resources, const RunOp
   input.stop = o.stop;
   BatchReader reader(plan, input);
   Outcome out;
-  while (auto batch = reader.next()) {
-    const std::string& name = o.inputs[batch->file];
-    for (const InputLine& line : batch->lines) {
+  Batch batch;
+  while (reader.next(batch)) {
+    const std::string& name = o.inputs[batch.file];
+    for (const InputLine& line : batch.lines) {
       if (!visit.wanted(name, line)) continue;
-      worker.judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch, name,
-                   batch->file, out);
+      worker.judge(std::string_view(batch.bytes).substr(line.begin, line.length), line, batch, name,
+                   batch.file, out);
       if (!out.blank && !visit(worker, out, name, line)) return;
     }
   }

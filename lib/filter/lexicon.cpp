@@ -47,12 +47,28 @@ bool is_ascii_letter(uint32_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'
 bool is_word_symbol(uint32_t c) { return c > 2 && c != ' '; }
 bool is_han_symbol(uint32_t c) { return c >= 0x3400 && c <= 0x9FFF; }
 
-// Letters of other scripts that look like Latin ones.
+// Letters of other scripts, small capitals and script letters that look like Latin ones.
 uint32_t homoglyph(uint32_t c) {
-  constexpr std::u32string_view kFrom = U"аеорсухіјѕһкмтвнԁԛԝαεορυνικτχƅɡɩⅼ";
-  constexpr std::string_view kTo = "aeopcyxijshkmtbhdqwaeopuviktxbgil";
+  constexpr std::u32string_view kFrom =
+      U"аеорсухіјѕһкмтвнԁԛԝαεορυνικτχƅɡɩⅼᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢℂℊℋℌℍℎℐℑℒℕℙℚℛℜℝℤℨℬℭℯℰℱℳℴ";
+  constexpr std::string_view kTo =
+      "aeopcyxijshkmtbhdqwaeopuviktxbgilabcdefghijklmnoprstuvwyzcghhhhiilnpqrrrzzbceefmo";
   const size_t at = kFrom.find(static_cast<char32_t>(c));
   return at == kFrom.npos ? c : static_cast<uint8_t>(kTo[at]);
+}
+
+// Letters and digits that Unicode has again in a style: mathematical bold and its like, in circles, boxes and
+// parentheses. Anything else is itself.
+uint32_t plain(uint32_t c) {
+  const auto letter = [&](uint32_t first) { return 'a' + (c - first) % 26; };
+  if (c >= 0x249C && c <= 0x24B5) return letter(0x249C);
+  if (c >= 0x24B6 && c <= 0x24E9) return letter(0x24B6);
+  if (c < 0x1D400) return c;
+  if (c <= 0x1D6A3) return letter(0x1D400);
+  if (c >= 0x1D7CE && c <= 0x1D7FF) return '0' + (c - 0x1D7CE) % 10;
+  for (const uint32_t first : {0x1F110u, 0x1F130u, 0x1F150u, 0x1F170u})
+    if (c >= first && c < first + 26) return letter(first);
+  return c;
 }
 
 uint32_t triple_bit(uint32_t a, uint32_t b, uint32_t c) {
@@ -74,13 +90,13 @@ int Lexicon::category_index(const std::string& name) {
 
 void Lexicon::enable(const std::string& category, bool on) { enabled_[category_index(category)] = on; }
 
-uint32_t Lexicon::fold(uint32_t c) const { return c < 0x10000 ? fold_[c] : c; }
+uint32_t Lexicon::fold(uint32_t c) const { return c < 0x10000 ? fold_[c] : plain(c); }
 
 void Lexicon::add(std::string_view tsv, const std::string& where) {
   if (fold_.empty()) {
     const CharTable& table = CharTable::instance();
     fold_.resize(0x10000);
-    for (uint32_t c = 0; c < 0x10000; ++c) fold_[c] = static_cast<uint16_t>(homoglyph(table.fold(c)));
+    for (uint32_t c = 0; c < 0x10000; ++c) fold_[c] = static_cast<uint16_t>(homoglyph(plain(table.fold(c))));
     // One traditional and one simplified character a line.
     std::string_view han = embedded_file("han-simplify.tsv");
     while (!han.empty()) {
@@ -199,14 +215,31 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
     const uint16_t f = doc.flags[i];
+    if (f & kAlpha && (c < 0x80 || c - 0x3400 < 0x6C00)) {  // most of a Latin or Chinese text
+      s[n] = c < 0x80 ? c | 0x20 : fold_[c];
+      at[n++] = i;
+      continue;
+    }
+    if (c == ' ') {
+      s[n] = kSeparator;
+      at[n++] = i;
+      continue;
+    }
     if (!(f & kAlpha) && letter_at(i + 1) && i > 0 && leet_letter(c) &&
         (letter_at(i - 1) || leet_letter(doc.chars[i - 1])))
       work.leet.push_back(static_cast<uint32_t>(n));
     if (f & (kAlpha | kDigit)) {
-      // A Greek or Cyrillic letter beside a Latin one.
+      // A mathematical letter; a Greek or Cyrillic one beside a Latin one.
+      if (c >= 0x1D400 && fold(c) < 0x80) work.disguised.push_back(static_cast<uint32_t>(n));
       if (c - 0x370 < 0x1C0 && fold(c) < 0x80 && (letter_at(i + 1) || (i > 0 && letter_at(i - 1))))
         work.disguised.push_back(static_cast<uint32_t>(n));
       s[n] = fold(c);
+      at[n++] = i;
+      continue;
+    }
+    if (c >= 0x249C && plain(c) != c) {  // a letter in a circle or box: a symbol to Unicode
+      work.disguised.push_back(static_cast<uint32_t>(n));
+      s[n] = plain(c);
       at[n++] = i;
       continue;
     }
@@ -331,17 +364,25 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
       if (single_run >= 3 && (run_ends || i + 3 == n)) {
         work.spelled.clear();
         work.spelled_at.clear();
-        for (uint32_t k = i - 2 * (single_run - 1); k <= i; k += 2) {
+        // Where the sign between letters is another than at first, a word ends: b-u-y p-o-r-n.
+        const uint32_t first = i - 2 * (single_run - 1);
+        const uint32_t sign = doc.chars[work.position[first + 1]];
+        const bool last_letter =
+            i + 2 < n && is_word_symbol(s[i + 2]) && (i + 3 >= n || !is_word_symbol(s[i + 3]));
+        for (uint32_t k = first; k <= i + (last_letter ? 2 : 0); k += 2) {
+          if (k > first && doc.chars[work.position[k - 1]] != sign) {
+            work.spelled.push_back(kSeparator);
+            work.spelled_at.push_back(work.position[k - 1]);
+          }
           work.spelled.push_back(s[k]);
           work.spelled_at.push_back(work.position[k]);
         }
-        if (i + 2 < n && is_word_symbol(s[i + 2]) && (i + 3 >= n || !is_word_symbol(s[i + 3]))) {
-          work.spelled.push_back(s[i + 2]);
-          work.spelled_at.push_back(work.position[i + 2]);
+        for (uint32_t k = 0; k + 3 < work.spelled.size(); ++k) {
+          uint32_t end = 0;
+          const bool begins = k == 0 || work.spelled[k - 1] == kSeparator;
+          const int term = begins ? match_at(work.spelled, k, end) : -1;
+          if (term >= 0 && end - k >= 4) report(work.spelled_at[k], work.spelled_at[end - 1] + 1, term, true);
         }
-        uint32_t end = 0;
-        const int term = work.spelled.size() >= 4 ? match_at(work.spelled, 0, end) : -1;
-        if (term >= 0) report(work.spelled_at[0], work.spelled_at[end - 1] + 1, term, true);
       }
       if (run_ends) single_run = 0;
     } else {

@@ -4,14 +4,7 @@
 
 #include <algorithm>
 
-// One source, compiled for several instruction sets; the loader picks. Integer arithmetic: same result
-// everywhere.
-#if defined(__x86_64__) && defined(__GNUC__) && !defined(__clang__) && !defined(__SANITIZE_ADDRESS__) && \
-    !defined(__SANITIZE_THREAD__)
-#define DS_CLONES __attribute__((target_clones("avx512f", "avx2", "default")))
-#else
-#define DS_CLONES
-#endif
+#include "filter/clones.h"
 
 namespace ds::filter {
 namespace {

@@ -56,23 +56,30 @@ std::string shown(const RunOptions& o, size_t file) {
 
 }  // namespace
 
-LineOutput::LineOutput(const std::string& path, const std::function<void(std::string_view)>& write_stdout) {
-  std::function<void(std::string_view)> next = write_stdout;
-  if (path != "-") {
-    file_ = std::make_unique<AtomicFile>(path);
-    next = [file = file_.get()](std::string_view bytes) { file->write(bytes); };
-  }
-  sink_ = std::make_unique<ByteSink>(compression_from_name(path), next);
+PackedOutput::PackedOutput(const std::string& path, const std::function<void(std::string_view)>& write_stdout)
+    : compression_(compression_from_name(path)), next_(write_stdout) {
+  if (path == "-") return;
+  file_ = std::make_unique<AtomicFile>(path);
+  next_ = [file = file_.get()](std::string_view bytes) { file->write(bytes); };
 }
 
-void LineOutput::line(std::string_view bytes) {
-  sink_->write(bytes);
-  sink_->write("\n");
+void PackedOutput::write(std::string_view packed) {
+  if (packed.empty()) return;
+  empty_ = false;
+  next_(packed);
 }
 
-void LineOutput::commit() {
-  sink_->finish();
+void PackedOutput::commit() {
+  if (empty_ && compression_ != Compression::kNone) next_(pack(compression_, {}));  // nothing, but readable
   if (file_) file_->commit();
+}
+
+std::string pack(Compression compression, std::span<const std::string_view> pieces) {
+  std::string out;
+  ByteSink sink(compression, [&](std::string_view bytes) { out += bytes; });
+  for (const auto& piece : pieces) sink.write(piece);
+  sink.finish();
+  return out;
 }
 
 void check_outputs(const RunOptions& o) {
@@ -114,16 +121,24 @@ Outputs::Outputs(const RunOptions& options)
   if (is_folder_name(options.output))
     per_file_ = output_paths(options);
   else
-    kept_ = std::make_unique<LineOutput>(options.output, options.write_stdout);
-  if (!options.rejects.empty() && !rejects_per_stage_)
-    rejects_[0] = std::make_unique<LineOutput>(options.rejects, options.write_stdout);
-  if (!options.bad_lines.empty())
-    bad_ = std::make_unique<LineOutput>(options.bad_lines, options.write_stdout);
+    kept_ = std::make_unique<PackedOutput>(options.output, options.write_stdout);
+  if (!options.rejects.empty() && !rejects_per_stage_) {
+    reject_compression_ = compression_from_name(options.rejects);
+    rejects_[0] = std::make_unique<PackedOutput>(options.rejects, options.write_stdout);
+  }
+  if (!options.bad_lines.empty()) {
+    bad_compression_ = compression_from_name(options.bad_lines);
+    bad_ = std::make_unique<PackedOutput>(options.bad_lines, options.write_stdout);
+  }
+}
+
+Compression Outputs::kept_compression(size_t input) const {
+  return compression_from_name(per_file_.empty() ? options_.output : per_file_[input]);
 }
 
 void Outputs::begin_file(size_t input) {
   if (per_file_.empty()) return;
-  kept_ = std::make_unique<LineOutput>(per_file_[input], options_.write_stdout);
+  kept_ = std::make_unique<PackedOutput>(per_file_[input], options_.write_stdout);
 }
 
 void Outputs::end_file() {
@@ -132,25 +147,13 @@ void Outputs::end_file() {
   kept_.reset();
 }
 
-void Outputs::keep(std::string_view bytes) { kept_->line(bytes); }
-
-LineOutput& Outputs::reject_output(int stage) {
-  if (!rejects_per_stage_) return *rejects_[0];
-  auto& out = rejects_[stage];
-  if (!out) {
-    out = std::make_unique<LineOutput>(
-        in_folder(options_.rejects, std::string(stage_table()[stage].name) + ".jsonl"),
+void Outputs::reject(int reject_file, std::string_view packed) {
+  auto& out = rejects_[reject_file];
+  if (!out)
+    out = std::make_unique<PackedOutput>(
+        in_folder(options_.rejects, std::string(stage_table()[reject_file].name) + ".jsonl"),
         options_.write_stdout);
-  }
-  return *out;
-}
-
-void Outputs::reject(int stage, std::string_view bytes) {
-  if (!options_.rejects.empty()) reject_output(stage).line(bytes);
-}
-
-void Outputs::bad_line(std::string_view bytes) {
-  if (bad_) bad_->line(bytes);
+  out->write(packed);
 }
 
 void Outputs::finish() {

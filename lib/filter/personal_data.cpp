@@ -326,7 +326,21 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
   out.clear();
   uint32_t floor = 0;
   const uint32_t n = doc.size();
+  constexpr uint32_t kStretch = 8;
   for (uint32_t i = 0; i < n; ++i) {
+    if (doc.script == Script::kHan && doc.chars[i] >= 0x80) {
+      // Ideographs come in runs in which nothing starts: all that starts is ASCII or a full-width digit.
+      while (i + kStretch <= n) {
+        uint32_t any = 0;
+        for (uint32_t k = 0; k < kStretch; ++k) {
+          const uint32_t c = doc.chars[i + k];
+          any |= static_cast<uint32_t>(c < 0x80) | static_cast<uint32_t>(c - 0xFF10 < 10);
+        }
+        if (any) break;
+        i += kStretch;
+      }
+      if (i == n) break;
+    }
     const uint32_t c = doc.chars[i];
     // Letters inside a word, blanks and most punctuation start nothing.
     if (doc.flags[i] & kAlpha) {

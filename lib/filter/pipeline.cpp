@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "core/clock.h"
+#include "core/ordered.h"
 #include "filter/embedder.h"
 #include "filter/evaluation_sets.h"
 #include "filter/outputs.h"
@@ -23,6 +24,12 @@ namespace fs = std::filesystem;
 
 constexpr int64_t kSegmentBytes = 32 << 20;  // of content: a checkpoint each
 constexpr size_t kLargestClusters = 20;
+// Stretches that wait while each thread has one: enough that none waits for a slow one.
+constexpr int kSpare = 2;
+// Content that the second pass handles as one, and a compressed frame's: no less, for small frames pack
+// badly.
+constexpr size_t kStretchBytes = 4 << 20;
+const std::string kStdinName = "<stdin>";
 
 // Identifies a run: what must be the same for --resume to go on.
 Json run_identity(const Profile& profile, const RunOptions& o) {
@@ -38,7 +45,7 @@ Json run_identity(const Profile& profile, const RunOptions& o) {
         Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));
   }
   Json out;
-  out.set("format", Json(1));
+  out.set("format", Json(2));
   out.set("profile", profile_json(profile));
   out.set("inputs", std::move(files));
   out.set("shard", Json(std::to_string(o.shard) + "/" + std::to_string(o.n_shards)));
@@ -189,7 +196,7 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     bool done = false;
     for (size_t s = 0; o.resume && !done; ++s) {
       SegmentInfo info;
-      if (!read_segment_info(segment_name(o.work, p.file, s), info)) break;
+      if (!read_segment_info(segment_name(o.work, p.file, s), info) || info.partial) break;
       report.statistics.merge(info.statistics);
       next_segment[p.file] = s + 1;
       left.offset = info.end_offset;
@@ -221,17 +228,13 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   std::unique_ptr<SegmentWriter> writer;
   SegmentInfo info;
   uint64_t segment_content = 0;
-  std::vector<Outcome> outcomes;
+  bool stopped = false;
   const auto close_segment = [&](const Batch& batch) {
     info.end_offset = batch.end_offset;
     info.end_line = batch.end_line;
     info.ends_file = batch.ends_file;
+    info.partial = stopped && !batch.ends_file;
     info.damage = batch.damage;
-    info.statistics = {};
-    for (auto& w : workers) {
-      info.statistics.merge(w->statistics());
-      w->statistics() = {};
-    }
     report.statistics.merge(info.statistics);
     writer->commit(info);
     writer.reset();
@@ -239,50 +242,57 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     FileResult& result = result_of(batch.file);
     result.damage = batch.damage;
     result.content_bytes = batch.end_offset;
+    if (!batch.note.empty()) report.notes.push_back(result.path + " " + batch.note);
   };
-  while (auto batch = reader.next()) {
-    if (!writer) {
-      writer =
-          std::make_unique<SegmentWriter>(segment_name(o.work, batch->file, next_segment[batch->file]++));
-      info = {};
-      info.begin_offset = next_offset[batch->file];
-    }
-    const std::string& file_name = o.inputs[batch->file] == "-" ? "<stdin>" : o.inputs[batch->file];
-    const int64_t n = static_cast<int64_t>(batch->lines.size());
-    if (outcomes.size() < batch->lines.size()) outcomes.resize(batch->lines.size());
-    pool.parallel_for(n, 8, [&](int64_t begin, int64_t end, int thread) {
-      for (int64_t i = begin; i < end; ++i) {
-        const InputLine& line = batch->lines[i];
-        workers[thread]->judge(std::string_view(batch->bytes).substr(line.begin, line.length), line, *batch,
-                               file_name, batch->file, outcomes[i]);
-      }
-    });
-    for (int64_t i = 0; i < n; ++i) {
-      const Outcome& out = outcomes[i];
+  struct Stretch {
+    Batch batch;
+    SegmentBlock block;
+    Statistics statistics;
+  };
+  std::vector<Outcome> outcomes(o.threads);  // one line's, of each thread
+  const auto make = [&](Stretch& s) { return reader.next(s.batch); };
+  const auto judge = [&](Stretch& s, int thread) {
+    const std::string& file_name = o.inputs[s.batch.file] == "-" ? kStdinName : o.inputs[s.batch.file];
+    Outcome& out = outcomes[thread];
+    s.block.clear();
+    for (const InputLine& line : s.batch.lines) {
+      const std::string_view bytes = std::string_view(s.batch.bytes).substr(line.begin, line.length);
+      workers[thread]->judge(bytes, line, s.batch, file_name, s.batch.file, out);
       if (out.blank) continue;
-      const InputLine& line = batch->lines[i];
-      const std::string_view bytes = out.own ? std::string_view(out.text)
-                                             : std::string_view(batch->bytes).substr(line.begin, line.length);
-      writer->add(SegmentEntry{out.fate, out.stage, line.offset, line.line, bytes});
-      if (out.has_signature) writer->add(out.signature);
+      s.block.add(SegmentEntry{out.fate, out.stage, line.offset, line.line,
+                               out.own ? std::string_view(out.text) : bytes});
+      if (out.has_signature) s.block.add(out.signature);
     }
-    segment_content += batch->end_offset - next_offset[batch->file];
-    progress.content_bytes += batch->end_offset - next_offset[batch->file];
-    next_offset[batch->file] = batch->end_offset;
-    progress.read += n;
-    for (int64_t i = 0; i < n; ++i) progress.kept += !outcomes[i].blank && outcomes[i].fate == Fate::kKept;
-    const bool stopping = o.stop && o.stop();
-    if (batch->ends_file || stopping || segment_content >= static_cast<uint64_t>(kSegmentBytes))
-      close_segment(*batch);
-    if (batch->ends_file) progress.bytes += batch->raw_bytes;
+    s.statistics = std::exchange(workers[thread]->statistics(), {});
+  };
+  const auto write = [&](Stretch& s) {
+    if (stopped) return;  // the last segment is closed
+    const Batch& batch = s.batch;
+    uint64_t& offset = next_offset[batch.file];
+    if (!writer) {
+      writer = std::make_unique<SegmentWriter>(segment_name(o.work, batch.file, next_segment[batch.file]++));
+      info = {};
+      info.begin_offset = offset;
+    }
+    writer->add(s.block);
+    info.statistics.merge(s.statistics);
+    segment_content += batch.end_offset - offset;
+    progress.content_bytes += batch.end_offset - offset;
+    offset = batch.end_offset;
+    progress.read += batch.lines.size();
+    progress.kept += s.block.n_kept();
+    stopped = o.stop && o.stop();
+    if (batch.ends_file || stopped || segment_content >= static_cast<uint64_t>(kSegmentBytes))
+      close_segment(batch);
+    if (batch.ends_file) progress.bytes += batch.raw_bytes;
     if (o.progress) {
       Progress now = progress;
-      if (!batch->ends_file) now.bytes += batch->raw_bytes;
+      if (!batch.ends_file) now.bytes += batch.raw_bytes;
       now.doing = "reading";
       o.progress(now);
     }
-    if (stopping) break;
-  }
+  };
+  run_ordered<Stretch>(pool, o.threads + kSpare, make, judge, write);
   report.interrupted = o.stop && o.stop();
   const Statistics& s = report.statistics;
   report.conserved = s.read == s.kept + s.dropped + s.quarantined;
@@ -291,6 +301,132 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   return report;
 }
 
+namespace {
+
+// A part of one input on its way to the outputs.
+struct OutgoingStretch {
+  size_t file = 0;
+  bool begins_file = false, ends_file = false;
+  std::shared_ptr<SegmentReader> segment;  // null where the file left nothing
+  std::vector<SegmentReader::Block> blocks;
+
+  std::vector<std::string_view> kept;  // runs of whole lines inside the segment
+  std::string packed;                  // the same, where the output is compressed
+  std::vector<std::string> rejects;    // by Outputs::reject_file
+  std::string bad;
+  std::vector<const Duplicate*> duplicates;
+  uint64_t n_kept = 0, kept_bytes = 0, n_dropped = 0, n_bad = 0;
+};
+
+// Hands out the segments' stretches in input order.
+class StretchReader {
+ public:
+  explicit StretchReader(const RunOptions& o) : o_(o), plan_(plan_files(o)) {}
+  bool next(OutgoingStretch& s) {
+    if (at_ == plan_.size()) return false;
+    s.file = plan_[at_].file;
+    s.begins_file = !begun_;
+    s.blocks.clear();
+    begun_ = true;
+    size_t bytes = 0;
+    if (!segment_) open();
+    s.segment = segment_;
+    SegmentReader::Block block;
+    while (segment_ && bytes < kStretchBytes) {
+      if (!segment_->next(block)) {
+        open();
+        break;
+      }
+      s.blocks.push_back(block);
+      bytes += block.kept.size();
+    }
+    s.ends_file = !segment_;
+    if (s.ends_file) {
+      ++at_;
+      begun_ = false;
+      n_segments_ = 0;
+    }
+    return true;
+  }
+
+ private:
+  void open() {
+    segment_.reset();
+    const std::string stem = segment_name(o_.work, plan_[at_].file, n_segments_);
+    if (!file_exists(stem + ".seg")) return;
+    segment_ = std::make_shared<SegmentReader>(stem);
+    ++n_segments_;
+  }
+  const RunOptions& o_;
+  std::vector<FilePlan> plan_;
+  size_t at_ = 0, n_segments_ = 0;
+  bool begun_ = false;
+  std::shared_ptr<SegmentReader> segment_;
+};
+
+// Sorts a stretch's records to the outputs.
+void sort_out(const Profile& profile, const RunOptions& o, const std::vector<Duplicate>& duplicates,
+              const Outputs& outputs, OutgoingStretch& s) {
+  const int stage = stage_of_rule(rule_index("s4.exact"));
+  const size_t n_stages = stage_table().size();
+  s.kept.clear();
+  s.duplicates.clear();
+  s.rejects.assign(n_stages, "");
+  s.bad.clear();
+  s.packed.clear();
+  s.n_kept = s.kept_bytes = s.n_dropped = s.n_bad = 0;
+  const auto reject = [&](int from, std::string_view line) {
+    ++s.n_dropped;
+    if (outputs.wants_rejects()) s.rejects[outputs.reject_file(from)].append(line).push_back('\n');
+  };
+  auto next = duplicates.end();
+  bool placed = false;
+  for (const auto& block : s.blocks)
+    s.segment->each(block, [&](const SegmentEntry& e) {
+      if (e.fate == Fate::kBad) {
+        ++s.n_bad;
+        if (outputs.wants_bad_lines()) s.bad.append(e.bytes).push_back('\n');
+        return;
+      }
+      if (e.fate == Fate::kDropped) {
+        if (e.stage >= n_stages) throw Error(ErrorKind::kBadData, "a segment is damaged", o.work);
+        return reject(e.stage, e.bytes);
+      }
+      const uint64_t ordinal = make_ordinal(s.file, e.offset);
+      if (!placed)
+        next = std::lower_bound(duplicates.begin(), duplicates.end(), ordinal,
+                                [](const Duplicate& d, uint64_t n) { return d.ordinal < n; });
+      placed = true;
+      while (next != duplicates.end() && next->ordinal < ordinal) ++next;
+      if (next != duplicates.end() && next->ordinal == ordinal) {
+        s.duplicates.push_back(&*next);
+        const int rule = rule_index(next->exact ? "s4.exact" : "s4.near");
+        if (!outputs.wants_rejects())
+          ++s.n_dropped;
+        else
+          reject(stage, duplicate_reject(profile, o, s.file, e, *next, rule));
+        return;
+      }
+      const std::string_view line(e.bytes.data(), e.bytes.size() + 1);  // its newline stands behind it
+      ++s.n_kept;
+      s.kept_bytes += line.size();
+      if (!s.kept.empty() && s.kept.back().end() == line.begin())
+        s.kept.back() = {s.kept.back().data(), s.kept.back().size() + line.size()};
+      else
+        s.kept.push_back(line);
+    });
+  if (const Compression c = outputs.kept_compression(s.file); c != Compression::kNone && !s.kept.empty())
+    s.packed = pack(c, s.kept);
+  const auto pack_in_place = [](Compression c, std::string& text) {
+    const std::string_view piece = text;
+    if (c != Compression::kNone && !text.empty()) text = pack(c, {&piece, 1});
+  };
+  for (auto& text : s.rejects) pack_in_place(outputs.reject_compression(), text);
+  pack_in_place(outputs.bad_compression(), s.bad);
+}
+
+}  // namespace
+
 void run_second_pass(const Profile& profile, const RunOptions& o, const std::vector<Duplicate>& duplicates,
                      Report& report) {
   const int64_t start = now_ns();
@@ -298,50 +434,40 @@ void run_second_pass(const Profile& profile, const RunOptions& o, const std::vec
   const int exact_rule = rule_index("s4.exact"), near_rule = rule_index("s4.near");
   const int stage = stage_of_rule(exact_rule);
   Outputs outputs(o);
-  size_t next = 0;
+  StretchReader reader(o);
   uint64_t written = 0, dropped = 0, quarantined = 0;
   uint64_t kept_bytes = 0;
-  for (const FilePlan& p : plan_files(o)) {
-    outputs.begin_file(p.file);
-    for (size_t segment = 0;; ++segment) {
-      const std::string stem = segment_name(o.work, p.file, segment);
-      if (!file_exists(stem + ".seg")) break;
-      if (o.stop && o.stop()) {
-        report.interrupted = true;
-        return;
-      }
-      read_segment(stem, [&](const SegmentEntry& e) {
-        if (e.fate == Fate::kBad) {
-          ++quarantined;
-          outputs.bad_line(e.bytes);
-          return;
-        }
-        if (e.fate == Fate::kDropped) {
-          ++dropped;
-          outputs.reject(e.stage, e.bytes);
-          return;
-        }
-        const uint64_t ordinal = make_ordinal(p.file, e.offset);
-        while (next < duplicates.size() && duplicates[next].ordinal < ordinal) ++next;
-        if (next < duplicates.size() && duplicates[next].ordinal == ordinal) {
-          const Duplicate& d = duplicates[next];
-          const int rule = d.exact ? exact_rule : near_rule;
-          ++dropped;
-          ++s.stages[stage].dropped;
-          ++s.rules[0][rule].dropped;
-          ++s.rules[0][rule].failed;
-          ++s.rules[0][rule].evaluated;
-          ++s.rules[0][rule].histogram[std::min(kBins - 1, static_cast<int>(d.similarity * kBins))];
-          outputs.reject(stage, duplicate_reject(profile, o, p.file, e, d, rule));
-          return;
-        }
-        ++written;
-        kept_bytes += e.bytes.size() + 1;
-        outputs.keep(e.bytes);
-      });
+  const auto make = [&](OutgoingStretch& out) {
+    report.interrupted = report.interrupted || (o.stop && o.stop());
+    return !report.interrupted && reader.next(out);
+  };
+  const auto sort = [&](OutgoingStretch& out, int) { sort_out(profile, o, duplicates, outputs, out); };
+  const auto write = [&](OutgoingStretch& out) {
+    if (out.begins_file) outputs.begin_file(out.file);
+    if (outputs.kept_compression(out.file) == Compression::kNone)
+      for (const auto& run : out.kept) outputs.keep(run);
+    else
+      outputs.keep(out.packed);
+    for (size_t i = 0; i < out.rejects.size(); ++i)
+      if (!out.rejects[i].empty()) outputs.reject(static_cast<int>(i), out.rejects[i]);
+    if (!out.bad.empty()) outputs.bad_lines(out.bad);
+    if (out.ends_file) outputs.end_file();
+    for (const Duplicate* d : out.duplicates) {
+      ++s.stages[stage].dropped;
+      RuleStatistics& rule = s.rules[0][d->exact ? exact_rule : near_rule];
+      ++rule.dropped;
+      ++rule.failed;
+      ++rule.evaluated;
+      ++rule.histogram[std::min(kBins - 1, static_cast<int>(d->similarity * kBins))];
     }
-    outputs.end_file();
-  }
+    written += out.n_kept;
+    kept_bytes += out.kept_bytes;
+    dropped += out.n_dropped;
+    quarantined += out.n_bad;
+  };
+  ThreadPool pool(o.threads);
+  run_ordered<OutgoingStretch>(pool, o.threads + kSpare, make, sort, write);
+  if (report.interrupted) return;
   outputs.finish();
   s.kept = written;
   s.kept_bytes = kept_bytes;

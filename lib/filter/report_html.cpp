@@ -115,10 +115,12 @@ std::string histogram(const RuleStatistics& r, const RuleSpec& spec, double thre
   const double x = line * kWidth;
   svg += "<line x1='" + number("%.1f", x) + "' x2='" + number("%.1f", x) + "' y1='0' y2='" +
          std::to_string(kHeight) + "' stroke='currentColor' stroke-dasharray='2 2'/><text x='0' y='" +
-         std::to_string(kHeight + 12) + "'>0</text><text text-anchor='middle' x='" +
-         number("%.1f", std::max(x, 20.0)) + "' y='" + std::to_string(kHeight + 12) + "'>" +
-         number("%.4g", threshold) + "</text><text text-anchor='end' x='" + std::to_string(kWidth) + "' y='" +
-         std::to_string(kHeight + 12) + "'>" + number("%.4g", top) + "+</text></svg>";
+         std::to_string(kHeight + 12) + "'>0</text>" +
+         (threshold > 0 ? "<text text-anchor='middle' x='" + number("%.1f", x) + "' y='" +
+                              std::to_string(kHeight + 12) + "'>" + number("%.4g", threshold) + "</text>"
+                        : std::string()) +
+         "<text text-anchor='end' x='" + std::to_string(kWidth) + "' y='" + std::to_string(kHeight + 12) +
+         "'>" + number("%.4g", top) + "+</text></svg>";
   return svg;
 }
 

@@ -10,15 +10,11 @@
 namespace ds::filter {
 namespace {
 
-constexpr char kMagic[] = "dsfseg1\n";
+constexpr char kMagic[] = "dsfseg2\n";
 
-struct EntryHead {
-  uint8_t fate, stage;
-  uint16_t unused;
-  uint32_t length_high;
-  uint64_t length, offset, line;
+struct BlockHead {
+  uint64_t n_entries, kept_bytes, other_bytes;
 };
-static_assert(sizeof(EntryHead) == 32);
 
 // Closing bytes of the file: how long the info is, checksum of all before, magic.
 struct Tail {
@@ -57,27 +53,46 @@ struct SegmentWriter::State {
   State& operator=(const State&) = delete;
   AtomicFile entries, signatures;
   XXH3_state_t *hash, *signature_hash;
-  uint64_t n_signatures = 0;
+  uint64_t n_signatures = 0, bytes = 0;
 };
+
+void SegmentBlock::clear() {
+  heads_.clear();
+  kept_.clear();
+  others_.clear();
+  signatures_.clear();
+  n_kept_ = 0;
+}
+
+void SegmentBlock::add(const SegmentEntry& e) {
+  heads_.push_back({static_cast<uint8_t>(e.fate), e.stage, 0, 0, e.bytes.size(), e.offset, e.line});
+  if (e.fate == Fate::kKept) {
+    kept_ += e.bytes;
+    kept_ += '\n';
+    ++n_kept_;
+  } else {
+    others_ += e.bytes;
+  }
+}
 
 SegmentWriter::SegmentWriter(const std::string& stem) : state_(std::make_shared<State>(stem)) {}
 
-void SegmentWriter::put(std::string_view bytes) {
-  state_->entries.write(bytes);
-  XXH3_64bits_update(state_->hash, bytes.data(), bytes.size());
-  bytes_ += bytes.size();
+void SegmentWriter::put(const void* bytes, size_t n) {
+  state_->entries.write({static_cast<const char*>(bytes), n});
+  XXH3_64bits_update(state_->hash, bytes, n);
+  state_->bytes += n;
 }
 
-void SegmentWriter::add(const SegmentEntry& e) {
-  const EntryHead head{static_cast<uint8_t>(e.fate), e.stage, 0, 0, e.bytes.size(), e.offset, e.line};
-  put({reinterpret_cast<const char*>(&head), sizeof head});
-  put(e.bytes);
-}
-
-void SegmentWriter::add(const Signature& s) {
-  state_->signatures.write({reinterpret_cast<const char*>(&s), sizeof s});
-  XXH3_64bits_update(state_->signature_hash, &s, sizeof s);
-  ++state_->n_signatures;
+void SegmentWriter::add(const SegmentBlock& b) {
+  const BlockHead head{b.heads_.size(), b.kept_.size(), b.others_.size()};
+  put(&head, sizeof head);
+  put(b.heads_.data(), b.heads_.size() * sizeof(EntryHead));
+  put(b.kept_.data(), b.kept_.size());
+  put(b.others_.data(), b.others_.size());
+  const size_t n = b.signatures_.size() * sizeof(Signature);
+  state_->signatures.write({reinterpret_cast<const char*>(b.signatures_.data()), n});
+  XXH3_64bits_update(state_->signature_hash, b.signatures_.data(), n);
+  state_->n_signatures += b.signatures_.size();
 }
 
 void SegmentWriter::commit(const SegmentInfo& info) {
@@ -85,11 +100,12 @@ void SegmentWriter::commit(const SegmentInfo& info) {
                          {"end_offset", Json(static_cast<int64_t>(info.end_offset))},
                          {"end_line", Json(static_cast<int64_t>(info.end_line))},
                          {"ends_file", Json(info.ends_file)},
+                         {"partial", Json(info.partial)},
                          {"damage", Json(info.damage)},
                          {"statistics", statistics_json(info.statistics)}});
   const std::string text = json.dump();
-  Tail tail{bytes_, text.size(), 0, {}};
-  put(text);
+  Tail tail{state_->bytes, text.size(), 0, {}};
+  put(text.data(), text.size());
   tail.checksum = XXH3_64bits_digest(state_->hash);
   std::memcpy(tail.magic, kMagic, 8);
   state_->entries.write({reinterpret_cast<const char*>(&tail), sizeof tail});
@@ -148,31 +164,59 @@ bool read_segment_info(const std::string& stem, SegmentInfo& out) {
   out.end_offset = count("end_offset");
   out.end_line = count("end_line");
   const Json* ends = json.find("ends_file");
+  const Json* partial = json.find("partial");
   const Json* damage = json.find("damage");
   const Json* statistics = json.find("statistics");
-  if (!ends || !ends->is_bool() || !damage || !damage->is_string() || !statistics)
+  if (!ends || !ends->is_bool() || !partial || !partial->is_bool() || !damage || !damage->is_string() ||
+      !statistics)
     throw Error(ErrorKind::kBadData, "the closing record is incomplete", where);
   out.ends_file = ends->as_bool();
+  out.partial = partial->as_bool();
   out.damage = damage->as_string();
   out.statistics = statistics_from_json(*statistics, where);
   return true;
 }
 
-void read_segment(const std::string& stem, const std::function<void(const SegmentEntry&)>& visit) {
-  const MappedFile file(stem + ".seg");
+SegmentReader::SegmentReader(const std::string& stem) : file_(stem + ".seg") {
   Tail tail{};
-  if (!check(file, tail, false)) throw Error(ErrorKind::kBadData, "the segment is cut short", stem + ".seg");
-  const char* p = reinterpret_cast<const char*>(file.bytes().data());
-  for (uint64_t at = 0; at < tail.entries_bytes;) {
-    EntryHead head;
-    if (tail.entries_bytes - at < sizeof head)
-      throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
-    std::memcpy(&head, p + at, sizeof head);
-    at += sizeof head;
-    if (head.length > tail.entries_bytes - at || head.fate > 2)
-      throw Error(ErrorKind::kBadData, "the segment is damaged", stem + ".seg");
-    visit({static_cast<Fate>(head.fate), head.stage, head.offset, head.line, {p + at, head.length}});
-    at += head.length;
+  if (!check(file_, tail, false)) throw Error(ErrorKind::kBadData, "the segment is cut short", file_.path());
+  entries_bytes_ = tail.entries_bytes;
+}
+
+void SegmentReader::damaged() const {
+  throw Error(ErrorKind::kBadData, "the segment is damaged", file_.path());
+}
+
+bool SegmentReader::next(Block& out) {
+  if (at_ == entries_bytes_) return false;
+  const char* p = reinterpret_cast<const char*>(file_.bytes().data());
+  BlockHead head;
+  if (entries_bytes_ - at_ < sizeof head) damaged();
+  std::memcpy(&head, p + at_, sizeof head);
+  at_ += sizeof head;
+  const uint64_t left = entries_bytes_ - at_;
+  if (head.n_entries > left / sizeof(EntryHead) || head.kept_bytes > left || head.other_bytes > left ||
+      head.n_entries * sizeof(EntryHead) + head.kept_bytes + head.other_bytes > left)
+    damaged();
+  out = {p + at_, head.n_entries, {}, {}};
+  at_ += head.n_entries * sizeof(EntryHead);
+  out.kept = {p + at_, head.kept_bytes};
+  at_ += head.kept_bytes;
+  out.others = {p + at_, head.other_bytes};
+  at_ += head.other_bytes;
+  return true;
+}
+
+void SegmentReader::each(const Block& block, const std::function<void(const SegmentEntry&)>& visit) const {
+  std::string_view kept = block.kept, others = block.others;
+  for (uint64_t i = 0; i < block.n; ++i) {
+    EntryHead e;
+    std::memcpy(&e, block.heads + i * sizeof e, sizeof e);
+    const bool is_kept = e.fate == static_cast<uint8_t>(Fate::kKept);
+    std::string_view& bytes = is_kept ? kept : others;
+    if (e.fate > 2 || e.length > bytes.size() || (is_kept && e.length == bytes.size())) damaged();
+    visit({static_cast<Fate>(e.fate), e.stage, e.offset, e.line, bytes.substr(0, e.length)});
+    bytes.remove_prefix(e.length + is_kept);
   }
 }
 

@@ -1,8 +1,10 @@
 #include "filter/stopwords.h"
 
-#include <array>
+#include <algorithm>
 #include <bit>
 #include <string_view>
+
+#include "core/error.h"
 
 namespace ds::filter {
 namespace {
@@ -18,48 +20,66 @@ constexpr std::u32string_view kChinese = U"的年在月是和日了於·為有�
 }  // namespace
 
 EnglishStopWords count_english_stop_words(const Document& doc) {
-  static const std::array<uint64_t, 8> hashes = [] {
-    std::array<uint64_t, 8> out{};
-    const char* words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
-    for (int i = 0; i < 8; ++i) out[i] = hash_ascii(words[i]);
-    return out;
-  }();
-  static const uint64_t maybe = [] {  // low six bits of the hashes: nine words in ten need no comparison
-    uint64_t bits = 0;
-    for (const uint64_t h : hashes) bits |= 1ull << (h & 63);
-    return bits;
-  }();
+  // A slot per value of six hash bits in which the eight words differ: one comparison a word and no branch.
+  struct Table {
+    uint64_t hash[64] = {};
+    uint32_t bit[64] = {};
+    int shift = 0;
+    Table() {
+      const char* words[] = {"the", "be", "to", "of", "and", "that", "have", "with"};
+      for (;; ++shift) {
+        DS_CHECK(shift <= 58);
+        uint64_t taken = 0;
+        for (const char* w : words) taken |= 1ull << (hash_ascii(w) >> shift & 63);
+        if (std::popcount(taken) == 8) break;
+      }
+      for (uint32_t i = 0; i < 8; ++i) {
+        const uint64_t h = hash_ascii(words[i]);
+        hash[h >> shift & 63] = h;
+        bit[h >> shift & 63] = 1u << i;
+      }
+    }
+  };
+  static const Table table;
   EnglishStopWords n;
   uint32_t seen = 0;
   for (const Word& w : doc.words) {
-    if (!(maybe >> (w.hash & 63) & 1)) continue;
-    for (uint32_t i = 0; i < hashes.size(); ++i) {
-      if (w.hash != hashes[i]) continue;
-      ++n.occurrences;
-      seen |= 1u << i;
-    }
+    const uint64_t slot = w.hash >> table.shift & 63;
+    const uint32_t equal = w.hash == table.hash[slot];
+    n.occurrences += static_cast<int>(equal);
+    seen |= table.bit[slot] & -equal;
   }
   n.distinct = std::popcount(seen);
   return n;
 }
 
 int count_chinese_stop_words(const Document& doc) {
-  constexpr uint64_t kMaybe = [] {  // low six bits of the words: most characters need no search
-    uint64_t bits = 0;
-    for (const char32_t c : kChinese) bits |= 1ull << (c & 63);
-    return bits;
-  }();
+  // A slot per value of a product's top bits in which the 22 differ, as above.
+  struct Table {
+    uint32_t factor = 1, slot_char[256] = {}, slot_bit[256] = {};
+    Table() {
+      for (;; factor += 2) {
+        uint32_t n = 0;
+        for (uint32_t& c : slot_char) c = 0;
+        for (const char32_t c : kChinese) {
+          uint32_t& slot = slot_char[c * factor * 0x9E3779B1u >> 24];
+          n += slot == 0;
+          slot = c;
+        }
+        if (n == kChinese.size()) break;
+      }
+      for (uint32_t i = 0; i < kChinese.size(); ++i)
+        slot_bit[kChinese[i] * factor * 0x9E3779B1u >> 24] = 1u << i;
+    }
+  };
+  static const Table table;
   uint32_t seen = 0;
-  uint32_t found = 0;
   for (const uint32_t c : doc.chars) {
-    if (c < 0xB7 || !(kMaybe >> (c & 63) & 1)) continue;
-    const size_t at = kChinese.find(static_cast<char32_t>(c));
-    if (at == kChinese.npos || (seen >> at & 1)) continue;
-    seen |= 1u << at;
-    // Enough for any sensible threshold: the rest need not be looked for.
-    if (++found >= 8) break;
+    const uint32_t slot = c * table.factor * 0x9E3779B1u >> 24;
+    seen |= table.slot_bit[slot] & -static_cast<uint32_t>(c == table.slot_char[slot]);
   }
-  return static_cast<int>(found);
+  // More than any sensible threshold is not told apart.
+  return std::min(8, std::popcount(seen));
 }
 
 }  // namespace ds::filter

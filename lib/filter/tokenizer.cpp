@@ -104,6 +104,9 @@ uint32_t suffix_length(const uint32_t* s, const uint16_t* f, uint32_t n) {
 
 // Host names and addresses stay whole: user@host.org/path?x, www.debian.org, 192.0.2.7:80/x.
 bool looks_like_url(const uint32_t* s, const uint16_t* f, uint32_t n) {
+  uint32_t dot = 0;  // the least a host name needs
+  while (dot < n && s[dot] != '.') ++dot;
+  if (dot == n) return false;
   uint32_t i = 0;
   // scheme://
   uint32_t k = 0;
@@ -214,15 +217,9 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
   w.folded = number && (any & kDigit) ? number_unit() : mix_hash(folded);
 }
 
-// The same for letters only.
-void emit_letters(const uint32_t* chars, uint32_t begin, uint32_t end, std::vector<Word>& out) {
-  const CharTable& table = CharTable::instance();
-  uint64_t hash = kHashSeed, folded = kHashSeed;
-  for (uint32_t i = begin; i < end; ++i) {
-    hash = (hash ^ chars[i]) * kHashPrime;
-    folded = (folded ^ table.fold(chars[i])) * kHashPrime;
-  }
-  out.push_back({begin, end - begin, mix_hash(hash), mix_hash(folded), true, false});
+// The same for one mark, no letter and no digit.
+void emit_mark(const CharTable& table, uint32_t c, uint16_t f, uint32_t at, std::vector<Word>& out) {
+  out.push_back({at, 1, hash_char(c), hash_char(table.fold(c)), false, (f & kSymbol) != 0});
 }
 
 void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
@@ -338,11 +335,18 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
 
 void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
                       std::vector<Word>& out) const {
+  const CharTable& table = CharTable::instance();
   for (uint32_t i = 0; i < n;) {
     while (i < n && (flags[i] & kSpace)) ++i;
     if (i == n) break;
     const uint32_t begin = i;
-    while (i < n && (flags[i] & kAlpha)) ++i;  // no letter is a space
+    uint64_t folded = kHashSeed;
+    uint32_t differs = 0;
+    for (; i < n && (flags[i] & kAlpha); ++i) {  // no letter is a space
+      const uint32_t f = table.fold(chars[i]);
+      differs |= f ^ chars[i];
+      folded = (folded ^ f) * kHashPrime;
+    }
     const uint32_t letters = i;
     while (i < n && !(flags[i] & kSpace)) ++i;
     // Most chunks are letters, with at most one mark behind them: what split_chunk would find, unless the
@@ -351,8 +355,10 @@ void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
                       ((flags[letters] & kPeel) || (chars[letters] == '.' && lower_like(flags[letters - 1])));
     if ((mark || i == letters) && !exception(chars + begin, i - begin) &&
         (!mark || !exception(chars + begin, letters - begin))) {
-      emit_letters(chars, begin, letters, out);
-      if (mark) emit(chars, flags, letters, i, out);
+      folded = mix_hash(folded);
+      const uint64_t hash = differs ? chunk_hash(chars + begin, letters - begin) : folded;
+      out.push_back({begin, letters - begin, hash, folded, true, false});
+      if (mark) emit_mark(table, chars[letters], flags[letters], letters, out);
     } else {
       split_chunk(chars, flags, begin, i, out);
     }

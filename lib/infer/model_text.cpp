@@ -79,12 +79,19 @@ void ModelText::read_templates(const ModelTextOptions& options, const Json& conf
     if (template_.error) throw *template_.error;
     return;
   }
-  const std::string jinja = folder_ + "/chat_template.jinja", json = folder_ + "/chat_template.json";
-  if (file_exists(jinja)) return set_template(template_, read_file(jinja, kMaxConfigBytes), jinja);
+  // In files of their own, where they replace those of tokenizer_config.json.
+  const std::string jinja = folder_ + "/chat_template.jinja";
+  const std::string tool_jinja = folder_ + "/additional_chat_templates/tool_use.jinja";
+  if (file_exists(jinja)) set_template(template_, read_file(jinja, kMaxConfigBytes), jinja);
+  if (file_exists(tool_jinja))
+    set_template(tool_template_, read_file(tool_jinja, kMaxConfigBytes), tool_jinja);
+  if (template_.source_found || tool_template_.source_found) return;
   Json own;
   std::string where = folder_ + "/tokenizer_config.json";
   const Json* value = config.find("chat_template");
-  if (file_exists(json)) {
+  // Of models that also see or hear: their tokenizer's own template comes first.
+  const std::string json = folder_ + "/chat_template.json";
+  if ((!value || value->is_null()) && file_exists(json)) {
     own = parse_json(read_file(json, kMaxConfigBytes), json, ErrorKind::kBadModel);
     value = own.find("chat_template");
     where = json;

@@ -70,17 +70,16 @@ std::vector<int32_t> parse_ids(std::string_view text, const std::string& where) 
   return ids;
 }
 
-std::string ids_line(const std::vector<int32_t>& ids) {
+void write_ids(const std::vector<int32_t>& ids, OutputStream& out) {
   constexpr size_t kMaxBytes = 12;  // of one id and its space
-  std::string line(kMaxBytes * ids.size() + 1, '\0');
-  char* at = line.data();
-  for (const int32_t id : ids) {
-    if (at != line.data()) *at++ = ' ';
-    at = std::to_chars(at, line.data() + line.size(), id).ptr;
+  char text[kMaxBytes];
+  for (size_t i = 0; i < ids.size(); ++i) {
+    char* at = text;
+    if (i > 0) *at++ = ' ';
+    at = std::to_chars(at, text + kMaxBytes, ids[i]).ptr;
+    out.write({text, static_cast<size_t>(at - text)});
   }
-  *at++ = '\n';
-  line.resize(static_cast<size_t>(at - line.data()));
-  return line;
+  out.write("\n");
 }
 
 }  // namespace ds

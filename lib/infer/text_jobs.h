@@ -19,6 +19,6 @@ RecordCounts render_records(const ModelText& text, const RecordJob& job);
 // position.
 std::vector<int32_t> parse_ids(std::string_view text, const std::string& where);
 // "1 2 3\n"
-std::string ids_line(const std::vector<int32_t>& ids);
+void write_ids(const std::vector<int32_t>& ids, OutputStream& out);
 
 }  // namespace ds

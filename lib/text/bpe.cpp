@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <bit>
 #include <cstring>
+#include <functional>
+#include <queue>
+#include <unordered_map>
 
 #include "core/error.h"
 #include "core/utf8.h"
@@ -11,7 +14,7 @@
 namespace ds {
 namespace {
 
-// Up to this many symbols the lowest rank is searched by scanning; beyond it a heap takes over.
+// Up to this many symbols the lowest rank is searched by scanning; beyond it they wait in order.
 constexpr size_t kShortPiece = 96;
 constexpr size_t kShortPieceBytes = 256;
 
@@ -34,6 +37,50 @@ uint64_t hash_bytes(std::string_view s) {
   }
   return h ^ h >> 29;
 }
+
+bool is_continuation(char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; }
+
+// Merges that may be done, lowest rank first, leftmost first within a rank. A text that becomes one token
+// does so by the same merges wherever it stands, so a pair of tokens always arises in the sweep that makes
+// the later of the two: from left to right. They wait in line, and the time is linear. (Only an unknown token
+// that is also what a merge makes arises at other times; it is put where it belongs.)
+class MergeQueue {
+ public:
+  struct Candidate {
+    uint32_t rank, at, merged;
+  };
+  bool empty() const { return ranks_.empty(); }
+  void push(const Candidate& c) {
+    if (!last_ || last_rank_ != c.rank) last_ = &lines_[c.rank], last_rank_ = c.rank;
+    auto& waiting = last_->waiting;
+    if (last_->front == waiting.size()) {
+      waiting.clear();
+      last_->front = 0;
+      ranks_.push(c.rank);
+    }
+    auto place = waiting.end();
+    if (!waiting.empty() && waiting.back().at > c.at)
+      place = std::upper_bound(waiting.begin() + static_cast<ptrdiff_t>(last_->front), waiting.end(), c,
+                               [](const Candidate& x, const Candidate& y) { return x.at < y.at; });
+    waiting.insert(place, c);
+  }
+  Candidate pop() {
+    if (!first_ || first_rank_ != ranks_.top()) first_rank_ = ranks_.top(), first_ = &lines_[first_rank_];
+    const Candidate c = first_->waiting[first_->front++];
+    if (first_->front == first_->waiting.size()) ranks_.pop();
+    return c;
+  }
+
+ private:
+  struct Line {
+    std::vector<Candidate> waiting;
+    size_t front = 0;
+  };
+  std::unordered_map<uint32_t, Line> lines_;                                    // by rank
+  std::priority_queue<uint32_t, std::vector<uint32_t>, std::greater<>> ranks_;  // whose line is not empty
+  Line *last_ = nullptr, *first_ = nullptr;  // used last by push and by pop
+  uint32_t last_rank_ = 0, first_rank_ = 0;
+};
 
 }  // namespace
 
@@ -58,8 +105,8 @@ void TokenTable::reserve(size_t n_tokens, size_t n_bytes) {
   arena_.reserve(n_bytes);
   spans_.reserve(n_tokens);
   slots_.assign(std::bit_ceil(std::max<size_t>(2 * n_tokens, 16)), kNone);
+  may_have_.assign(kBitsPerSlot * slots_.size() / 64, 0);
   mask_ = slots_.size() - 1;
-  n_indexed_ = 0;
 }
 
 bool TokenTable::add(uint32_t id, std::string_view bytes) {
@@ -72,32 +119,77 @@ bool TokenTable::add(uint32_t id, std::string_view bytes) {
 }
 
 bool TokenTable::index(uint32_t id) {
-  if (2 * (n_indexed_ + 1) > slots_.size()) grow();
-  size_t i = hash_bytes(bytes(id)) & mask_;
+  const std::string_view name = bytes(id);
+  const uint64_t hash = hash_bytes(name);
+  size_t i = hash & mask_;
   for (; slots_[i] != kNone; i = (i + 1) & mask_)
-    if (bytes(slots_[i]) == bytes(id)) return false;
+    if (bytes(slots_[i]) == name) return false;
   slots_[i] = id;
-  ++n_indexed_;
+  may_have_[bit_of(hash) >> 6] |= uint64_t{1} << (bit_of(hash) & 63);
+  longest_ = std::max(longest_, name.size());
   return true;
 }
 
-void TokenTable::grow() {
-  std::vector<uint32_t> old = std::move(slots_);
-  slots_.assign(std::max<size_t>(16, 2 * old.size()), kNone);
-  mask_ = slots_.size() - 1;
-  for (const uint32_t id : old) {
-    if (id == kNone) continue;
-    size_t i = hash_bytes(bytes(id)) & mask_;
-    while (slots_[i] != kNone) i = (i + 1) & mask_;
-    slots_[i] = id;
+uint32_t TokenTable::find(std::string_view wanted) const {
+  if (slots_.empty() || wanted.size() > longest_) return kNone;
+  const uint64_t hash = hash_bytes(wanted);
+  if (!(may_have_[bit_of(hash) >> 6] >> (bit_of(hash) & 63) & 1)) return kNone;
+  for (size_t i = hash & mask_; slots_[i] != kNone; i = (i + 1) & mask_)
+    if (bytes(slots_[i]) == wanted) return slots_[i];
+  return kNone;
+}
+
+// The first symbol to reach over the place between two characters comes from a merge whose left side ends and
+// whose right side begins there. Either may hold only bytes of its character.
+void CutTable::build(const MergeTable& merges, const TokenTable& tokens) {
+  std::vector<std::pair<uint32_t, uint32_t>> joined;
+  joins_any_next_.assign(kLast + 1, false);
+  joins_any_previous_.assign(kLast + 1, false);
+  merges.for_each([&](uint32_t left_id, uint32_t right_id, MergeTable::Merge) {
+    const std::string_view left = tokens.bytes(left_id), right = tokens.bytes(right_id);
+    const uint8_t lead = static_cast<uint8_t>(right[0]);
+    if (static_cast<uint8_t>(left.back()) < 0x80 || lead < 0xE0 || lead > 0xEF) return;
+    size_t begin = left.size() - 1;
+    while (begin > 0 && is_continuation(left[begin])) --begin;
+    const bool has_previous = !is_continuation(left[begin]);
+    const Utf8Char previous = has_previous ? decode_utf8(left.substr(begin)) : Utf8Char();
+    const Utf8Char next = decode_utf8(right);
+    if (next.length != 0) {
+      if (!has_previous) joins_any_previous_[next.code_point] = true;
+      if (has_previous && previous.code_point >= kFirst && previous.code_point <= kLast)
+        joined.emplace_back(previous.code_point, next.code_point);
+    } else if (next.length == 0 && has_previous) {
+      if (previous.code_point <= kLast) joins_any_next_[previous.code_point] = true;
+    } else if (next.length == 0 && right.size() < 3) {
+      // The end of one character and the beginning of the next: all characters that begin so.
+      const bool two = right.size() == 2;
+      const uint32_t low = (lead & 0xFu) << 12 | (two ? (static_cast<uint8_t>(right[1]) & 0x3Fu) << 6 : 0);
+      const uint32_t high = low | (two ? 0x3F : 0xFFF);
+      for (uint32_t c = low; c <= high; ++c) joins_any_previous_[c] = true;
+    }
+  });
+  const size_t n_bits = std::bit_ceil(std::max<size_t>(16 * joined.size(), 64));
+  pairs_.assign(n_bits / 64, 0);
+  shift_ = 64 - std::countr_zero(n_bits);
+  for (const auto& [left, right] : joined) {
+    const size_t bit = bit_of(left, right);
+    pairs_[bit >> 6] |= uint64_t{1} << (bit & 63);
   }
 }
 
-uint32_t TokenTable::find(std::string_view wanted) const {
-  if (slots_.empty()) return kNone;
-  for (size_t i = hash_bytes(wanted) & mask_; slots_[i] != kNone; i = (i + 1) & mask_)
-    if (bytes(slots_[i]) == wanted) return slots_[i];
-  return kNone;
+size_t CutTable::first_part(std::string_view piece) const {
+  const char* const begin = piece.data();
+  const char* const end = begin + piece.size();
+  if (pairs_.empty()) return piece.size();
+  uint32_t previous = 0;
+  for (const char* p = begin; p != end;) {
+    int length = 0;
+    const uint32_t c = read_char(p, length);
+    if (length == 3 && previous != 0 && !may_join(previous, c)) return static_cast<size_t>(p - begin);
+    previous = length == 3 ? c : 0;
+    p += length;
+  }
+  return piece.size();
 }
 
 MergeTable::Merge Bpe::merge_alone(std::string_view character) const {
@@ -131,7 +223,7 @@ void Bpe::finish() {
   has_all_bytes_ =
       std::all_of(byte_ids.begin(), byte_ids.end(), [](uint32_t id) { return id != TokenTable::kNone; });
   if (!has_all_bytes_) return;
-  const auto is_continuation = [](char c) { return (static_cast<uint8_t>(c) & 0xC0) == 0x80; };
+  cuts.build(merges, tokens);
   enum Shape : uint8_t { kOther, kFront, kBack, kWhole };
   std::vector<Shape> shapes(tokens.n_ids(), kOther);
   for (uint32_t id = 0; id < tokens.n_ids(); ++id) {
@@ -172,13 +264,14 @@ void Bpe::finish() {
 }
 
 void Bpe::encode(std::string_view piece, std::vector<int32_t>& out) const {
-  if (ignore_merges) {
-    const uint32_t id = tokens.find(piece);
-    if (id != TokenTable::kNone) {
-      out.push_back(static_cast<int32_t>(id));
-      return;
-    }
-  }
+  const uint32_t id = ignore_merges ? tokens.find(piece) : TokenTable::kNone;
+  if (id != TokenTable::kNone)
+    out.push_back(static_cast<int32_t>(id));
+  else
+    encode_part(piece, out);
+}
+
+void Bpe::encode_part(std::string_view piece, std::vector<int32_t>& out) const {
   if (piece.size() <= kShortPieceBytes) {
     uint32_t ids[kShortPieceBytes];
     const size_t n = symbols(piece, ids);
@@ -262,34 +355,24 @@ void Bpe::merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& ou
     uint32_t id, previous, next;
     uint32_t merged;  // what this and the next become; kNone when they do not merge, or this one is gone
   };
-  struct Candidate {
-    uint32_t rank, at, merged;
-    bool operator<(const Candidate& o) const {
-      return rank != o.rank ? rank > o.rank : at > o.at;
-    }  // min-heap
-  };
   const uint32_t n = static_cast<uint32_t>(symbols.size());
   if (n == 0) return;
   std::vector<Symbol> list(n);
-  std::vector<Candidate> heap;
-  const auto look = [&](uint32_t at) -> bool {
+  MergeQueue queue;
+  const auto look = [&](uint32_t at) {
     Symbol& s = list[at];
     s.merged = MergeTable::kNone;
-    if (s.next == kEnd) return false;
+    if (s.next == kEnd) return;
     const MergeTable::Merge m = merges.find(s.id, list[s.next].id);
-    if (m.rank == MergeTable::kNone) return false;
+    if (m.rank == MergeTable::kNone) return;
     s.merged = m.id;
-    heap.push_back({m.rank, at, m.id});
-    return true;
+    queue.push({m.rank, at, m.id});
   };
   for (uint32_t i = 0; i < n; ++i)
     list[i] = {symbols[i], i - 1, i + 1 == n ? kEnd : i + 1, MergeTable::kNone};
   for (uint32_t i = 0; i + 1 < n; ++i) look(i);
-  std::make_heap(heap.begin(), heap.end());
-  while (!heap.empty()) {
-    std::pop_heap(heap.begin(), heap.end());
-    const Candidate c = heap.back();
-    heap.pop_back();
+  while (!queue.empty()) {
+    const MergeQueue::Candidate c = queue.pop();
     Symbol& s = list[c.at];
     if (s.merged != c.merged) continue;  // one of the two has changed since
     const uint32_t gone = s.next;
@@ -297,8 +380,8 @@ void Bpe::merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& ou
     s.next = list[gone].next;
     list[gone].merged = MergeTable::kNone;
     if (s.next != kEnd) list[s.next].previous = c.at;
-    if (look(c.at)) std::push_heap(heap.begin(), heap.end());
-    if (c.at != 0 && look(s.previous)) std::push_heap(heap.begin(), heap.end());
+    if (c.at != 0) look(s.previous);
+    look(c.at);
   }
   for (uint32_t i = 0; i != kEnd; i = list[i].next) out.push_back(static_cast<int32_t>(list[i].id));
 }

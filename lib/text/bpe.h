@@ -58,6 +58,7 @@ class TokenTable {
   static constexpr int64_t kMaxIds = int64_t{1} << 24;
   static constexpr uint32_t kNone = UINT32_MAX;
 
+  // Comes first: index() takes no more than n_tokens.
   void reserve(size_t n_tokens, size_t n_bytes);
   // False when the id is taken. Ids may come in any order and must be below kMaxIds.
   bool add(uint32_t id, std::string_view bytes);
@@ -76,11 +77,37 @@ class TokenTable {
   struct Span {
     uint32_t begin = kNone, length = 0;
   };
-  void grow();
+  static constexpr size_t kBitsPerSlot = 4;
+  size_t bit_of(uint64_t hash) const { return (hash >> 32) & (kBitsPerSlot * slots_.size() - 1); }
   std::string arena_;
   std::vector<Span> spans_;  // by id
   std::vector<uint32_t> slots_;
-  size_t n_indexed_ = 0, mask_ = 0;
+  std::vector<uint64_t> may_have_;  // a bit per hash, as in MergeTable
+  size_t mask_ = 0, longest_ = 0;
+};
+
+// Where a piece may be cut without changing its ids: between two characters that no merge joins. Chinese
+// pieces are whole clauses and hardly ever repeat; the words they are cut into do.
+class CutTable {
+ public:
+  // `merges` over whole bytes, as Bpe::finish() has checked.
+  void build(const MergeTable& merges, const TokenTable& tokens);
+  // Bytes of the piece up to the first cut; all of it when there is none. The piece is not empty.
+  size_t first_part(std::string_view piece) const;
+
+ private:
+  static constexpr uint32_t kFirst = 0x800, kLast = 0xFFFF;  // characters of three bytes are looked at
+  bool may_join(uint32_t left, uint32_t right) const {
+    const size_t bit = bit_of(left, right);
+    return (pairs_[bit >> 6] >> (bit & 63) & 1) != 0 || joins_any_next_[left] || joins_any_previous_[right];
+  }
+  size_t bit_of(uint32_t left, uint32_t right) const {
+    return ((uint64_t{left} << 16 | right) * 0x9E3779B97F4A7C15u) >> shift_;
+  }
+  std::vector<uint64_t> pairs_;  // a bit per hash; empty: nothing is ever cut
+  int shift_ = 63;
+  // By code point: joined with the beginning of a character, or with the end of one.
+  std::vector<bool> joins_any_next_, joins_any_previous_;
 };
 
 class Bpe {
@@ -95,8 +122,11 @@ class Bpe {
   // Call once when the tables are filled.
   void finish();
 
-  // Appends the ids of one piece (whole characters of valid UTF-8). Time is O(n log n) in its length.
+  // Appends the ids of one piece (whole characters of valid UTF-8). Time is linear in its length.
   void encode(std::string_view piece, std::vector<int32_t>& out) const;
+  // The same for a part of a piece that was cut by `cuts`, which is never a token as a whole.
+  void encode_part(std::string_view part, std::vector<int32_t>& out) const;
+  CutTable cuts;
 
  private:
   // Writes at most piece.size() start symbols and returns how many.

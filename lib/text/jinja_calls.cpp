@@ -172,7 +172,9 @@ Value Interpreter::call_function(const std::string& name, const Arguments& args,
       if (__builtin_add_overflow(i, step, &i)) break;
     }
     spend(items.size());
-    return list(std::move(items));
+    const std::string last = step == 1 ? ")" : ", " + std::to_string(step) + ")";
+    return Value::view(heap_.list(std::move(items)),
+                       "range(" + std::to_string(start) + ", " + std::to_string(stop) + last);
   }
   if (name == "strftime_now") {
     const ArgumentReader reader("strftime_now", args, keywords, 1);

@@ -1,6 +1,7 @@
 // The expressions half of Interpreter.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "text/jinja_interpreter.h"
 
@@ -8,6 +9,12 @@ namespace ds::jinja {
 namespace {
 
 std::string quoted(const Value& v) { return std::string("'") + type_name(v) + " object'"; }
+
+// The sandbox hides what would change its operand.
+Value unsafe_attribute(const Value& object, const std::string& name) {
+  return Value::undefined("access to attribute '" + name + "' of '" + type_name(object) +
+                          "' object is unsafe");
+}
 
 // Python's indices of a slice.
 std::vector<size_t> slice_indices(int64_t n, const Value& start, const Value& stop, const Value& step_value) {
@@ -203,7 +210,11 @@ Value Interpreter::binary(const std::string& op, const Value& a, const Value& b)
     if (v->is_undefined()) fail(v->text());
   if (a.is_number() && b.is_number()) return arithmetic(op, a, b);
   if (op == "+") {
-    if (a.is_string() && b.is_string()) return string(a.text() + b.text());
+    if (a.is_string() && b.is_string()) {
+      if (!a.is_markup() && !b.is_markup()) return string(a.text() + b.text());
+      return Value::markup(apply_filter("escape", a, {}, {}).text() +
+                           apply_filter("escape", b, {}, {}).text());
+    }
     if (a.is_sequence() && a.kind() == b.kind()) {
       std::vector<Value> items = a.as_list().items;
       items.insert(items.end(), b.as_list().items.begin(), b.as_list().items.end());
@@ -250,11 +261,12 @@ Value Interpreter::get_attribute(const Value& object, const std::string& name) {
     }
     case Kind::kMacro:
       if (name == "name") return Value::string(object.as_macro().node->name);
-      break;
+      fail_unsupported("the attribute '" + name + "' of a macro is not supported");
     default:
       break;
   }
   if (has_method(object, name)) return Value::method(heap_.method(object, name));
+  if (is_unsafe_method(object, name)) return unsafe_attribute(object, name);
   if (lacks_method(object, name))
     fail_unsupported(std::string("the method ") + type_name(object) + "." + name + " is not supported");
   if (object.is(Kind::kDict)) {
@@ -267,7 +279,7 @@ Value Interpreter::get_item(const Value& object, const Value& index) {
   if (object.is_undefined()) fail(object.text().empty() ? "the value is undefined" : object.text());
   if (object.is(Kind::kDict)) {
     if (const Value* v = object.as_dict().find(index)) return *v;
-  } else if ((object.is_sequence() || object.is_string()) && index.is_integral()) {
+  } else if ((object.is_sequence() || object.is_string() || object.is_range()) && index.is_integral()) {
     const std::vector<std::string_view> letters =
         object.is_string() ? characters(object.text()) : std::vector<std::string_view>();
     spend(letters.size() / 16);
@@ -282,8 +294,10 @@ Value Interpreter::get_item(const Value& object, const Value& index) {
     return Value::undefined(quoted(object) + " has no element " + std::to_string(index.as_int()));
   }
   if (index.is_string()) {
-    if (object.is(Kind::kLoop) || object.is(Kind::kNamespace)) return get_attribute(object, index.text());
+    if (object.is(Kind::kLoop) || object.is(Kind::kNamespace) || object.is(Kind::kMacro))
+      return get_attribute(object, index.text());
     if (has_method(object, index.text())) return Value::method(heap_.method(object, index.text()));
+    if (is_unsafe_method(object, index.text())) return unsafe_attribute(object, index.text());
     return Value::undefined(quoted(object) + " has no attribute '" + index.text() + "'");
   }
   return Value::undefined(quoted(object) + " has no element " + to_repr(index));
@@ -302,7 +316,8 @@ Value Interpreter::slice(const Node& node) {
       out += letters[i];
     return string(std::move(out));
   }
-  if (!object.is_sequence()) return Value::undefined(quoted(object) + " cannot be sliced");
+  if (object.is_range()) fail_unsupported("slicing a range is not supported");
+  if (!object.is_sequence()) fail(quoted(object) + " is not subscriptable");
   const auto& items = object.as_list().items;
   std::vector<Value> out;
   for (const size_t i : slice_indices(static_cast<int64_t>(items.size()), start, stop, step))
@@ -318,6 +333,11 @@ std::vector<Value> Interpreter::iterate(const Value& v) {
       break;
     case Kind::kList:
     case Kind::kTuple:
+      out = v.as_list().items;
+      break;
+    case Kind::kView:
+      if (v.is_generator() && std::exchange(v.as_list().is_used_up, true))
+        fail_unsupported("going through a " + v.text() + " twice is not supported");
       out = v.as_list().items;
       break;
     case Kind::kDict:
@@ -339,6 +359,9 @@ int64_t Interpreter::length_of(const Value& v) {
       return 0;
     case Kind::kList:
     case Kind::kTuple:
+      return static_cast<int64_t>(v.as_list().items.size());
+    case Kind::kView:
+      if (v.is_generator()) fail("object of type '" + v.text() + "' has no len()");
       return static_cast<int64_t>(v.as_list().items.size());
     case Kind::kDict:
       return static_cast<int64_t>(v.as_dict().items.size());
@@ -366,12 +389,14 @@ bool Interpreter::contains(const Value& container, const Value& item) {
       spend(container.text().size() / 64);
       return container.text().find(item.text()) != std::string::npos;
     case Kind::kDict:
+      if (item.is(Kind::kList) || item.is(Kind::kDict))
+        fail(std::string("unhashable type: '") + type_name(item) + "'");
       spend(container.as_dict().items.size());
       return container.as_dict().find(item) != nullptr;
     case Kind::kList:
-    case Kind::kTuple: {
-      const auto& items = container.as_list().items;
-      spend(items.size());
+    case Kind::kTuple:
+    case Kind::kView: {
+      const std::vector<Value> items = iterate(container);
       return std::any_of(items.begin(), items.end(), [&](const Value& v) { return equal(v, item); });
     }
     default:

@@ -19,7 +19,8 @@ std::string trimmed(const std::string& s) { return strip(s, nullptr, true, true)
 Value to_integer(const Value& v, int64_t base, const Value& otherwise) {
   if (v.is_integral()) return Value::integer(v.as_int());
   if (v.is(Kind::kFloat)) {
-    if (!(std::fabs(v.as_double()) < 9.2e18)) return otherwise;
+    if (!std::isfinite(v.as_double())) return otherwise;
+    if (std::fabs(v.as_double()) >= 0x1p63) fail_unsupported("an integer beyond 64 bits is not supported");
     return Value::integer(static_cast<int64_t>(v.as_double()));
   }
   if (!v.is_string()) return otherwise;
@@ -30,11 +31,13 @@ Value to_integer(const Value& v, int64_t base, const Value& otherwise) {
   if (base == 16 && (s.starts_with("0x") || s.starts_with("0X"))) begin += 2;
   int64_t value = 0;
   auto [p, error] = std::from_chars(begin, end, value, static_cast<int>(base));
+  if (error == std::errc::result_out_of_range && p == end)
+    fail_unsupported("an integer beyond 64 bits is not supported");
   if (error == std::errc() && p == end && begin != end) return Value::integer(value);
   double real = 0;  // jinja2 falls back to int(float(text))
   const auto parsed = std::from_chars(begin, end, real);
-  if (parsed.ec == std::errc() && parsed.ptr == end && begin != end && std::fabs(real) < 9.2e18)
-    return Value::integer(static_cast<int64_t>(real));
+  if (parsed.ec == std::errc() && parsed.ptr == end && begin != end)
+    return to_integer(Value::real(real), base, otherwise);
   return otherwise;
 }
 
@@ -223,7 +226,9 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
     const Value* otherwise = reader.get(0, "default_value");
     return otherwise ? *otherwise : Value::string("");
   }
-  if (name == "string" || name == "safe") return string(to_text(v));
+  if (v.is_markup() && (name == "string" || name == "e" || name == "escape")) return v;
+  if (name == "string") return string(to_text(v));
+  if (name == "safe") return Value::markup(string(to_text(v)).text());
   if (name == "int")
     return to_integer(v, reader.integer(1, "base", 10),
                       reader.get(0, "default") ? *reader.get(0, "default") : Value::integer(0));
@@ -240,7 +245,12 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
     return round_value(defined(v), reader.integer(0, "precision", 0), method ? to_text(*method) : "common");
   }
   if (name == "format") return string(format_percent(to_text(v), args));
-  if (name == "attr") return get_attribute(v, reader.text(0, "name"));
+  if (name == "attr") {
+    const std::string& attribute = reader.text(0, "name");
+    // Members of a dict are items, not attributes.
+    if (v.is(Kind::kDict) && !has_method(v, attribute)) return Value::undefined("no attribute " + attribute);
+    return get_attribute(v, attribute);
+  }
 
   // The others turn their operand into text first.
   const std::string text = to_text(v);
@@ -250,11 +260,13 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
   if (name == "lower") return string(lower(text));
   if (name == "capitalize") return string(capitalize(text));
   if (name == "title") return string(title_words(text));
-  if (name == "escape" || name == "e" || name == "forceescape") return string(escape_html(text));
+  if (name == "escape" || name == "e" || name == "forceescape")
+    return Value::markup(string(escape_html(text)).text());
   if (name == "replace")
     return string(replace(text, to_text(reader.need(0, "old")), to_text(reader.need(1, "new")),
                           reader.integer(2, "count", -1)));
   if (name == "indent") {
+    if (!v.is_string()) fail(std::string("indent needs a string, not ") + type_name(v));
     const Value* width = reader.get(0, "width");
     const std::string by =
         width && width->is_string()
@@ -267,7 +279,7 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
     int64_t n = 0;
     bool in_word = false;
     for (const std::string_view c : characters(text)) {
-      const bool word = !apply_test("isspace", Value::string(std::string(c)), {});
+      const bool word = c == "_" || apply_test("isalnum", Value::string(std::string(c)), {});
       n += word && !in_word;
       in_word = word;
     }

@@ -53,6 +53,8 @@ Value Interpreter::lookup(const std::string& name) {
   for (const Frame* f = frame_; f; f = f->parent)
     for (const auto& [key, value] : f->names)
       if (key == name) return value;
+  if (name == "self" || name == "varargs" || name == "kwargs")
+    fail_unsupported("the name '" + name + "' is not supported");
   return Value::undefined("'" + name + "' is undefined");
 }
 
@@ -161,12 +163,12 @@ Interpreter::Flow Interpreter::run_for(const Node& node) {
     items = std::move(kept);
     frame_ = outer;
   }
-  if (items.empty()) return node.kids[4] ? execute(*node.kids[4]) : Flow::kNormal;
   Loop* loop = heap_.loop();
   List* held = heap_.list(std::move(items));
   loop->items = &held->items;
   Frame* scope = nullptr;
   size_t n_macros = 0;
+  bool reached_end = false;  // of the body, in any round; jinja2 runs `else` unless that happened
   for (; loop->index < held->items.size(); ++loop->index) {
     spend(1);
     // Each round starts with no names of its own; only a macro can still need those of the round before.
@@ -178,9 +180,12 @@ Interpreter::Flow Interpreter::run_for(const Node& node) {
     frame_ = scope;
     set_name("loop", Value::loop(loop));
     assign(*node.kids[0], held->items[loop->index]);
-    if (execute(*node.kids[3]) == Flow::kBreak) break;
+    const Flow flow = execute(*node.kids[3]);
+    reached_end = reached_end || flow == Flow::kNormal;
+    if (flow == Flow::kBreak) break;
   }
-  return Flow::kNormal;
+  frame_ = outer;
+  return node.kids[4] && !reached_end ? execute(*node.kids[4]) : Flow::kNormal;
 }
 
 void Interpreter::run_set_block(const Node& node) {

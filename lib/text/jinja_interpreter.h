@@ -33,6 +33,8 @@ class Interpreter {
   bool apply_test(const std::string& name, const Value& operand, const Arguments& args);
   Value call_method(const Method& method, const Arguments& args, const Keywords& keywords);
   static bool has_method(const Value& object, std::string_view name);
+  // Whether the sandbox refuses that method, since it changes its object.
+  static bool is_unsafe_method(const Value& object, std::string_view name);
   // Whether Python has that method and this interpreter has not.
   static bool lacks_method(const Value& object, std::string_view name);
 

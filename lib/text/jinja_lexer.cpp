@@ -270,6 +270,7 @@ class Lexer {
       ++line_;
       return;
     }
+    if (c == 'N') syntax_error("characters by name, \\N{...}, are not supported", line_, where_);
     const size_t digits = c == 'x' ? 2 : c == 'u' ? 4 : c == 'U' ? 8 : 0;
     if (digits) {
       uint32_t value = 0;

@@ -50,6 +50,10 @@ Value sorted(Interpreter& in, std::vector<Value> items, const Value* attribute, 
   return in.list(std::move(out));
 }
 
+Value generator(Interpreter& in, std::vector<Value> items) {
+  return Value::view(in.heap().list(std::move(items)), "generator");
+}
+
 // select, map and their like take whatever is false for a list of nothing: templates rely on it for `tools`
 // that are none.
 std::vector<Value> iterate_or_nothing(Interpreter& in, const Value& v) {
@@ -73,7 +77,7 @@ Value select(Interpreter& in, const std::string& name, const Value& v, const Arg
     }
     if (holds == keep) out.push_back(item);
   }
-  return in.list(std::move(out));
+  return generator(in, std::move(out));
 }
 
 Value map(Interpreter& in, const Value& v, const Arguments& args, const Keywords& keywords) {
@@ -87,7 +91,7 @@ Value map(Interpreter& in, const Value& v, const Arguments& args, const Keywords
     if (!attribute) fail("map requires a filter argument");
     for (const Value& item : iterate_or_nothing(in, v))
       out.push_back(by_path(in, item, *attribute, otherwise));
-    return in.list(std::move(out));
+    return generator(in, std::move(out));
   }
   if (!args[0].is_string()) fail("map: the filter's name must be a string");
   const Arguments rest(args.begin() + 1, args.end());
@@ -95,7 +99,7 @@ Value map(Interpreter& in, const Value& v, const Arguments& args, const Keywords
     in.spend(1);
     out.push_back(in.apply_filter(args[0].text(), item, rest, keywords));
   }
-  return in.list(std::move(out));
+  return generator(in, std::move(out));
 }
 
 Value join(Interpreter& in, const Value& v, const ArgumentReader& reader) {
@@ -123,7 +127,7 @@ Value unique(Interpreter& in, const Value& v, const ArgumentReader& reader) {
     keys.push_back(key);
     out.push_back(item);
   }
-  return in.list(std::move(out));
+  return generator(in, std::move(out));
 }
 
 Value dict_sorted(Interpreter& in, const Value& v, const ArgumentReader& reader) {
@@ -175,7 +179,7 @@ bool apply_list_filter(Interpreter& in, const std::string& name, const Value& v,
     if (v.is(Kind::kDict))
       for (const auto& [key, value] : v.as_dict().items) pairs.push_back(in.tuple({key, value}));
     in.spend(pairs.size());
-    result = in.list(std::move(pairs));
+    result = generator(in, std::move(pairs));
   } else if (name == "reverse") {
     std::vector<Value> items = in.iterate(v);
     std::reverse(items.begin(), items.end());
@@ -184,7 +188,7 @@ bool apply_list_filter(Interpreter& in, const std::string& name, const Value& v,
       for (const Value& c : items) text += c.text();
       result = in.string(std::move(text));
     } else {
-      result = in.list(std::move(items));
+      result = generator(in, std::move(items));
     }
   } else if (name == "join") {
     result = join(in, v, reader);

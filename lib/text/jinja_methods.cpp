@@ -21,10 +21,11 @@ constexpr std::string_view kMissingStringMethods[] = {
     "partition", "rpartition", "center",      "ljust",     "rjust",        "rindex",
     "swapcase",  "casefold",   "expandtabs",  "encode",    "isascii",      "isdecimal",
     "istitle",   "translate",  "isprintable", "maketrans", "isidentifier", "format_map"};
-constexpr std::string_view kDictMethods[] = {"items", "keys",   "values", "get",
-                                             "copy",  "update", "pop",    "setdefault"};
-constexpr std::string_view kListMethods[] = {"append", "extend", "insert", "pop",
-                                             "index",  "count",  "copy",   "reverse"};
+constexpr std::string_view kDictMethods[] = {"items", "keys", "values", "get", "copy"};
+constexpr std::string_view kListMethods[] = {"index", "count", "copy"};
+constexpr std::string_view kUnsafeDictMethods[] = {"clear", "pop", "popitem", "setdefault", "update"};
+constexpr std::string_view kUnsafeListMethods[] = {"append", "clear",  "extend",  "insert",
+                                                   "pop",    "remove", "reverse", "sort"};
 
 template <size_t N>
 bool in(const std::string_view (&names)[N], std::string_view name) {
@@ -250,7 +251,7 @@ Value string_method(Interpreter& in, const std::string& s, const std::string& na
   return Value::boolean(in.apply_test(name, Value::string(s), {}));  // isdigit and its like
 }
 
-Value dict_method(Interpreter& in, Dict& dict, const std::string& name, const Arguments& args,
+Value dict_method(Interpreter& in, const Dict& dict, const std::string& name, const Arguments& args,
                   const Keywords& keywords) {
   const ArgumentReader reader(name.c_str(), args, keywords, 2);
   in.spend(dict.items.size());
@@ -259,28 +260,6 @@ Value dict_method(Interpreter& in, Dict& dict, const std::string& name, const Ar
     if (v) return *v;
     const Value* otherwise = reader.get(1, "default");
     return otherwise ? *otherwise : Value::none();
-  }
-  if (name == "pop" || name == "setdefault") {
-    const Value& key = reader.need(0, "key");
-    const Value* found = dict.find(key);
-    const Value* otherwise = reader.get(1, "default");
-    if (!found && !otherwise && name == "pop") fail("KeyError: " + to_repr(key));
-    const Value result = found ? *found : otherwise ? *otherwise : Value::none();
-    if (name == "setdefault" && !found) dict.set(key, result);
-    if (name == "pop" && found)
-      std::erase_if(dict.items, [&](const auto& item) { return equal(item.first, key); });
-    return result;
-  }
-  if (name == "update") {
-    if (!args.empty()) {
-      if (!args[0].is(Kind::kDict))
-        fail_unsupported("dict.update with something that is no dict is not supported");
-      const auto items = args[0].as_dict().items;
-      for (const auto& [key, value] : items) dict.set(key, value);
-      in.spend(items.size() * dict.items.size());
-    }
-    for (const auto& [key, value] : keywords) dict.set(Value::string(key), value);
-    return Value::none();
   }
   if (name == "copy") {
     Dict* copy = in.heap().dict();
@@ -293,49 +272,24 @@ Value dict_method(Interpreter& in, Dict& dict, const std::string& name, const Ar
     if (name == "values") out.push_back(value);
     if (name == "items") out.push_back(in.tuple({key, value}));
   }
-  return in.list(std::move(out));
+  return Value::view(in.heap().list(std::move(out)), "dict_" + name);
 }
 
-Value list_method(Interpreter& in, List& list, const std::string& name, const Arguments& args,
+Value list_method(Interpreter& in, const List& list, const std::string& name, const Arguments& args,
                   const Keywords& keywords) {
-  const ArgumentReader reader(name.c_str(), args, keywords, 2);
-  auto& items = list.items;
+  const ArgumentReader reader(name.c_str(), args, keywords, 1);
+  const auto& items = list.items;
   in.spend(1 + items.size() / 8);
-  const auto position = [&](int64_t i) {
-    const int64_t n = static_cast<int64_t>(items.size());
-    return static_cast<std::ptrdiff_t>(std::clamp<int64_t>(i < 0 ? i + n : i, 0, n));
-  };
-  if (name == "append") {
-    items.push_back(reader.need(0, "object"));
-  } else if (name == "extend") {
-    const std::vector<Value> more = in.iterate(reader.need(0, "iterable"));
-    items.insert(items.end(), more.begin(), more.end());
-  } else if (name == "insert") {
-    items.insert(items.begin() + position(reader.integer(0, "index", 0)), reader.need(1, "object"));
-  } else if (name == "reverse") {
-    std::reverse(items.begin(), items.end());
-  } else if (name == "pop") {
-    const int64_t n = static_cast<int64_t>(items.size());
-    int64_t i = reader.integer(0, "index", -1);
-    if (i < 0) i += n;
-    if (i < 0 || i >= n) fail("pop index out of range");
-    const Value v = items[static_cast<size_t>(i)];
-    items.erase(items.begin() + static_cast<std::ptrdiff_t>(i));
-    return v;
-  } else if (name == "copy") {
-    return in.list(items);
-  } else {  // index, count
-    const Value& what = reader.need(0, "value");
-    int64_t count = 0;
-    for (size_t i = 0; i < items.size(); ++i) {
-      if (!equal(items[i], what)) continue;
-      if (name == "index") return Value::integer(static_cast<int64_t>(i));
-      ++count;
-    }
-    if (name == "index") fail(to_repr(what) + " is not in list");
-    return Value::integer(count);
+  if (name == "copy") return in.list(items);
+  const Value& what = reader.need(0, "value");
+  int64_t count = 0;
+  for (size_t i = 0; i < items.size(); ++i) {
+    if (!equal(items[i], what)) continue;
+    if (name == "index") return Value::integer(static_cast<int64_t>(i));
+    ++count;
   }
-  return Value::none();
+  if (name == "index") fail(to_repr(what) + " is not in list");
+  return Value::integer(count);
 }
 
 }  // namespace
@@ -353,6 +307,11 @@ bool Interpreter::has_method(const Value& object, std::string_view name) {
     default:
       return false;
   }
+}
+
+bool Interpreter::is_unsafe_method(const Value& object, std::string_view name) {
+  return object.is(Kind::kDict) ? in(kUnsafeDictMethods, name)
+                                : object.is(Kind::kList) && in(kUnsafeListMethods, name);
 }
 
 bool Interpreter::lacks_method(const Value& object, std::string_view name) {

@@ -65,8 +65,10 @@ bool Interpreter::apply_test(const std::string& name, const Value& v, const Argu
   if (name == "false") return v.is(Kind::kBool) && v.as_int() == 0;
   // Undefined can be gone through and measured, so jinja2 counts it among both.
   if (name == "iterable")
-    return v.is_sequence() || v.is_string() || v.is(Kind::kDict) || v.is_undefined() || v.is(Kind::kLoop);
-  if (name == "sequence") return v.is_sequence() || v.is_string() || v.is(Kind::kDict) || v.is_undefined();
+    return v.is_sequence() || v.is_string() || v.is(Kind::kDict) || v.is_undefined() || v.is(Kind::kLoop) ||
+           v.is(Kind::kView);
+  if (name == "sequence")
+    return v.is_sequence() || v.is_string() || v.is(Kind::kDict) || v.is_undefined() || v.is_range();
   if (name == "callable") return v.is(Kind::kMacro) || v.is(Kind::kMethod) || v.is(Kind::kFunction);
   if (name == "odd") return integer(v, "odd") % 2 != 0;
   if (name == "even") return integer(v, "even") % 2 == 0;

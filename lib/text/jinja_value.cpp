@@ -170,6 +170,9 @@ bool equal_values(const Value& a, const Value& b, int depth, size_t& n_left) {
       }
       return true;
     }
+    case Kind::kView:
+      if (a.identity() == b.identity()) return true;
+      fail_unsupported("comparing " + a.text() + " with " + b.text() + " is not supported");
     default:
       return a.identity() == b.identity();
   }
@@ -222,6 +225,11 @@ Value Value::string(std::string s) {
   v.text_ = std::make_shared<const std::string>(std::move(s));
   return v;
 }
+Value Value::markup(std::string s) {
+  Value v = string(std::move(s));
+  v.as_.integer = 1;
+  return v;
+}
 Value Value::function(std::string name) {
   Value v(Kind::kFunction);
   v.text_ = std::make_shared<const std::string>(std::move(name));
@@ -230,6 +238,12 @@ Value Value::function(std::string name) {
 Value Value::list(List* l, bool tuple) {
   Value v(tuple ? Kind::kTuple : Kind::kList);
   v.as_.list = l;
+  return v;
+}
+Value Value::view(List* l, std::string name) {
+  Value v(Kind::kView);
+  v.as_.list = l;
+  v.text_ = std::make_shared<const std::string>(std::move(name));
   return v;
 }
 Value Value::dict(Dict* d, bool is_namespace) {
@@ -284,6 +298,10 @@ Value Heap::from_json(const Json& json) {
   if (json.is_null()) return Value::none();
   if (json.is_bool()) return Value::boolean(json.as_bool());
   if (json.is_int()) return Value::integer(json.as_int());
+  // Integers beyond 64 bits come as the nearest double, which prints otherwise. Beyond 126 bits people write
+  // floats, such as the largest.
+  if (json.is_number() && std::fabs(json.as_double()) >= 0x1p63 && std::fabs(json.as_double()) < 0x1p126)
+    fail_unsupported("a number as large as " + json.dump() + " is not supported");
   if (json.is_number()) return Value::real(json.as_double());
   if (json.is_string()) return Value::string(json.as_string());
   if (json.is_array()) {
@@ -319,6 +337,8 @@ bool truthy(const Value& v) {
     case Kind::kList:
     case Kind::kTuple:
       return !v.as_list().items.empty();
+    case Kind::kView:
+      return v.is_generator() || !v.as_list().items.empty();
     case Kind::kDict:
       return !v.as_dict().items.empty();
     default:
@@ -354,6 +374,8 @@ const char* type_name(const Value& v) {
       return "list";
     case Kind::kTuple:
       return "tuple";
+    case Kind::kView:
+      return v.is_range() ? "range" : v.text().c_str();
     case Kind::kDict:
       return "dict";
     case Kind::kNamespace:
@@ -420,6 +442,9 @@ std::string to_repr(const Value& v, int depth) {
       if (tuple && items.size() == 1) out += ',';
       return out + (tuple ? ')' : ']');
     }
+    case Kind::kView:
+      if (v.is_generator()) fail_unsupported("printing a " + v.text() + " (add |list) is not supported");
+      return v.is_range() ? v.text() : v.text() + "(" + to_repr(Value::list(&v.as_list()), depth + 1) + ")";
     case Kind::kDict:
     case Kind::kNamespace: {
       std::string out = v.is(Kind::kDict) ? "{" : "<Namespace {";
@@ -433,7 +458,7 @@ std::string to_repr(const Value& v, int depth) {
       return out + (v.is(Kind::kDict) ? "}" : "}>");
     }
     default:
-      return std::string("<") + type_name(v) + ">";
+      fail_unsupported(std::string("printing a ") + type_name(v) + " is not supported");
   }
 }
 

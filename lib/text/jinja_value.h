@@ -31,6 +31,7 @@ enum class Kind : uint8_t {
   kString,
   kList,
   kTuple,
+  kView,  // text(): what Python goes through without its being a list: range(..), dict_keys, generator
   kDict,
   kNamespace,
   kLoop,
@@ -49,8 +50,10 @@ class Value {
   static Value integer(int64_t v);
   static Value real(double v);
   static Value string(std::string v);
+  static Value markup(std::string v);  // what |safe and |escape make: escapes what is added to it
   static Value function(std::string name);
   static Value list(List* v, bool tuple = false);
+  static Value view(List* v, std::string name);
   static Value dict(Dict* v, bool is_namespace = false);
   static Value loop(Loop* v);
   static Value macro(Macro* v);
@@ -60,7 +63,11 @@ class Value {
   bool is(Kind kind) const { return kind_ == kind; }
   bool is_undefined() const { return kind_ == Kind::kUndefined; }
   bool is_string() const { return kind_ == Kind::kString; }
+  bool is_markup() const { return is_string() && as_.integer != 0; }
   bool is_sequence() const { return kind_ == Kind::kList || kind_ == Kind::kTuple; }
+  bool is_range() const { return is(Kind::kView) && text().starts_with("range"); }
+  // Can be gone through once; is true whatever it holds; has no length.
+  bool is_generator() const { return is(Kind::kView) && !is_range() && !text().starts_with("dict"); }
   bool is_integral() const {
     return kind_ == Kind::kInt || kind_ == Kind::kBool;
   }  // bool is an int in Python
@@ -93,6 +100,7 @@ class Value {
 
 struct List {
   std::vector<Value> items;
+  bool is_used_up = false;  // of a generator
 };
 struct Dict {
   std::vector<std::pair<Value, Value>> items;  // in insertion order

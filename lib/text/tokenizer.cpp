@@ -19,31 +19,46 @@ class PieceCache {
   explicit PieceCache(size_t text_bytes)
       : entries_(std::bit_ceil(std::min<size_t>(std::max<size_t>(text_bytes / 32, 16), 8192))) {}
 
-  // Appends the piece's ids to out, by copying or by encoding.
+  // Appends the piece's ids to out.
   void encode(const Bpe& bpe, std::string_view piece, std::vector<int32_t>& out) {
+    size_t n = static_cast<uint8_t>(piece.back()) < 0x80 ? piece.size() : bpe.cuts.first_part(piece);
+    const bool is_cut = n != piece.size();
+    for (;; n = bpe.cuts.first_part(piece)) {
+      encode_part(bpe, piece.substr(0, n), is_cut, out);
+      piece.remove_prefix(n);
+      if (piece.empty()) return;
+    }
+  }
+
+ private:
+  // By copying or by encoding.
+  void encode_part(const Bpe& bpe, std::string_view piece, bool is_cut, std::vector<int32_t>& out) {
+    const auto encode_now = [&] { is_cut ? bpe.encode_part(piece, out) : bpe.encode(piece, out); };
     if (piece.size() > kMaxBytes) {
-      bpe.encode(piece, out);
+      encode_now();
       return;
     }
     Entry& entry = entries_[hash(piece) & (entries_.size() - 1)];
-    if (entry.n_bytes == piece.size() && std::memcmp(entry.bytes, piece.data(), piece.size()) == 0) {
+    if (entry.n_bytes == piece.size() && entry.is_cut == is_cut &&
+        std::memcmp(entry.bytes, piece.data(), piece.size()) == 0) {
       const size_t at = out.size();
       out.resize(at + entry.n_ids);
       for (size_t i = 0; i < entry.n_ids; ++i) out[at + i] = out[entry.at + i];
       return;
     }
     entry.at = out.size();
-    bpe.encode(piece, out);
+    encode_now();
     entry.n_ids = static_cast<uint8_t>(out.size() - entry.at);
     entry.n_bytes = static_cast<uint8_t>(piece.size());
+    entry.is_cut = is_cut;
     std::memcpy(entry.bytes, piece.data(), piece.size());
   }
 
- private:
-  static constexpr size_t kMaxBytes = 54;
+  static constexpr size_t kMaxBytes = 53;
   struct Entry {
     size_t at = 0;
     uint8_t n_bytes = 0, n_ids = 0;  // n_bytes 0: free; pieces are never empty
+    bool is_cut = false;             // a token that only ignore_merges reaches counts for whole pieces
     char bytes[kMaxBytes];
   };
   static size_t hash(std::string_view s) {

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <random>
 
+#include "bench/load.h"
 #include "core/error.h"
 
 using namespace ds::bench;
@@ -168,6 +169,65 @@ TEST_CASE("A against A whose requests depend on their neighbours is not called d
   }
   MESSAGE(n_different, " of ", kSeeds, " dependent A/A runs called different");
   CHECK(n_different <= 10);
+}
+
+namespace {
+
+// A machine with slow spells of about ten requests, in simulated time: what disturbs A soon disturbs B.
+struct SlowSpells : LoadClock {
+  std::mt19937_64 rng;
+  mutable int64_t t = 0;
+  bool slow = false;
+  explicit SlowSpells(uint64_t seed) : rng(seed) {}
+  int64_t now() const override { return t; }
+  void sleep_until(int64_t t_ns, const StopRequest&) const override { t = std::max(t, t_ns); }
+  int64_t service_ns() {
+    std::normal_distribution<double> normal;
+    if (std::uniform_real_distribution<double>(0, 1)(rng) < (slow ? 0.3 : 0.08)) slow = !slow;
+    return static_cast<int64_t>(20e6 * std::exp(0.1 * normal(rng) + (slow ? 1.0 : 0)));
+  }
+};
+struct DisturbedTarget : Target {
+  SlowSpells& machine;
+  explicit DisturbedTarget(SlowSpells& m) : machine(m) {}
+  int max_concurrency() const override { return 1; }
+  ds::Json describe() const override { return {}; }
+  Outcome send(const Request&, const StopRequest&) override {
+    Outcome o;
+    o.t_send_ns = machine.t;
+    o.event_ns = {machine.t += machine.service_ns()};
+    o.t_done_ns = machine.t;
+    o.n_out = 1;
+    return o;
+  }
+};
+
+}  // namespace
+
+TEST_CASE("A against A measured in turns on a machine with slow spells is not called different") {
+  int n_different = 0;
+  constexpr int kSeeds = 200;
+  for (int seed = 0; seed < kSeeds; ++seed) {
+    SlowSpells machine(static_cast<uint64_t>(seed) + 500);
+    DisturbedTarget a(machine), b(machine);
+    PlanOptions p;
+    p.n_requests = 60;
+    p.warmup = 0;
+    p.seed = static_cast<uint64_t>(seed);
+    RecordSet set;
+    LoadOptions load;
+    load.clock = &machine;
+    load.on_record = [&](const RequestRecord& r) { set.requests.push_back(r); };
+    run_load({&a, &b}, make_plan(p), load);
+    CompareOptions o = gates({"p50_ttft", "p90_ttft", "mean_e2e"});
+    o.max_permutations = 399;
+    bool any = false;
+    for (const auto& g : compare_arms(set, o).gates)
+      any |= g.verdict == Verdict::kFaster || g.verdict == Verdict::kSlower;
+    n_different += any;
+  }
+  MESSAGE(n_different, " of ", kSeeds, " A/A runs with slow spells called different");
+  CHECK(n_different <= 20);
 }
 
 TEST_CASE("an absolute limit passes, fails or stays open by an exact test") {

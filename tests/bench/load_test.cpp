@@ -127,14 +127,33 @@ TEST_CASE("closed loop, shards and resume send every request exactly once") {
   CHECK(std::set<std::string>(seen.begin(), seen.end()).size() == 97);
 }
 
-TEST_CASE("interleaved arms take turns on the same requests") {
+TEST_CASE("interleaved arms take turns on the same requests, in a drawn order that the seed repeats") {
   CountingTarget a, b;
-  std::vector<std::string> order;
-  LoadOptions load;
-  load.on_record = [&](const RequestRecord& r) { order.push_back(r.arm + r.id); };
-  run_load({&a, &b}, make_plan(requests(4)), load);
-  CHECK(order == std::vector<std::string>{"ar00000", "br00000", "br00001", "ar00001", "ar00002", "br00002",
-                                          "br00003", "ar00003"});
+  const auto order = [&](uint64_t seed) {
+    PlanOptions o = requests(400);
+    o.seed = seed;
+    std::vector<std::string> sent;
+    LoadOptions load;
+    load.on_record = [&](const RequestRecord& r) { sent.push_back(r.arm + r.id); };
+    run_load({&a, &b}, make_plan(o), load);
+    return sent;
+  };
+  const auto sent = order(1);
+  REQUIRE(sent.size() == 800);
+  int n_a_first = 0, n_switches = 0;
+  for (size_t i = 0; i < sent.size(); i += 2) {
+    CHECK(sent[i].substr(1) == sent[i + 1].substr(1));
+    CHECK(sent[i][0] != sent[i + 1][0]);
+    n_a_first += sent[i][0] == 'a';
+    n_switches += i > 0 && sent[i][0] != sent[i - 2][0];
+  }
+  // 400 fair coins: 200 +- 10, and a switch every other time.
+  CHECK(n_a_first > 160);
+  CHECK(n_a_first < 240);
+  CHECK(n_switches > 160);
+  CHECK(n_switches < 240);
+  CHECK(order(1) == sent);
+  CHECK(order(2) != sent);
 }
 
 TEST_CASE("a target that only fails ends the run") {
@@ -190,6 +209,110 @@ TEST_CASE("Poisson gaps have the rate's mean and an exponential's spread") {
   CHECK(std::sqrt(square / n - sum / n * (sum / n)) == doctest::Approx(0.1).epsilon(0.04));
 }
 
+TEST_CASE("prompts of a file: each has its own max_tokens or the common one, and the hash knows") {
+  const std::string path = "plan_prompts_test.jsonl";
+  const auto plan_of_file = [&](const std::string& text) {
+    ds::AtomicFile file(path);
+    file.write(text);
+    file.commit();
+    PlanOptions o = requests(4);
+    o.prompts_path = path;
+    o.output_tokens = 9;
+    const Plan plan = make_plan(o);
+    std::remove(path.c_str());
+    return plan;
+  };
+  const Plan plan = plan_of_file("{\"prompt\":\"a\",\"max_tokens\":3}\n{\"prompt\":\"b\"}\n");
+  CHECK(plan.request(0).max_tokens == 3);
+  CHECK(plan.request(1).max_tokens == 9);
+  CHECK(plan.request(2).max_tokens == 3);
+  CHECK(plan.hash != plan_of_file("{\"prompt\":\"a\",\"max_tokens\":4}\n{\"prompt\":\"b\"}\n").hash);
+  {
+    ds::AtomicFile file(path);
+    file.write(plan_text(plan));
+    file.commit();
+  }
+  const Plan back = read_plan(path);
+  CHECK(back.hash == plan.hash);
+  CHECK(back.request(0).max_tokens == 3);
+  std::remove(path.c_str());
+  for (const char* bad : {"0", "-1", "\"7\"", "1e9", "2.5", "true"})
+    CHECK_THROWS_AS(plan_of_file(std::string("{\"prompt\":\"a\",\"max_tokens\":") + bad + "}\n"), ds::Error);
+  CHECK(plan_of_file("{\"prompt\":\"a\",\"max_tokens\":null}\n").request(0).max_tokens == 9);
+  std::remove(path.c_str());
+}
+
+TEST_CASE("salted prompts: no two requests of two runs begin alike, and files stay as they are") {
+  struct Listener : CountingTarget {
+    std::vector<std::string> heard;
+    Outcome send(const Request& r, const StopRequest& stop) override {
+      heard.push_back(r.prompt);
+      Outcome o = CountingTarget::send(r, stop);
+      o.t_done_ns += n;  // never two alike: the warm-up goes on
+      return o;
+    }
+  } target;
+  PlanOptions o = requests(20);
+  o.warmup = 5;
+  o.clients = {1, 1};
+  const Plan plan = make_plan(o);
+  LoadOptions load;
+  for (const uint64_t salt : {7, 8}) {
+    load.salt = salt;
+    run_load({&target}, plan, load);
+  }
+  REQUIRE(target.heard.size() == 90);
+  std::set<std::string> starts;
+  for (const auto& prompt : target.heard) {
+    starts.insert(prompt.substr(0, 8));
+    CHECK(prompt.find(". Note ") == 8);
+  }
+  CHECK(starts.size() >= 89);  // of 90 million numbers
+  target.heard.clear();
+  load.salt = 0;
+  run_load({&target}, plan, load);
+  CHECK(target.heard[5] == plan.request(0).prompt);
+  target.heard.clear();
+  Plan from_file = plan;
+  from_file.options.prompts_path = "file";
+  load.salt = 7;
+  run_load({&target}, from_file, load);
+  CHECK(target.heard[5] == plan.request(0).prompt);
+}
+
+TEST_CASE("an open load without a rate can be planned for a search, but not run") {
+  PlanOptions o = requests(4);
+  o.arrivals = Arrivals::kPoisson;
+  CountingTarget target;
+  CHECK_THROWS_AS(run_load({&target}, make_plan(o), {}), ds::Error);
+  CHECK(target.n == 0);
+}
+
+TEST_CASE("progress counts every measured request and knows when it ends") {
+  SimulatedClock clock;
+  StallingTarget target(clock, INT64_MAX);
+  std::vector<LoadProgress> seen;
+  LoadOptions load;
+  load.clock = &clock;
+  load.on_progress = [&](const LoadProgress& p) { seen.push_back(p); };
+  PlanOptions o = requests(10);
+  o.warmup = 2;
+  run_load({&target}, make_plan(o), load);
+  REQUIRE(seen.size() == 10);
+  CHECK(seen[4].n_done == 5);
+  CHECK(seen[4].n_all == 10);
+  CHECK(seen[4].elapsed_s == doctest::Approx(0.1));
+  CHECK(seen[4].left_s == doctest::Approx(0.1));
+  // Bounded by time: what is left of it.
+  seen.clear();
+  o = requests(0);
+  o.duration_s = 1;
+  run_load({&target}, make_plan(o), load);
+  REQUIRE(seen.size() == 50);
+  CHECK(seen[9].n_all == 0);
+  CHECK(seen[9].left_s == doctest::Approx(0.8));
+}
+
 TEST_CASE("shards") {
   CHECK(parse_shard("1/3").n == 3);
   CHECK(parse_shard("").n == 1);
@@ -215,4 +338,20 @@ TEST_CASE("the goodput search finds the knee of a server and states what it coul
   CHECK(find_goodput(objectives, 1, probe, {}).met_rate == 0);
   n = 0;
   CHECK(find_goodput(objectives, 1, probe, {}).met_rate == 0);
+}
+
+TEST_CASE("where a goodput search begins: the rate of a target that is always busy") {
+  // Four places of 100 ms each: 40/s, from four clients on.
+  std::vector<int64_t> tried;
+  const auto closed = [&](int64_t clients) {
+    tried.push_back(clients);
+    return 10.0 * static_cast<double>(std::min<int64_t>(clients, 4));
+  };
+  CHECK(saturation_rate(closed, 256, {}) == doctest::Approx(40));
+  CHECK(tried == std::vector<int64_t>{1, 2, 4, 8});
+  tried.clear();
+  CHECK(saturation_rate(closed, 1, {}) == doctest::Approx(10));
+  CHECK(tried == std::vector<int64_t>{1});
+  CHECK(saturation_rate([](int64_t) { return 0.0; }, 256, {}) == 0);
+  CHECK(saturation_rate(closed, 256, [] { return true; }) == 0);
 }

@@ -3,13 +3,18 @@
 #include "bench/target.h"
 
 #include <doctest/doctest.h>
+#include <sys/socket.h>
 
+#include <cstdlib>
 #include <thread>
 
+#include "bench/record.h"
+#include "bench/redact.h"
 #include "bench/scripted_server.h"
 #include "bench/sse.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "io/json.h"
 
 using namespace ds::bench;
 
@@ -145,16 +150,176 @@ TEST_CASE("wrong counts are not believed") {
   }
 }
 
-TEST_CASE("refusals carry the status and the body's start") {
+TEST_CASE("chunking: bytes one at a time, many events in one piece, CR LF, comments") {
+  const std::string lf = ": hello\n\nevent: message\nid: 1\n" + event("a") + ": keep-alive\n\n" + event("b") +
+                         "retry: 5\n\n" + event("c") + "data: [DONE]\n\n";
+  std::string crlf;
+  for (const char c : lf) crlf += c == '\n' ? "\r\n" : std::string(1, c);
+  for (const std::string& body : {lf, crlf})
+    for (const size_t step : {size_t{1}, size_t{7}, body.size()}) {
+      const Outcome o = ask([&](const ServedRequest& r) {
+        if (!r.write(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"))
+          return false;
+        for (size_t at = 0; at < body.size(); at += step) {
+          const std::string piece = body.substr(at, step);
+          char size[24];
+          std::snprintf(size, sizeof size, "%zx\r\n", piece.size());
+          if (!r.write(size + piece + "\r\n")) return false;
+        }
+        return r.write("0\r\n\r\n") && false;
+      });
+      CHECK(o.error == "");
+      CHECK(o.text == "abc");
+      CHECK(o.event_ns.size() == 3);
+    }
+}
+
+TEST_CASE("no [DONE]: an answer that states its finish is whole, one that does not was cut") {
+  const std::string finish = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+  CHECK(answer_with(event("a") + finish).ok());
+  CHECK(answer_with(event("a") + finish).finish == "stop");
+  CHECK(answer_with(event("a")).error == "no_end");
+}
+
+TEST_CASE("a connection that is reset, before the answer and within it") {
+  for (const bool within : {false, true}) {
+    const Outcome o = ask([&](const ServedRequest& r) {
+      if (within && !r.write(kOk + event("a"))) return false;
+      // Closing with no time to linger sends a reset.
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      const linger at_once{1, 0};
+      ::setsockopt(r.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+      return false;
+    });
+    CHECK(o.error == "transport");
+    CHECK(o.error_detail.find("reset") != std::string::npos);
+    CHECK(o.event_ns.size() == (within ? 1 : 0));
+  }
+}
+
+TEST_CASE("an answer in one piece instead of a stream is refused as such") {
+  const std::string body = R"({"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]})";
   const Outcome o = ask([&](const ServedRequest& r) {
-    return r.write("HTTP/1.1 503 Busy\r\nContent-Length: 8\r\n\r\ngo away!") && false;
+    return r.write("HTTP/1.1 200 OK\r\nContent-Type: application/json; charset=utf-8\r\nContent-Length: " +
+                   std::to_string(body.size()) + "\r\n\r\n" + body) &&
+           false;
   });
+  CHECK(o.error == "no_stream");
+  CHECK(o.error_detail.find("\"content\":\"hi\"") != std::string::npos);
+}
+
+TEST_CASE("refusals carry the status, what the server advises, and the body's start") {
+  const auto refused = [](const std::string& status, const std::string& fields, const std::string& body) {
+    int64_t n = 0;
+    const Outcome o = ask([&](const ServedRequest& r) {
+      ++n;
+      return r.write("HTTP/1.1 " + status + "\r\n" + fields +
+                     "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body) &&
+             false;
+    });
+    CHECK(n == 1);  // a repetition would be load that the plan does not know
+    return o;
+  };
+  Outcome o = refused("503 Busy", "", "go away!");
   CHECK(o.error == "http_503");
   CHECK(o.error_detail == "go away!");
-  CHECK(ask([&](const ServedRequest& r) {
-          return r.write("HTTP/1.1 302 Found\r\nLocation: file:///etc/passwd\r\nContent-Length: 0\r\n\r\n") &&
-                 false;
-        }).error == "http_302");
+  o = refused("429 Too Many Requests", "Retry-After: 7\r\n", "slow down");
+  CHECK(o.error == "http_429");
+  CHECK(o.error_detail == "retry after 7 s; slow down");
+  o = refused("500 Oops", "Retry-After: soon\r\n", std::string(5000, 'x'));
+  CHECK(o.error == "http_500");
+  CHECK(o.error_detail == std::string(300, 'x'));
+  o = refused("307 Moved", "Location: /elsewhere/v1/chat/completions\r\n", "");
+  CHECK(o.error == "http_307");
+  CHECK(o.error_detail.find("/elsewhere/v1/chat/completions") != std::string::npos);
+  CHECK(refused("302 Found", "Location: file:///etc/passwd\r\n", "").error == "http_302");
+  // Bytes that are no text still make a record that reads back.
+  RequestRecord record;
+  record.error_detail = refused("500 Oops", "", "\xff\xfe\x80 \xe2\x82").error_detail;
+  record.error = "http_500";
+  CHECK_NOTHROW(ds::parse_json(to_json(record).dump(), "record"));
+}
+
+TEST_CASE("IPv6 addresses") {
+  std::unique_ptr<ScriptedServer> server;
+  try {
+    server = std::make_unique<ScriptedServer>(make_script({}), 0, true);
+  } catch (const ds::Error&) {
+    MESSAGE("this machine has no IPv6 loopback");
+    return;
+  }
+  CHECK(server->url().starts_with("http://[::1]:"));
+  TargetOptions options;
+  const auto target = make_http_target(server->url(), options);
+  CHECK(target->describe().find("url")->as_string() == server->url() + "/v1");
+  CHECK(target->send({}, {}).ok());
+}
+
+TEST_CASE("https to a server without TLS is said at once") {
+  ScriptedServer server(make_script({}));
+  const std::string url = "https" + server.url().substr(4);
+  CHECK(make_http_target(url, fast())->send({}, {}).error == "tls");
+  TargetOptions asks;
+  asks.timeout_s = 5;
+  try {
+    make_http_target(url, asks);
+    FAIL("not refused");
+  } catch (const ds::Error& e) {
+    CHECK(e.kind() == ds::ErrorKind::kNoInput);
+    CHECK(e.hint().find("http://") != std::string::npos);
+  }
+  CHECK_THROWS_AS(make_http_target("http://", asks), ds::Error);
+}
+
+TEST_CASE("a bearer token is sent, and shows nowhere") {
+  const std::string path = "target_test_key";
+  {
+    ds::AtomicFile file(path);
+    file.write("s3cr3t-token-value\n");
+    file.commit();
+  }
+  TargetOptions options = fast();
+  options.api_key_file = path;
+  // The server answers with the head of what it got, as a proxy's error page does.
+  std::string sent;
+  ScriptedServer server([&](const ServedRequest& r) {
+    sent = r.head;
+    const std::string body = "you said: " + r.head;
+    return r.write("HTTP/1.1 401 No\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body) &&
+           false;
+  });
+  const auto target = make_http_target("http://user:pa55@" + server.url().substr(7), options);
+  const Outcome o = target->send({}, {});
+  std::remove(path.c_str());
+  CHECK(sent.find("Authorization: Bearer s3cr3t-token-value") != std::string::npos);
+  CHECK(o.error == "http_401");
+  CHECK(o.error_detail.find("you said") != std::string::npos);
+  CHECK(o.error_detail.find("s3cr3t") == std::string::npos);
+  CHECK(target->describe().dump().find("pa55") == std::string::npos);
+}
+
+TEST_CASE("command lines and addresses are written down without their secrets") {
+  for (const auto& [given, kept] : std::initializer_list<std::pair<const char*, const char*>>{
+           {"https://me:pw@host:8/v1", "https://***@host:8/v1"},
+           {"https://token@host/a@b", "https://***@host/a@b"},
+           {"http://host/a@b", "http://host/a@b"},
+           {"curl -H 'Authorization: Bearer abc.def' http://h/", "curl -H 'Authorization: ***' http://h/"},
+           {"curl -H \"authorization: Basic eDp5\" x", "curl -H \"authorization: ***\" x"},
+           {"curl -H X-Api-Key:abc x", "curl -H X-Api-Key:*** x"},
+           {"curl --oauth2-bearer abc x", "curl --oauth2-bearer *** x"},
+           {"Authorization: Bearer abc def", "Authorization: ***"},
+           {"Bearer abc", "Bearer ***"},
+           {"env OPENAI_API_KEY=sk-1 HF_TOKEN='hf 2' prog", "env OPENAI_API_KEY=*** HF_TOKEN='***' prog"},
+           {"prog --api-key sk-1 --seed 1", "prog --api-key *** --seed 1"},
+           {"prog --password=x", "prog --password=***"},
+           {"{\"api_key\": \"sk-1\", \"n\": 2}", "{\"api_key\": \"***\", \"n\": 2}"},
+           {"llama-cli -m x.gguf --max-tokens 5 -n {max_tokens}",
+            "llama-cli -m x.gguf --max-tokens 5 -n {max_tokens}"},
+           {"the key to the house", "the key to the house"},
+           {"--api-key-file /etc/key", "--api-key-file /etc/key"},
+           {"", ""}})
+    CHECK(redacted(std::string(given)) == kept);
 }
 
 TEST_CASE("an address nobody listens on") {

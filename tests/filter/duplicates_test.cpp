@@ -39,7 +39,9 @@ std::vector<Duplicate> duplicates_among(const std::vector<Signature>& signatures
                                         int threads, int64_t memory = 1 << 30) {
   const std::string folder = temp_folder("sig");
   SegmentWriter writer(folder + "/a");
-  for (const Signature& s : signatures) writer.add(s);
+  SegmentBlock block;
+  for (const Signature& s : signatures) block.add(s);
+  writer.add(block);
   writer.commit({});
   EdgeOptions options;
   options.min_similarity = min_similarity;

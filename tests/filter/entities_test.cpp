@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <fstream>
+#include <map>
+#include <sstream>
 #include <string>
 
 #include "core/error.h"
@@ -86,6 +88,32 @@ TEST_CASE("disguises are seen through, innocent longer forms stay") {
   for (const char* text : {"Essex", "暴力枚举", "约炮兵连", "大麻哈鱼", "救援交通", "网上。赌场", "a p o r t",
                            "specialist", "document"})
     CHECK_MESSAGE(!dropped(text, lexicon), text);
+}
+
+TEST_CASE("no line of a shipped lexicon overrules another by accident") {
+  for (const char* name : {"entities-en.tsv", "entities-zh.tsv"}) {
+    std::map<std::string, std::string> seen;  // term > what it is
+    std::istringstream lines{std::string(embedded_file(name))};
+    for (std::string line; std::getline(lines, line);) {
+      if (line.empty() || line[0] == '#') continue;
+      const size_t a = line.find('\t'), b = line.find('\t', a + 1);
+      const std::string kind = line.substr(0, a);
+      const auto [it, added] = seen.try_emplace(line.substr(b + 1), kind);
+      // A context word may serve several categories, in a line each.
+      CHECK_MESSAGE((added || (it->second == kind && (kind == "acquit" || kind == "accuse"))), line);
+    }
+    CHECK(seen.size() > 500);
+  }
+}
+
+TEST_CASE("styled letters are letters, spelled words end where the sign between their letters changes") {
+  const auto lexicon = shipped();
+  for (const char* text :
+       {"\U0001D40F\U0001D428\U0001D42B\U0001D427", "\u24DF\u24DE\u24E1\u24DD", "\u24AB\u24AA\u24AD\u24A9",
+        "\U0001F17F\U0001F17E\U0001F181\U0001F17D", "p_o_r_n", "b-u-y p-o-r-n n-o-w"})
+    CHECK_MESSAGE(dropped(text, lexicon), text);
+  CHECK(dropped("\u1D18\u1D0F\u0280\u0274 \u1D20\u026A\u1D05\u1D07\u1D0F\ua731", lexicon));  // small capitals
+  CHECK(!dropped("Solve \U0001D400\U0001D431 = \U0001D41B; c-o-d-e r-e-a-d; \u24B6 and \u24B7.", lexicon));
 }
 
 TEST_CASE("context acquits, presence and density differ") {

@@ -50,6 +50,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         Lexicon lexicon;
         lexicon.add(bytes, "lexicon");
         lexicon.finish();
+        Document doc;
+        const std::string text = "some text, p o r n and 色 情, d1sguised";
+        doc.text = text;
+        prepare(doc);
+        Lexicon::Work work;
+        lexicon.find(doc, work);
         break;
       }
       case 3:
@@ -59,7 +65,10 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         put("s.sig");
         put("s.seg");
         SegmentInfo info;
-        if (read_segment_info(folder + "/s", info)) read_segment(folder + "/s", [](const SegmentEntry&) {});
+        read_segment_info(folder + "/s", info);
+        SegmentReader reader(folder + "/s");
+        SegmentReader::Block block;
+        while (reader.next(block)) reader.each(block, [](const SegmentEntry&) {});
         break;
       }
       default:

@@ -69,8 +69,6 @@ TEST_CASE("ids are read from words and from JSON lists") {
   CHECK(parse_ids("[1, 2]\n[3]", "x") == std::vector<int32_t>{1, 2, 3});
   CHECK(parse_ids("", "x").empty());
   for (const char* bad : {"x", "-1", "99999999999", "1.5"}) CHECK_THROWS_AS(parse_ids(bad, "x"), Error);
-  CHECK(ids_line({1, 2}) == "1 2\n");
-  CHECK(ids_line({}) == "\n");
 }
 
 TEST_CASE("defaults: recommendation by family, then overrides") {

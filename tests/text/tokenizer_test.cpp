@@ -1,6 +1,10 @@
 #include "text/tokenizer.h"
 
+#include <algorithm>
 #include <cstdlib>
+#include <map>
+#include <numeric>
+#include <random>
 #include <thread>
 
 #include "core/error.h"
@@ -20,6 +24,21 @@ const Tokenizer& embedded() {
 std::vector<int32_t> to_ids(const Json& list) {
   std::vector<int32_t> out;
   for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
+  return out;
+}
+
+// The letters that stand for bytes in the file.
+std::string byte_level(const std::string& bytes) {
+  std::string out;
+  for (const char c : bytes) {
+    const uint32_t b = static_cast<uint8_t>(c);
+    const auto is_letter = [](uint32_t v) {
+      return (v >= '!' && v <= '~') || (v >= 0xA1 && v <= 0xAC) || v >= 0xAE;
+    };
+    uint32_t n_before = 0;
+    for (uint32_t v = 0; v < b; ++v) n_before += !is_letter(v);
+    append_utf8(out, is_letter(b) ? b : 0x100 + n_before);
+  }
   return out;
 }
 
@@ -118,6 +137,98 @@ TEST_CASE("enormous pieces take linear time") {
   }
   CHECK(round_trips(std::string(kBytes, ' ') + "1"));
   CHECK(round_trips(std::string(kBytes, ' ') + "\n"));
+}
+
+// The definition of byte pair encoding: the lowest rank first, the leftmost of equals.
+std::vector<std::string> merge_naively(const std::string& text,
+                                       const std::map<std::pair<std::string, std::string>, size_t>& ranks) {
+  std::vector<std::string> parts;
+  for (const char c : text) parts.emplace_back(1, c);
+  for (;;) {
+    size_t best = parts.size(), lowest = SIZE_MAX;
+    for (size_t i = 0; i + 1 < parts.size(); ++i) {
+      const auto it = ranks.find({parts[i], parts[i + 1]});
+      if (it != ranks.end() && it->second < lowest) lowest = it->second, best = i;
+    }
+    if (best == parts.size()) return parts;
+    parts[best] += parts[best + 1];
+    parts.erase(parts.begin() + static_cast<ptrdiff_t>(best) + 1);
+  }
+}
+
+// Merges learnt from random texts over these characters or, if not `learnt`, of any two tokens in any order,
+// so that most tokens arise in several ways: the ids of random texts of up to `longest` characters are those
+// of the definition.
+void check_random_merges(const std::vector<std::string>& characters, size_t longest, bool learnt,
+                         uint64_t seed) {
+  INFO("seed " << seed);
+  std::mt19937_64 random(seed);
+  const auto text_of = [&](size_t n) {
+    std::string out;
+    while (n-- > 0) out += characters[random() % characters.size()];
+    return out;
+  };
+  std::map<std::pair<std::string, std::string>, size_t> ranks;
+  std::vector<std::string> tokens;
+  for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+  std::vector<std::string> known = characters;
+  for (size_t n = 10 + random() % 60; n > 0; --n) {
+    const auto parts = learnt ? merge_naively(text_of(12), ranks)
+                              : std::vector{known[random() % known.size()], known[random() % known.size()]};
+    const size_t i = learnt ? random() % parts.size() : 0;
+    if (i + 1 == parts.size()) continue;
+    if (parts[i].size() + parts[i + 1].size() <= 5) known.push_back(parts[i] + parts[i + 1]);
+    if (ranks.emplace(std::pair(parts[i], parts[i + 1]), ranks.size()).second &&
+        std::find(tokens.begin(), tokens.end(), parts[i] + parts[i + 1]) == tokens.end())
+      tokens.push_back(parts[i] + parts[i + 1]);
+  }
+  std::vector<size_t> order(ranks.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  if (!learnt) std::shuffle(order.begin(), order.end(), random);
+  Json vocab{Json::Object{}};
+  for (size_t id = 0; id < tokens.size(); ++id) vocab.set(byte_level(tokens[id]), static_cast<int64_t>(id));
+  Json::Array merges(ranks.size());
+  for (auto& [pair, rank] : ranks) {
+    rank = order[rank];
+    merges[rank] = Json(Json::Array{byte_level(pair.first), byte_level(pair.second)});
+  }
+  const std::string json = R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, )"
+                           R"("use_regex": false}, "model": {"type": "BPE", "vocab": )" +
+                           vocab.dump() + ", \"merges\": " + Json(std::move(merges)).dump() + "}}";
+  const Tokenizer tokenizer = Tokenizer::from_json(json, "random");
+  for (size_t n_left = 1200; n_left > 0;) {
+    const size_t n = 1 + random() % std::min(longest, n_left);
+    const std::string text = text_of(n);
+    n_left -= n;
+    std::vector<std::string> got;
+    for (const int32_t id : tokenizer.encode(text)) got.emplace_back(tokenizer.token_bytes(id));
+    CHECK(got == merge_naively(text, ranks));
+  }
+}
+
+// Chinese pieces are cut where no merge joins two characters. Merges here join all that bytes allow: ends of
+// characters with beginnings, characters with parts of others.
+TEST_CASE("merges across characters of three bytes give the ids of the definition") {
+  for (uint64_t seed = 1; seed <= 60; ++seed)
+    check_random_merges({"中", "丰", "国", "圭", "あ", "い", "ࠀ", "￼", "é", "😀", "a"}, 30, true, seed);
+}
+
+// Where merges wait in line: the pieces are longer than those whose ranks are searched by scanning. Ranks in
+// any order make pairs of a rank come out of turn.
+TEST_CASE("long pieces give the ids of the definition, whatever the order of ranks") {
+  for (uint64_t seed = 1; seed <= 20; ++seed)
+    for (const bool learnt : {true, false}) check_random_merges({"a", "b"}, 600, learnt, seed);
+}
+
+TEST_CASE("an unknown token that a merge makes, too, is merged from left to right with what the merge made") {
+  // The vocabulary lacks "c", which becomes the unknown token "ab".
+  const Tokenizer t = Tokenizer::from_json(
+      R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},"model":{"type":"BPE",
+      "unk_token":"ab","vocab":{"a":0,"b":1,"ab":2,"abab":3},"merges":["a b","ab ab"]}})",
+      "unknown");
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "abcc";
+  CHECK(t.encode(text) == std::vector<int32_t>(75, 3));
 }
 
 TEST_CASE("one tokenizer serves many threads") {

@@ -128,6 +128,89 @@ TEST_CASE("SIGTERM: exit 75 with a trailer, and --resume equals an uninterrupted
   shell("rm -f bt_i.jsonl");
 }
 
+TEST_CASE("--resume refuses what is not the same run") {
+  shell("$B run --cmd true -n 5 --no-overhead -q -o bt_i.jsonl");
+  const auto resume = [](const std::string& file, const std::string& options) {
+    return shell("$B run --no-overhead -q --resume " + file + " " + options + " 2>&1 > /dev/null");
+  };
+  CHECK(resume("bt_i.jsonl", "--cmd true -n 5").code == 0);
+  Ran r = resume("bt_i.jsonl", "--cmd true -n 6");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("another plan") != std::string::npos);
+  r = resume("bt_i.jsonl", "--cmd 'echo x' -n 5");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("\"command\":\"true\"") != std::string::npos);
+  r = resume("bt_i.jsonl", "--cmd true --ab true -n 5");
+  CHECK(r.code == 65);
+  shell("sed 's/\"cpu_model\":\"[^\"]*\"/\"cpu_model\":\"another\"/' bt_i.jsonl > bt_j.jsonl");
+  r = resume("bt_j.jsonl", "--cmd true -n 5");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("env.cpu_model: \"another\" against") != std::string::npos);
+  shell("echo '{\"e2e_ms\":5}' > bt_j.jsonl");
+  CHECK(resume("bt_j.jsonl", "--cmd true -n 5").code == 65);
+  CHECK(resume("bt_none.jsonl", "--cmd true -n 5").code == 66);
+  CHECK(resume("bt_i.jsonl", "--cmd true --find-goodput e2e=1s@p50").code == 2);
+
+  shell("$B eval --cmd cat --set math --limit 3 -q -o bt_e.jsonl");
+  CHECK(shell("$B eval --cmd cat --set math --limit 3 -q --resume bt_e.jsonl > /dev/null").code == 0);
+  for (const char* other :
+       {"--cmd 'cat -' --set math", "--cmd cat --set reading", "--cmd cat --set math --max-tokens 7"}) {
+    r = shell(std::string("$B eval ") + other + " --limit 3 -q --resume bt_e.jsonl 2>&1 > /dev/null");
+    CHECK(r.code == 65);
+    CHECK(r.out.find("these answers come from another") != std::string::npos);
+  }
+  CHECK(shell("$B eval " + kModel + " --set ppl -q --resume bt_e.jsonl > /dev/null 2>&1").code == 2);
+  shell("rm -f bt_i.jsonl bt_j.jsonl bt_e.jsonl");
+}
+
+TEST_CASE("a frozen plan takes no other plan options") {
+  shell("$B plan -n 5 --output-tokens 7 -q -o bt_p.jsonl");
+  CHECK(shell("$B run --cmd true --plan bt_p.jsonl --no-overhead -q > bt_i.jsonl").code == 0);
+  CHECK(count(ds::read_file(DS_BIN_DIR "/bt_i.jsonl"), "\"want_out\":7") >= 5);
+  for (const char* option :
+       {"--seed 2", "-n 6", "--rate 5", "--ignore-eos", "--prompts x", "-c 2", "--warmup 0"}) {
+    const Ran r =
+        shell(std::string("$B run --cmd true --plan bt_p.jsonl -q ") + option + " 2>&1 > /dev/null");
+    CHECK(r.code == 2);
+    CHECK(r.out.find("--plan and --") != std::string::npos);
+  }
+  CHECK(shell("DS_SEED=2 $B run --cmd true --plan bt_p.jsonl -q > /dev/null 2>&1").code == 2);
+  CHECK(shell("$B run --cmd true --plan bt_p.jsonl --find-goodput e2e=1s -q > /dev/null 2>&1").code == 2);
+  shell("rm -f bt_p.jsonl bt_i.jsonl");
+}
+
+TEST_CASE("prompts of a file are asked with their own max_tokens") {
+  const Ran r = shell(
+      "printf '{\"prompt\":\"a\",\"max_tokens\":3}\\n{\"prompt\":\"b\"}\\n' > bt_p.jsonl; "
+      "$B run --cmd 'echo {max_tokens}' --prompts bt_p.jsonl --output-tokens 9 -n 4 --warmup 0 --no-overhead "
+      "-q; "
+      "rm -f bt_p.jsonl");
+  CHECK(count(r.out, "\"want_out\":3") == 2);
+  CHECK(count(r.out, "\"want_out\":9") == 2);
+}
+
+TEST_CASE("secrets of a command line are not written down") {
+  const std::string line = "env API_KEY=sk-12345 true -H \"Authorization: Bearer abcdef\" http://u:pw@h/";
+  const Ran r = shell("$B run --cmd '" + line + "' -n 2 --warmup 0 --no-overhead -q; $B eval --cmd '" + line +
+                      "' --set math --limit 1 -q");
+  CHECK(r.code == 0);
+  for (const char* secret : {"sk-12345", "abcdef", "u:pw"}) CHECK(r.out.find(secret) == std::string::npos);
+  CHECK(count(r.out, "API_KEY=***") == 4);
+}
+
+TEST_CASE("progress: one line on a terminal, nothing in a pipe or with --quiet") {
+  const std::string run = "$B run --cmd 'sleep 0.3' -n 4 --warmup 0 --no-overhead";
+  CHECK(shell(run + " 2>&1 > /dev/null").out.find('\x1b') == std::string::npos);
+  if (std::system("command -v script > /dev/null 2>&1") != 0) return;
+  const auto on_terminal = [&](const std::string& options) {
+    return shell("export B TERM=xterm; script -qec \"" + run + options + " > /dev/null\" /dev/null").out;
+  };
+  const std::string seen = on_terminal("");
+  CHECK(seen.find("\r\x1b[K2/4 requests") != std::string::npos);
+  CHECK(seen.find("s left") != std::string::npos);
+  CHECK(on_terminal(" -q").empty());
+}
+
 TEST_CASE("shards of a plan meet in stats") {
   const Ran r = shell(
       "for i in 0 1 2; do $B run --cmd true -n 30 --shard $i/3 --no-overhead -q > bt_s$i.jsonl; done; "
@@ -184,26 +267,6 @@ TEST_CASE("ds-run --timings | ds-bench stats -") {
                       kModel + " --jsonl --timings - 2>/dev/null | $B stats - --json");
   CHECK(r.code == 0);
   CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n_ok")->as_int() == 2);
-}
-
-TEST_CASE("the report opens in a browser") {
-  if (std::system("command -v chromium > /dev/null 2>&1") != 0) {
-    MESSAGE("not run: chromium is not installed");
-    return;
-  }
-  // Light and dark must both be drawn, and differ.
-  const Ran r = shell(
-      "$B run --cmd true -n 40 --no-overhead -q | $B report - -o bt_r.html; C='chromium --headless "
-      "--no-sandbox "
-      "--disable-gpu --window-size=900,900'; $C --screenshot=bt_l.png file://$PWD/bt_r.html 2>/dev/null; "
-      "$C --blink-settings=preferredColorScheme=0 --screenshot=bt_d.png file://$PWD/bt_r.html 2>/dev/null; "
-      "$C --dump-dom file://$PWD/bt_r.html 2>/dev/null | grep -c '<svg'");
-  CHECK(std::atoi(r.out.c_str()) >= 1);
-  const std::string light = ds::read_file(DS_BIN_DIR "/bt_l.png"),
-                    dark = ds::read_file(DS_BIN_DIR "/bt_d.png");
-  CHECK(light.size() > 10000);
-  CHECK(light != dark);
-  shell("rm -f bt_r.html bt_l.png bt_d.png");
 }
 
 TEST_CASE("files given together are runs side by side, and stay so in a report") {

@@ -270,6 +270,61 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
   CHECK(contents(d / "o4").empty());
 }
 
+TEST_CASE("ds-filter says what happened to a file while it was read, and goes on with the others") {
+  Folder d;
+  put(d / "other.jsonl", corpus(50, 9));
+  // The first input is a pipe: while it is open, the run has begun and the second file has not been opened.
+  const auto during = [&](const std::string& change) {
+    put(d / "f.jsonl", corpus(300, 4));
+    return shell("cd " + d.path.string() + " && (sleep 0.5; " + change + "; cat other.jsonl) | " + kTool +
+                 " --threads 2 - f.jsonl other.jsonl -o out/ 2> err");
+  };
+  CHECK(during("rm f.jsonl") == 65);
+  CHECK(contents(d / "err").find("cannot open") != std::string::npos);
+  CHECK(count_lines(contents(d / "out/other.jsonl")) + count_lines(contents(d / "out/stdin.jsonl")) > 20);
+  // A file that changes under the reader: a pipe of one's own cannot shrink, so a large one is changed at
+  // once.
+  std::string big;
+  for (int i = 0; i < 8; ++i) big += corpus(3000, 500000 * static_cast<uint64_t>(i + 1));
+  put(d / "big.jsonl", big);
+  const std::string size = std::to_string(big.size());
+  const auto reading = [&](const std::string& change) {
+    put(d / "big.jsonl", big);
+    return shell("cd " + d.path.string() + " && (" + kTool +
+                 " --threads 1 --stages integrity,quality,entities big.jsonl -o b.out 2> err & " +
+                 "pid=$!; sleep 0.15; " + change + "; wait $pid)");
+  };
+  const int shrunk = reading("truncate -s " + std::to_string(big.size() - 1000000) + " big.jsonl");
+  const std::string said = contents(d / "err");
+  CHECK((shrunk == 65) == (said.find("became shorter while it was read: " + size) != std::string::npos));
+  CHECK(reading("echo '{\"text\":\"more\"}' >> big.jsonl") == 0);
+}
+
+TEST_CASE("ds-filter packs .gz and .zst outputs on any number of threads to the same readable bytes") {
+  Folder d;
+  std::string big;
+  for (int i = 0; i < 6; ++i) big += corpus(3000, 700000 * static_cast<uint64_t>(i + 1));
+  put(d / "in.jsonl", big);
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "plain") + " --rejects " + (d / "rej")) == 0);
+  for (const char* end : {".gz", ".zst"}) {
+    for (const char* threads : {"1", "2", "7"})
+      REQUIRE(tool("--threads " + std::string(threads) + " " + (d / "in.jsonl") + " -o " +
+                   (d / (std::string("o") + threads + end)) + " --rejects " +
+                   (d / (std::string("r") + threads + end))) == 0);
+    for (const char* what : {"o", "r"})
+      for (const char* threads : {"2", "7"})
+        CHECK(contents(d / (std::string(what) + threads + end)) ==
+              contents(d / (std::string(what) + "1" + end)));
+    const std::string unpack = std::string(end) == ".gz" ? "gzip -dc " : "zstd -qdc ";
+    if (shell("command -v " + unpack.substr(0, 4) + " > /dev/null") != 0) continue;
+    CHECK(shell(unpack + (d / ("o1" + std::string(end))) + " | cmp - " + (d / "plain")) == 0);
+    CHECK(shell(unpack + (d / ("r1" + std::string(end))) + " | cmp - " + (d / "rej")) == 0);
+  }
+  put(d / "none.jsonl", "");
+  REQUIRE(tool((d / "none.jsonl") + " -o " + (d / "none.gz")) == 0);
+  CHECK(shell("gzip -t " + (d / "none.gz")) == 0);
+}
+
 TEST_CASE("ds-filter overwrites no input and lets no two inputs share an output") {
   Folder d;
   fs::create_directories(d / "raw/a");

@@ -5,11 +5,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <cstring>
 #include <filesystem>
 #include <tuple>
 
 #include "core/utf8.h"
 #include "io/json.h"
+#include "io/safetensors.h"
 #include "run_program.h"
 
 namespace {
@@ -206,6 +208,28 @@ TEST_CASE("NaN weights end with a message, not with nonsense") {
   const ProgramResult r = run_program("ds-run", {model.path(), "hi", "-n", "2"});
   CHECK(r.rc == 78);
   CHECK(r.err.find("NaN") != std::string::npos);
+}
+
+TEST_CASE("a block scale that is no number names file and tensor") {
+  const std::string shard = "model-00001-of-000002.safetensors";
+  const std::string name = "model.layers.0.self_attn.q_a_proj.weight_scale_inv";
+  for (const char* scale : {"\x00\x00\xC0\x7F", "\x00\x00\x80\xFF"}) {  // NaN, minus infinity
+    BrokenModel model(DS_SOURCE_DIR "/tests/golden/arch/deepseek_v3_fp8");
+    const ds::SafetensorsFile file(model.path() + "/" + shard);
+    std::string bytes = model.read(shard);
+    uint64_t header = 0;
+    std::memcpy(&header, bytes.data(), sizeof header);
+    const size_t at = sizeof header + header + file.find(name)->begin;
+    model.write(shard, bytes.replace(at, 4, scale, 4));
+    ProgramOptions options;
+    options.in = "{\"input_ids\":[1,2,3]}\n";
+    const ProgramResult r = run_program("ds-run", {model.path(), "--score"}, options);
+    CAPTURE(r.err);
+    CHECK(r.rc == 78);
+    CHECK(r.out.empty());
+    CHECK(r.err.find(shard) != std::string::npos);
+    CHECK(r.err.find(name) != std::string::npos);
+  }
 }
 
 TEST_CASE("a template that cannot be used says so; --raw does without it") {

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "io/json.h"
 #include "io/safetensors.h"
@@ -128,6 +129,33 @@ TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl revers
   const auto bad = records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, "{\"ids\":[0,99999]}\n"));
   REQUIRE(bad.size() == 1);
   CHECK(bad[0].find("error")->find("where")->as_string() == "<stdin>:1");
+}
+
+TEST_CASE("--render: where the template comes from, as transformers looks for it") {
+  TemporaryFolder folder;
+  copy_tokenizer(folder);
+  const std::string plain = R"({"messages":[{"role":"user","content":"x"}]})";
+  const std::string with_tools =
+      R"({"messages":[{"role":"user","content":"x"}],"tools":[{"type":"function"}]})";
+  const auto renders = [&](const std::string& without, const std::string& with) {
+    const ProgramResult r = run_job({folder.path(), "--render", "--jsonl"}, plain + "\n" + with_tools + "\n");
+    CAPTURE(r.err);
+    const auto records = records_of(r);
+    REQUIRE(records.size() == 2);
+    CHECK(records[0].find("text")->as_string() == without);
+    CHECK(records[1].find("text")->as_string() == with);
+  };
+  folder.write("tokenizer_config.json", "{}");
+  folder.write("chat_template.json", R"({"chat_template":"json"})");
+  renders("json", "json");
+  folder.write("tokenizer_config.json", R"({"chat_template":[{"name":"default","template":"config"},
+    {"name":"tool_use","template":"config tools"},{"name":"rag","template":"config rag"}]})");
+  renders("config", "config tools");
+  folder.write("chat_template.jinja", "file");
+  renders("file", "file");
+  std::filesystem::create_directory(folder.path() + "/additional_chat_templates");
+  folder.write("additional_chat_templates/tool_use.jinja", "file tools");
+  renders("file", "file tools");
 }
 
 TEST_CASE("--render shows the prompt; --chat-template and extra variables reach it") {

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Peak memory of the duplicate search over many short records, one in ten a copy: at most 512 MB + 400 bytes a record.
+#   scripts/rss_filter.sh [BUILD [RECORDS [THREADS]]]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+bin=${1:-build}/ds-filter; n=${2:-3000000}; threads=${3:-2}
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/rss_filter.XXXX"); trap 'rm -rf "$tmp"' EXIT
+awk -v n="$n" 'function word(k,   t) { for (t = ""; length(t) < 5; k = int(k / 26)) t = t substr("abcdefghijklmnopqrstuvwxyz", k % 26 + 1, 1); return t }
+BEGIN { srand(6); for (i = 0; i < n; ++i) {
+  k = i && i % 10 == 0 ? int(rand() * i) : i
+  printf "{\"id\":%d,\"text\":\"%s %s %s %s %s %s\"}\n", i, word(k), word(k * 7919 % 11881376), word(k * 104729 % 11881376), word(k * 611953 % 11881376), word(k * 15485863 % 11881376), word(k * 32452843 % 11881376) } }' > "$tmp/in.jsonl"
+python3 - "$bin" "$tmp" "$n" "$threads" <<'P'
+import json, resource, subprocess, sys
+bin, tmp, n, threads = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+subprocess.run([bin, f"{tmp}/in.jsonl", "-o", f"{tmp}/out.jsonl", "--report", f"{tmp}/r.json", "-q", "--threads", threads,
+                "--stages", "integrity,duplicates"], check=True)
+peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+bound = 512e6 + 400 * n
+r = json.load(open(f"{tmp}/r.json"))
+print(f"{n} records, {r['records']['dropped']} duplicates: peak {peak / 1e6:.0f} MB, {peak / n:.0f} bytes a record; bound {bound / 1e6:.0f} MB")
+sys.exit(peak > bound)
+P

@@ -28,7 +28,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const std::string path = folder + "/" + name;
     AtomicFile file(path);
     file.write(bytes);
-    file.commit();
+    file.commit(false);  // no waiting for the disk
     return path;
   };
   try {

@@ -9,6 +9,7 @@
 
 #include "core/utf8.h"
 #include "io/compress.h"
+#include "io/files.h"
 #include "io/record.h"
 
 namespace ds::filter {
@@ -152,7 +153,7 @@ BatchReader::OpenFile::State BatchReader::OpenFile::state() const {
   if (plan_.path == "-" || ::stat(plan_.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) return s;
   s.known = true;
   s.size = st.st_size;
-  s.changed_ns = static_cast<int64_t>(st.st_mtim.tv_sec) * 1000000000 + st.st_mtim.tv_nsec;
+  s.changed_ns = mtime_ns(st);
   s.inode = st.st_ino;
   return s;
 }

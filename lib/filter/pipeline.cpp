@@ -39,7 +39,7 @@ Json run_identity(const Profile& profile, const RunOptions& o) {
     int64_t size = -1, mtime = 0;
     if (path != "-" && ::stat(path.c_str(), &st) == 0) {
       size = st.st_size;
-      mtime = static_cast<int64_t>(st.st_mtim.tv_sec) * 1000000000 + st.st_mtim.tv_nsec;
+      mtime = mtime_ns(st);
     }
     files.as_array().push_back(
         Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));

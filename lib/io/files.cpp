@@ -49,6 +49,10 @@ bool file_exists(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0;
 }
 
+int64_t mtime_ns(const struct stat& st) {
+  return st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+}
+
 std::string read_file(const std::string& path, int64_t max_bytes) {
   FileHandle owned;
   int fd = STDIN_FILENO;

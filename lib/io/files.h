@@ -1,5 +1,7 @@
 // Files: whole reads, mapped reads, buffered output, outputs that appear whole.
 #pragma once
+#include <sys/stat.h>
+
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,6 +17,7 @@ namespace ds {
 std::string os_error();
 
 bool file_exists(const std::string& path);
+int64_t mtime_ns(const struct stat& st);  // time of modification, nanoseconds since 1970
 // The whole file; "-" is stdin. Throws Error{kNoInput} when it cannot be opened, {kIo} when reading fails,
 // {kBadData} when it is longer than max_bytes.
 std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 40);

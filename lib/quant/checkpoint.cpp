@@ -114,7 +114,7 @@ void Checkpoint::open_shards() {
       throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), file.path);
     if (!S_ISREG(st.st_mode)) throw Error(ErrorKind::kNoInput, "is no regular file", file.path);
     file.bytes = st.st_size;
-    file.mtime_ns = st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
+    file.mtime_ns = mtime_ns(st);
 
     uint64_t length = 0;
     if (file.bytes < 8) bad(file.path, "only " + std::to_string(file.bytes) + " bytes long");

@@ -57,10 +57,6 @@ void swap_folders(const std::string& a, const std::string& b) {
     cannot(b, "cannot put " + a + " in its place: " + os_error());
 }
 
-int64_t mtime_ns(const struct stat& st) {
-  return st.st_mtim.tv_sec * int64_t{1'000'000'000} + st.st_mtim.tv_nsec;
-}
-
 // Another one after every start of the machine.
 std::string boot_id() {
   const char* path = "/proc/sys/kernel/random/boot_id";

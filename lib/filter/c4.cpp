@@ -179,7 +179,9 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
     if (phrases.policy) return;
     if (rewritten) {
       words_.clear();
-      tokenizer.split(chars, flags, n, words_);
+      units_.clear();
+      Tokenizer::Words out{words_, units_};
+      tokenizer.split(chars, flags, n, out);
       result.sentences += count_sentences(chars, flags, words_.data(), words_.size());
     } else {
       while (next_word < doc.words.size() && doc.words[next_word].begin < b) ++next_word;

@@ -44,6 +44,7 @@ class C4Rules {
   std::vector<uint32_t> chars_;  // the stripped line, citations removed
   std::vector<uint16_t> flags_;
   std::vector<Word> words_;
+  std::vector<uint64_t> units_;
 };
 
 }  // namespace ds::filter

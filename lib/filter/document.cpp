@@ -146,7 +146,7 @@ void split_characters(Document& doc) {
     const uint16_t f = flags[i];
     const uint32_t c = chars[i];
     const uint64_t hash = hash_char(c);
-    words[n_words] = {i, 1, hash, 0, (f & kAlpha) != 0, (f & kSymbol) != 0};
+    words[n_words] = {i, 1, (f & kAlpha) != 0, (f & kSymbol) != 0, hash};
     n_words += !(f & kSpace);
     units[n_units] = f & kHan ? hash : hash_char(table.fold(c));
     n_units += (f & (kAlpha | kDigit)) != 0;
@@ -157,14 +157,9 @@ void split_characters(Document& doc) {
 
 void split_words(Document& doc) {
   doc.words.clear();
-  Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), doc.words);
-  doc.shingle_units.resize(doc.words.size());
-  size_t n_units = 0;
-  for (const Word& w : doc.words) {
-    doc.shingle_units[n_units] = w.folded;
-    n_units += !w.symbol;
-  }
-  doc.shingle_units.resize(n_units);
+  doc.shingle_units.clear();
+  Tokenizer::Words out{doc.words, doc.shingle_units};
+  Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), out);
   doc.stop_words = count_english_stop_words(doc);
 }
 

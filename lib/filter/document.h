@@ -16,12 +16,13 @@ constexpr int kScripts = 2;
 const char* script_name(Script script);  // "en", "zh": how profiles call the two columns
 
 struct Word {
-  uint32_t begin = 0, length = 0;  // code points
-  uint64_t hash = 0;               // of the exact characters
-  uint64_t folded = 0;             // lower case, accents off, digits to 0
-  bool alpha = false;              // has a letter
-  bool symbol = false;             // nothing but datatrove punctuation
+  uint32_t begin;        // code point
+  uint32_t length : 30;  // code points
+  bool alpha : 1;        // has a letter
+  bool symbol : 1;       // nothing but datatrove punctuation
+  uint64_t hash;         // of the exact characters
 };
+static_assert(sizeof(Word) == 16);
 
 struct Line {
   uint32_t begin = 0, end = 0;  // code points
@@ -75,6 +76,6 @@ inline uint64_t mix_hash(uint64_t h) {
   return h ^ h >> 29;
 }
 inline uint64_t hash_char(uint32_t c) { return mix_hash((kHashSeed ^ c) * kHashPrime); }
-inline uint64_t number_unit() { return hash_char('0'); }  // Word::folded of every number
+inline uint64_t number_unit() { return hash_char('0'); }  // the shingle unit of every number
 
 }  // namespace ds::filter

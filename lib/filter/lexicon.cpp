@@ -13,6 +13,8 @@ namespace {
 
 // Symbols of the shadow copy that stand for what is between words.
 constexpr uint32_t kSeparator = ' ', kSoftSymbol = 1, kFullStop = 2;
+// No symbol: a code point that leaves none; one whose neighbours tell whether it is a disguise.
+constexpr uint32_t kNothing = 0, kAskNeighbours = 0;
 // Third symbol of a term of two.
 constexpr uint32_t kAny = 3;
 // Symbols or blanks allowed between two ideographs of one term.
@@ -71,11 +73,11 @@ uint32_t plain(uint32_t c) {
   return c;
 }
 
+uint32_t pair_bit(uint32_t a, uint32_t b) { return (a * 0x9E37u ^ b * 0x85EBu) & 0xFFFF; }
 uint32_t triple_bit(uint32_t a, uint32_t b, uint32_t c) {
   return (a * 0x9E3779B1u ^ b * 0x85EBCA77u ^ c * 0xC2B2AE3Du) >> 14;
 }
 uint64_t slot_hash(uint64_t key) { return mix_hash(key * 0x9E3779B97F4A7C15ull); }
-uint32_t pair_bit(uint32_t a, uint32_t b) { return (a * 0x9E37u ^ b * 0x85EBu) & 0xFFFF; }
 
 }  // namespace
 
@@ -161,11 +163,9 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
     term.length = static_cast<uint32_t>(symbols.size());
     longest_ = std::max(longest_, term.length);
     if (is_han_symbol(symbols[0])) {
-      const uint32_t bit = pair_bit(symbols[0], symbols[1]);
-      pairs_[bit / 64] |= 1ull << bit % 64;
+      pairs_.set(pair_bit(symbols[0], symbols[1]));
     } else {
-      const uint32_t bit = triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kAny);
-      triples_[bit / 64] |= 1ull << bit % 64;
+      triples_.set(triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kAny));
     }
     int node = 0;
     for (const uint32_t s : symbols) {
@@ -184,6 +184,12 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
 }
 
 void Lexicon::finish() {
+  symbols_.resize(0x10000);
+  for (uint32_t c = 0; c < 0x10000; ++c) {
+    const uint16_t f = CharTable::instance().flags(c);
+    const bool alone = !leet_letter(c) && c - 0x370 >= 0x1C0 && (c < 0x249C || (f & kAlpha) || plain(c) == c);
+    symbols_[c] = static_cast<uint16_t>(alone ? symbol_of(c, f) : kAskNeighbours);
+  }
   size_t size = 64;
   while (size < edges_.size() * 2) size *= 2;
   flat_.assign(size, {0, -1});
@@ -203,6 +209,17 @@ int Lexicon::step(int node, uint32_t symbol) const {
   }
 }
 
+// What stands for a code point with the flags f in the shadow copy.
+uint32_t Lexicon::symbol_of(uint32_t c, uint16_t f) const {
+  if (f & (kAlpha | kDigit)) return fold(c);
+  if (c >= 0x249C && plain(c) != c) return plain(c);
+  // Zero-width characters, soft hyphens and accents that stand alone are not there.
+  if ((f & kMark) || (c >= 0x200B && c <= 0x200F) || c == 0xAD || c == 0x2060 || c == 0xFEFF) return kNothing;
+  if (f & kSpace) return c == '\n' ? kFullStop : kSeparator;
+  const bool stop = (f & kTerminal) || c == 0xFF0C || c == 0x3001 || c == ',' || c == ';' || c == 0xFF1B;
+  return stop ? kFullStop : kSoftSymbol;
+}
+
 void Lexicon::shadow(const Document& doc, Work& work) const {
   auto& s = work.symbols;
   auto& at = work.position;
@@ -214,44 +231,29 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
   const auto letter_at = [&](uint32_t i) { return i < doc.size() && is_ascii_letter(doc.chars[i]); };
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
+    if (const uint32_t known = c < 0x10000 ? symbols_[c] : kAskNeighbours; known != kAskNeighbours) {
+      s[n] = known;
+      at[n++] = i;
+      continue;
+    }
+    const auto disguised = [&] { work.disguised.push_back(static_cast<uint32_t>(n)); };
     const uint16_t f = doc.flags[i];
-    if (f & kAlpha && (c < 0x80 || c - 0x3400 < 0x6C00)) {  // most of a Latin or Chinese text
-      s[n] = c < 0x80 ? c | 0x20 : fold_[c];
-      at[n++] = i;
-      continue;
-    }
-    if (c == ' ') {
-      s[n] = kSeparator;
-      at[n++] = i;
-      continue;
-    }
     if (!(f & kAlpha) && letter_at(i + 1) && i > 0 && leet_letter(c) &&
         (letter_at(i - 1) || leet_letter(doc.chars[i - 1])))
       work.leet.push_back(static_cast<uint32_t>(n));
+    const uint32_t symbol = symbol_of(c, f);
     if (f & (kAlpha | kDigit)) {
       // A mathematical letter; a Greek or Cyrillic one beside a Latin one.
-      if (c >= 0x1D400 && fold(c) < 0x80) work.disguised.push_back(static_cast<uint32_t>(n));
-      if (c - 0x370 < 0x1C0 && fold(c) < 0x80 && (letter_at(i + 1) || (i > 0 && letter_at(i - 1))))
-        work.disguised.push_back(static_cast<uint32_t>(n));
-      s[n] = fold(c);
-      at[n++] = i;
-      continue;
+      if (c >= 0x1D400 && symbol < 0x80) disguised();
+      if (c - 0x370 < 0x1C0 && symbol < 0x80 && (letter_at(i + 1) || (i > 0 && letter_at(i - 1))))
+        disguised();
+    } else if (c >= 0x249C && plain(c) != c) {  // a letter in a circle or box: a symbol to Unicode
+      disguised();
+    } else if (((c >= 0x200B && c <= 0x200D) || c == 0x2060) && i > 0 && (doc.flags[i - 1] & kAlpha)) {
+      disguised();  // hidden before the symbol to come
     }
-    if (c >= 0x249C && plain(c) != c) {  // a letter in a circle or box: a symbol to Unicode
-      work.disguised.push_back(static_cast<uint32_t>(n));
-      s[n] = plain(c);
-      at[n++] = i;
-      continue;
-    }
-    if (((c >= 0x200B && c <= 0x200D) || c == 0x2060) && i > 0 && (doc.flags[i - 1] & kAlpha))
-      work.disguised.push_back(static_cast<uint32_t>(n));  // hidden before the symbol to come
-    // Zero-width characters, soft hyphens and accents that stand alone are not there.
-    if ((f & kMark) || (c >= 0x200B && c <= 0x200F) || c == 0xAD || c == 0x2060 || c == 0xFEFF) continue;
-    const uint32_t kind =
-        f & kSpace                                                                             ? kSeparator
-        : (f & kTerminal) || c == 0xFF0C || c == 0x3001 || c == ',' || c == ';' || c == 0xFF1B ? kFullStop
-                                                                                               : kSoftSymbol;
-    s[n] = c == '\n' ? kFullStop : kind;
+    if (symbol == kNothing) continue;
+    s[n] = symbol;
     at[n++] = i;
   }
   s.resize(n);
@@ -388,16 +390,17 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     } else {
       single_run = 0;
     }
-    // Between two ideographs a symbol may have been put: then the pair test cannot tell.
-    const bool disguised = han && !is_word_symbol(s[i + 1]);
     if (han) {
-      const uint32_t bit = pair_bit(c, s[i + 1]);
-      if (!disguised && !(pairs_[bit / 64] >> bit % 64 & 1)) continue;
+      // Between two ideographs of a term up to two symbols may have been put.
+      uint32_t k = i + 1;
+      while (k < n && k - i <= kMaxSkipped && (s[k] == kSoftSymbol || s[k] == kSeparator)) ++k;
+      const bool symbols_between = k > i + 1;
+      if (k == n || !(pairs_[pair_bit(c, s[k])] || (symbols_between && pairs_[pair_bit(c, kSeparator)])))
+        continue;
     } else {
       const uint32_t second = is_word_symbol(s[i + 1]) ? s[i + 1] : kSeparator;
       const uint32_t third = i + 2 < n && is_word_symbol(s[i + 2]) ? s[i + 2] : kSeparator;
-      const uint32_t bit = triple_bit(c, second, third), any = triple_bit(c, second, kAny);
-      if (!(triples_[bit / 64] >> bit % 64 & 1) && !(triples_[any / 64] >> any % 64 & 1)) continue;
+      if (!triples_[triple_bit(c, second, third)] && !triples_[triple_bit(c, second, kAny)]) continue;
     }
     uint32_t end = 0;
     const int term = match_at(s, i, end);

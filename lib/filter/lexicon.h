@@ -3,6 +3,7 @@
 // out, d1gits and s!gns for letters. Mixed alphabets, zero-width characters, digits for letters and spacing
 // make a hit hard: nobody disguises an innocent word.
 #pragma once
+#include <bitset>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -71,6 +72,7 @@ class Lexicon {
     int term;
   };
   uint32_t fold(uint32_t c) const;
+  uint32_t symbol_of(uint32_t c, uint16_t flags) const;
   void shadow(const Document& doc, Work& work) const;
   bool leet_window(const Document& doc, Work& work, uint32_t at) const;
   int step(int node, uint32_t symbol) const;
@@ -87,11 +89,12 @@ class Lexicon {
   };
   std::vector<Edge> flat_;             // the same, open addressing; key 0 is free
   std::vector<int> node_term_ = {-1};  // term that ends at the node
-  std::vector<uint64_t> pairs_ =
-      std::vector<uint64_t>(1024);  // bit per hash of a Han term's first two symbols
-  std::vector<uint64_t> triples_ =
-      std::vector<uint64_t>(4096);  // of a Latin term's first three; a term of two has kAny for the third
-  std::vector<uint16_t> fold_;      // basic plane
+  // Bit per hash: of a Han term's first two symbols; of a Latin term's first three, where a term of two has
+  // kAny for the third.
+  std::bitset<1 << 16> pairs_;
+  std::bitset<1 << 18> triples_;
+  std::vector<uint16_t> fold_;     // basic plane
+  std::vector<uint16_t> symbols_;  // of the shadow copy, where the neighbours have no say; basic plane
   uint32_t longest_ = 0;
 };
 

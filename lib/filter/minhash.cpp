@@ -54,8 +54,11 @@ void MinHasher::sign(const Document& doc, int shingle, Signature& out) {
   const uint64_t* exact_units = units.data();
   if (doc.script == Script::kSpaced && std::find(units.begin(), units.end(), number_unit()) != units.end()) {
     exact_units_.clear();
-    for (const Word& w : doc.words)
-      if (!w.symbol) exact_units_.push_back(w.folded == number_unit() ? w.hash : w.folded);
+    for (const Word& w : doc.words) {
+      if (w.symbol) continue;
+      const uint64_t unit = units[exact_units_.size()];
+      exact_units_.push_back(unit == number_unit() ? w.hash : unit);
+    }
     exact_units = exact_units_.data();
   }
   const XXH128_hash_t exact = units.empty() ? XXH3_128bits(doc.text.data(), doc.text.size())

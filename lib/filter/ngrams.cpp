@@ -10,11 +10,8 @@ namespace {
 constexpr uint64_t kBase = 0x9E3779B97F4A7C15ull;
 constexpr int kLargestN = 20;
 
-size_t table_size(size_t n) {
-  size_t size = 64;
-  while (size < n * 2) size *= 2;
-  return size;
-}
+// Above n.
+size_t power_of_two(size_t n) { return std::max<size_t>(64, std::bit_ceil(n + 1)); }
 
 }  // namespace
 
@@ -57,20 +54,22 @@ void RepetitionCounter::narrow(int n) {
   narrowed_to_ = n;
   while (!candidates_.empty() && candidates_.back() >= last) candidates_.pop_back();
   drop_unique(n);
-  const size_t n_slots = table_size(candidates_.size());
+  const size_t n_slots = power_of_two(candidates_.size() * 2);
   if (slots_.size() < n_slots) slots_.resize(n_slots);
   std::memset(slots_.data(), 0, n_slots * sizeof(Slot));
   slot_of_.resize(candidates_.size());
+  const int shift = 64 - std::countr_zero(n_slots);
   const size_t mask = n_slots - 1;
   for (size_t c = 0; c < candidates_.size(); ++c) {
     const uint32_t i = candidates_[c];
     const uint64_t k = key(i, n);
-    size_t s = mix_hash(k) & mask;
-    while (slots_[s].count && slots_[s].key != k) s = (s + 1) & mask;
-    if (slots_[s].count++ == 0) {
-      slots_[s].key = k;
-      slots_[s].first = i;
-    }
+    size_t s = k >> shift;
+    // Whether a place is new is a coin's toss: no branch on it but where slots collide.
+    while ((slots_[s].count != 0) & (slots_[s].key != k)) s = (s + 1) & mask;
+    Slot& slot = slots_[s];
+    slot.key = k;
+    slot.first = slot.count ? slot.first : i;
+    ++slot.count;
     slot_of_[c] = static_cast<uint32_t>(s);
   }
   size_t kept = 0;
@@ -92,7 +91,7 @@ void RepetitionCounter::narrow(int n) {
 // Removes most places whose n-gram occurs once: two bits per hash, small enough for the nearest cache, tell
 // "seen" and "seen again" without the branches of a table.
 void RepetitionCounter::drop_unique(int n) {
-  const size_t n_bits = table_size(candidates_.size() * 4);
+  const size_t n_bits = power_of_two(candidates_.size() * 8);
   const int shift = 64 - std::countr_zero(n_bits);
   seen_.assign(n_bits / 64, 0);
   again_.assign(n_bits / 64, 0);

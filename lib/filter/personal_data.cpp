@@ -16,6 +16,17 @@ bool digit(uint32_t c) { return c >= '0' && c <= '9'; }
 bool letter(uint32_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 bool word_char(uint32_t c) { return digit(c) || letter(c) || c == '_'; }
 
+// The ASCII characters with which anything starts, or around which an address lies.
+struct Starts {
+  bool ascii[128] = {};
+  constexpr Starts() {
+    for (const char c : {'@', '(', '+', '-', 'A', 'g', 's', 'x', 'h', 'n', 'e'})
+      ascii[static_cast<int>(c)] = true;
+    for (char c = '0'; c <= '9'; ++c) ascii[static_cast<int>(c)] = true;
+  }
+};
+constexpr Starts kStarts;
+
 // The characters as ASCII, full-width digits folded; others become 0x7F.
 char ascii(uint32_t c) {
   if (c >= 0xFF10 && c <= 0xFF19) return static_cast<char>(c - 0xFF10 + '0');
@@ -342,12 +353,9 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
       if (i == n) break;
     }
     const uint32_t c = doc.chars[i];
-    // Letters inside a word, blanks and most punctuation start nothing.
-    if (doc.flags[i] & kAlpha) {
-      if (c > 'z' || (i > 0 && (doc.flags[i - 1] & (kAlpha | kDigit)))) continue;
-    } else if (doc.flags[i] & kSpace) {
-      continue;
-    }
+    if (c < 0x80 ? !kStarts.ascii[c] : c - 0xFF10 >= 10) continue;
+    // Letters inside a word start nothing.
+    if (letter(c) && i > 0 && (doc.flags[i - 1] & (kAlpha | kDigit))) continue;
     PersonalHit hit{};
     bool found = false;
     uint32_t skip = 0;
@@ -363,8 +371,7 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
       found = international_phone(doc, i, hit);
     } else if (c == '-') {
       found = i + 4 < n && doc.chars[i + 4] == '-' && private_key_at(doc, i, hit);
-    } else if ((c == 'A' || c == 'g' || c == 's' || c == 'x' || c == 'h' || c == 'n' || c == 'e') &&
-               (i == 0 || !word_char(doc.chars[i - 1]))) {
+    } else if (i == 0 || !word_char(doc.chars[i - 1])) {
       // All prefixes but AKIA, ASIA and AIza go on in lower case; both need 18 characters without a blank.
       found = i + 18 < n && !(doc.flags[i + 4] & kSpace) && !(doc.flags[i + 9] & kSpace) &&
               secret_at(doc, i, hit);

@@ -193,8 +193,7 @@ const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) 
 
 namespace {
 
-void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-          std::vector<Word>& out) {
+void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end, Tokenizer::Words& out) {
   if (begin >= end) return;
   const CharTable& table = CharTable::instance();
   uint64_t hash = kHashSeed, folded = kHashSeed;
@@ -208,22 +207,17 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
     all &= flags[i];
     number = number && ((flags[i] & kDigit) || c == '.' || c == ',');
   }
-  Word& w = out.emplace_back();
-  w.begin = begin;
-  w.length = end - begin;
-  w.hash = mix_hash(hash);
-  w.alpha = any & kAlpha;
-  w.symbol = all & kSymbol;
-  w.folded = number && (any & kDigit) ? number_unit() : mix_hash(folded);
+  out.add(begin, end - begin, mix_hash(hash), any & kAlpha, all & kSymbol,
+          number && (any & kDigit) ? number_unit() : mix_hash(folded));
 }
 
 // The same for one mark, no letter and no digit.
-void emit_mark(const CharTable& table, uint32_t c, uint16_t f, uint32_t at, std::vector<Word>& out) {
-  out.push_back({at, 1, hash_char(c), hash_char(table.fold(c)), false, (f & kSymbol) != 0});
+void emit_mark(const CharTable& table, uint32_t c, uint16_t f, uint32_t at, Tokenizer::Words& out) {
+  out.add(at, 1, hash_char(c), false, f & kSymbol, hash_char(table.fold(c)));
 }
 
 void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
-                 const std::vector<uint8_t>& pieces, std::vector<Word>& out) {
+                 const std::vector<uint8_t>& pieces, Tokenizer::Words& out) {
   for (const uint8_t n : pieces) {
     emit(chars, flags, begin, begin + n, out);
     begin += n;
@@ -233,7 +227,7 @@ void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
 }  // namespace
 
 void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                             std::vector<Word>& out) const {
+                             Tokenizer::Words& out) const {
   uint32_t start = begin;
   const auto cut = [&](uint32_t i, uint32_t n) {
     emit(chars, flags, start, i, out);
@@ -290,7 +284,7 @@ void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint3
 }
 
 void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                            std::vector<Word>& out) const {
+                            Words& out) const {
   thread_local std::vector<std::pair<uint32_t, uint32_t>> suffixes;  // scratch
   suffixes.clear();
   bool open = true;
@@ -333,8 +327,7 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
     emit(chars, flags, it->first, it->second, out);
 }
 
-void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
-                      std::vector<Word>& out) const {
+void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const {
   const CharTable& table = CharTable::instance();
   for (uint32_t i = 0; i < n;) {
     while (i < n && (flags[i] & kSpace)) ++i;
@@ -357,7 +350,7 @@ void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n,
         (!mark || !exception(chars + begin, letters - begin))) {
       folded = mix_hash(folded);
       const uint64_t hash = differs ? chunk_hash(chars + begin, letters - begin) : folded;
-      out.push_back({begin, letters - begin, hash, folded, true, false});
+      out.add(begin, letters - begin, hash, true, false, folded);
       if (mark) emit_mark(table, chars[letters], flags[letters], letters, out);
     } else {
       split_chunk(chars, flags, begin, i, out);

@@ -17,17 +17,28 @@ namespace ds::filter {
 class Tokenizer {
  public:
   static const Tokenizer& instance();  // built once from embedded data, immutable
+  struct Words {
+    std::vector<Word>& words;
+    // Of each word that is no symbol: the hash of its characters in lower case, accents off; number_unit()
+    // for every number.
+    std::vector<uint64_t>& shingle_units;
+
+    void add(uint32_t begin, uint32_t length, uint64_t hash, bool alpha, bool symbol, uint64_t unit) {
+      words.push_back({begin, length, alpha, symbol, hash});
+      if (!symbol) shingle_units.push_back(unit);
+    }
+  };
   // Appends the words of chars[0, n).
-  void split(const uint32_t* chars, const uint16_t* flags, uint32_t n, std::vector<Word>& out) const;
+  void split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const;
 
  private:
   Tokenizer();
   struct Chunk;
   const std::vector<uint8_t>* exception(const uint32_t* s, uint32_t n) const;
   void split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                   std::vector<Word>& out) const;
+                   Words& out) const;
   void split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                    std::vector<Word>& out) const;
+                    Words& out) const;
 
   std::unordered_map<uint64_t, std::vector<uint8_t>>
       exceptions_;               // hash of the chunk > lengths of its pieces

@@ -302,16 +302,19 @@ Embedder::Result Embedder::embed(const Document& doc, int max_units, float* out)
   }
   // The table is larger than the near caches: slots are asked for before they are needed.
   constexpr size_t kAhead = 16;
+  rows.resize(features.size());
+  size_t n_rows = 0;
   int known = 0;
   for (size_t i = 0; i < features.size(); ++i) {
     if (i + kAhead < features.size())
       __builtin_prefetch(&slots_[features[i + kAhead].hash & (slots_.size() - 1)]);
     const int64_t r = row(features[i].hash);
-    if (r < 0) continue;
-    known += features[i].unit;
-    rows.push_back(static_cast<uint32_t>(r));
+    // Written in any case, counted when it is one: half of the pairs are, and no branch guesses which.
+    rows[n_rows] = static_cast<uint32_t>(r);
+    n_rows += r >= 0;
+    known += r >= 0 && features[i].unit;
   }
-  sum_rows(rows_.data(), scales_.data(), dim_, rows.data(), rows.size(), out);
+  sum_rows(rows_.data(), scales_.data(), dim_, rows.data(), n_rows, out);
   result.n_units = static_cast<int>(n);
   result.known_share = n ? static_cast<double>(known) / static_cast<double>(n) : 0;
   if (!normalise(out, dim_)) return result;

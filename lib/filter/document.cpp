@@ -158,6 +158,8 @@ void split_characters(Document& doc) {
 void split_words(Document& doc) {
   doc.words.clear();
   doc.shingle_units.clear();
+  doc.words.reserve(doc.size() / 4);  // about as many as English has: a long text would double its way there
+  doc.shingle_units.reserve(doc.size() / 5);
   Tokenizer::Words out{doc.words, doc.shingle_units};
   Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), out);
   doc.stop_words = count_english_stop_words(doc);

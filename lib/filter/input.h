@@ -47,7 +47,7 @@ struct FilePlan {
 
 struct InputOptions {
   int64_t batch_bytes = 1 << 20;
-  int64_t max_line_bytes = int64_t{64} << 20;
+  int64_t max_line_bytes = 10'000'000;
   bool transcode = false;
   std::function<bool()> stop;
 };

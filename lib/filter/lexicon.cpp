@@ -222,18 +222,16 @@ uint32_t Lexicon::symbol_of(uint32_t c, uint16_t f) const {
 
 void Lexicon::shadow(const Document& doc, Work& work) const {
   auto& s = work.symbols;
-  auto& at = work.position;
+  work.removed.clear();
   work.disguised.clear();
   work.leet.clear();
   s.resize(doc.size() + 1);
-  at.resize(doc.size() + 1);
   size_t n = 0;
   const auto letter_at = [&](uint32_t i) { return i < doc.size() && is_ascii_letter(doc.chars[i]); };
   for (uint32_t i = 0; i < doc.size(); ++i) {
     const uint32_t c = doc.chars[i];
     if (const uint32_t known = c < 0x10000 ? symbols_[c] : kAskNeighbours; known != kAskNeighbours) {
-      s[n] = known;
-      at[n++] = i;
+      s[n++] = known;
       continue;
     }
     const auto disguised = [&] { work.disguised.push_back(static_cast<uint32_t>(n)); };
@@ -252,12 +250,16 @@ void Lexicon::shadow(const Document& doc, Work& work) const {
     } else if (((c >= 0x200B && c <= 0x200D) || c == 0x2060) && i > 0 && (doc.flags[i - 1] & kAlpha)) {
       disguised();  // hidden before the symbol to come
     }
-    if (symbol == kNothing) continue;
-    s[n] = symbol;
-    at[n++] = i;
+    if (symbol == kNothing)
+      work.removed.push_back(static_cast<uint32_t>(n));
+    else
+      s[n++] = symbol;
   }
   s.resize(n);
-  at.resize(n);
+}
+
+uint32_t Lexicon::Work::position(uint32_t k) const {
+  return k + static_cast<uint32_t>(std::upper_bound(removed.begin(), removed.end(), k) - removed.begin());
 }
 
 // The longest term that starts at s[i]; `end` is behind its last symbol. -1: none.
@@ -306,7 +308,7 @@ int Lexicon::match_at(const std::vector<uint32_t>& s, uint32_t i, uint32_t& end)
 bool Lexicon::leet_window(const Document& doc, Work& work, uint32_t at) const {
   const auto& s = work.symbols;
   const uint32_t n = static_cast<uint32_t>(s.size());
-  const auto original = [&](uint32_t k) { return doc.chars[work.position[k]]; };
+  const auto original = [&](uint32_t k) { return doc.chars[work.position(k)]; };
   const auto in_word = [&](uint32_t k) {
     return k < n && ((is_word_symbol(s[k]) && !is_han_symbol(s[k])) || leet_letter(original(k)));
   };
@@ -328,7 +330,7 @@ bool Lexicon::leet_window(const Document& doc, Work& work, uint32_t at) const {
     const uint32_t sign = leet_letter(original(k));
     const bool beside = (k > 0 && is_ascii_letter(s[k - 1])) || (k + 1 < n && is_ascii_letter(s[k + 1]));
     work.spelled.push_back(sign && beside ? sign : s[k]);
-    work.spelled_at.push_back(work.position[k]);
+    work.spelled_at.push_back(work.position(k));
   }
   return true;
 }
@@ -368,16 +370,16 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
         work.spelled_at.clear();
         // Where the sign between letters is another than at first, a word ends: b-u-y p-o-r-n.
         const uint32_t first = i - 2 * (single_run - 1);
-        const uint32_t sign = doc.chars[work.position[first + 1]];
+        const uint32_t sign = doc.chars[work.position(first + 1)];
         const bool last_letter =
             i + 2 < n && is_word_symbol(s[i + 2]) && (i + 3 >= n || !is_word_symbol(s[i + 3]));
         for (uint32_t k = first; k <= i + (last_letter ? 2 : 0); k += 2) {
-          if (k > first && doc.chars[work.position[k - 1]] != sign) {
+          if (k > first && doc.chars[work.position(k - 1)] != sign) {
             work.spelled.push_back(kSeparator);
-            work.spelled_at.push_back(work.position[k - 1]);
+            work.spelled_at.push_back(work.position(k - 1));
           }
           work.spelled.push_back(s[k]);
-          work.spelled_at.push_back(work.position[k]);
+          work.spelled_at.push_back(work.position(k));
         }
         for (uint32_t k = 0; k + 3 < work.spelled.size(); ++k) {
           uint32_t end = 0;
@@ -407,7 +409,7 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     if (term < 0) continue;
     // What is hidden before a first ideograph is not inside the term.
     const auto hidden = std::lower_bound(work.disguised.begin(), work.disguised.end(), han ? i + 1 : i);
-    report(work.position[i], work.position[end - 1] + 1, term,
+    report(work.position(i), work.position(end - 1) + 1, term,
            hidden != work.disguised.end() && *hidden < end);
     i = end - 1;  // longest match wins; what it covers is not looked at again
   }
@@ -416,18 +418,19 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     if (at < seen_to || !leet_window(doc, work, at)) continue;
     uint32_t end = 0;
     const int term = match_at(work.spelled, 0, end);
-    if (term < 0 || work.spelled_at[end - 1] < work.position[at]) continue;
+    if (term < 0 || work.spelled_at[end - 1] < work.position(at)) continue;
     report(work.spelled_at[0], work.spelled_at[end - 1] + 1, term, true);
-    while (seen_to < n && work.position[seen_to] <= work.spelled_at[end - 1]) ++seen_to;
+    while (seen_to < n && work.position(seen_to) <= work.spelled_at[end - 1]) ++seen_to;
   }
   const uint32_t reach = doc.script == Script::kHan ? kContextHan : kContextSpaced;
+  const auto before = [](const Context& c, uint32_t at) { return c.at < at; };
+  std::sort(contexts.begin(), contexts.end(), [](const Context& x, const Context& y) { return x.at < y.at; });
   for (auto& [hit, weight] : found) {
     bool acquitted = false, accused = false;
-    for (const Context& c : contexts) {
-      const bool near =
-          (c.near >> terms_[hit.term].category & 1) && c.at + reach >= hit.begin && c.at <= hit.end + reach;
-      (c.acquits ? acquitted : accused) |= near;
-    }
+    const uint32_t from = hit.begin > reach ? hit.begin - reach : 0;
+    for (auto c = std::lower_bound(contexts.begin(), contexts.end(), from, before);
+         c != contexts.end() && c->at <= hit.end + reach; ++c)
+      (c->acquits ? acquitted : accused) |= c->near >> terms_[hit.term].category & 1;
     if (!acquitted && accused) weight = Weight::kHard;
     if (acquitted && !(accused && weight == Weight::kSoft))
       weight = weight == Weight::kHard ? Weight::kSoft : Weight::kWeak;

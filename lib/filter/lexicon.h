@@ -37,9 +37,11 @@ class Lexicon {
   };
   // Scratch of one thread.
   struct Work {
-    std::vector<uint32_t> symbols, position, spelled, spelled_at;
+    std::vector<uint32_t> symbols, spelled, spelled_at;
+    std::vector<uint32_t> removed;  // for each code point that left no symbol: the index of the next one
     std::vector<uint32_t> disguised, leet;  // indices into symbols
     std::vector<Hit> hits;
+    uint32_t position(uint32_t k) const;  // of symbols[k] in the document
   };
   // Hits in text order, overlaps resolved (longest wins), acquitted ones already softened or gone.
   const std::vector<Hit>& find(const Document& doc, Work& work) const;

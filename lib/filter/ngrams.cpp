@@ -9,6 +9,7 @@ namespace {
 
 constexpr uint64_t kBase = 0x9E3779B97F4A7C15ull;
 constexpr int kLargestN = 20;
+constexpr size_t kManyPlaces = 1 << 16;
 
 // Above n.
 size_t power_of_two(size_t n) { return std::max<size_t>(64, std::bit_ceil(n + 1)); }
@@ -54,7 +55,9 @@ void RepetitionCounter::narrow(int n) {
   narrowed_to_ = n;
   while (!candidates_.empty() && candidates_.back() >= last) candidates_.pop_back();
   drop_unique(n);
-  const size_t n_slots = power_of_two(candidates_.size() * 2);
+  // What is left occurs twice as a rule, so that even the smaller table is half empty; the larger one saves
+  // steps while it fits the nearest cache.
+  const size_t n_slots = power_of_two(candidates_.size() * (candidates_.size() < kManyPlaces ? 2 : 1));
   if (slots_.size() < n_slots) slots_.resize(n_slots);
   std::memset(slots_.data(), 0, n_slots * sizeof(Slot));
   slot_of_.resize(candidates_.size());

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <mutex>
 
 #include "core/clock.h"
 #include "core/ordered.h"
@@ -29,6 +30,9 @@ constexpr int kSpare = 2;
 // Content that the second pass handles as one, and a compressed frame's: no less, for small frames pack
 // badly.
 constexpr size_t kStretchBytes = 4 << 20;
+// A line takes some 25 times its size while it is judged: longer ones are judged one at a time, by a worker
+// for them alone, so that this memory is there once and not once a thread.
+constexpr size_t kLargeLine = 4 << 20;
 const std::string kStdinName = "<stdin>";
 
 // Identifies a run: what must be the same for --resume to go on.
@@ -219,9 +223,8 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   WorkerOptions worker_options = o.worker;
   worker_options.sign = false;
   for (const auto& s : profile.stages) worker_options.sign = worker_options.sign || s == "duplicates";
-  std::vector<std::unique_ptr<Worker>> workers;
-  for (int t = 0; t < o.threads; ++t)
-    workers.push_back(std::make_unique<Worker>(profile, resources, worker_options));
+  std::vector<std::unique_ptr<Worker>> workers(o.threads + 1);  // the last for large lines
+  for (auto& worker : workers) worker = std::make_unique<Worker>(profile, resources, worker_options);
   ThreadPool pool(o.threads);
   BatchReader reader(todo, input);
 
@@ -250,20 +253,28 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     Statistics statistics;
   };
   std::vector<Outcome> outcomes(o.threads);  // one line's, of each thread
+  std::mutex large;                          // held while the last worker judges
   const auto make = [&](Stretch& s) { return reader.next(s.batch); };
   const auto judge = [&](Stretch& s, int thread) {
     const std::string& file_name = o.inputs[s.batch.file] == "-" ? kStdinName : o.inputs[s.batch.file];
     Outcome& out = outcomes[thread];
     s.block.clear();
+    s.statistics = {};
     for (const InputLine& line : s.batch.lines) {
       const std::string_view bytes = std::string_view(s.batch.bytes).substr(line.begin, line.length);
-      workers[thread]->judge(bytes, line, s.batch, file_name, s.batch.file, out);
+      if (line.length > kLargeLine) {
+        const std::lock_guard lock(large);
+        workers.back()->judge(bytes, line, s.batch, file_name, s.batch.file, out);
+        s.statistics.merge(std::exchange(workers.back()->statistics(), {}));
+      } else {
+        workers[thread]->judge(bytes, line, s.batch, file_name, s.batch.file, out);
+      }
       if (out.blank) continue;
       s.block.add(SegmentEntry{out.fate, out.stage, line.offset, line.line,
                                out.own ? std::string_view(out.text) : bytes});
       if (out.has_signature) s.block.add(out.signature);
     }
-    s.statistics = std::exchange(workers[thread]->statistics(), {});
+    s.statistics.merge(std::exchange(workers[thread]->statistics(), {}));
   };
   const auto write = [&](Stretch& s) {
     if (stopped) return;  // the last segment is closed

@@ -23,7 +23,7 @@ namespace {
 // out[i] += sum over rows of scale * row[i].
 DS_CLONES void sum_rows(const int8_t* table, const float* scales, int dim, const uint32_t* rows, size_t n,
                         float* out) {
-  constexpr size_t kAhead = 8;
+  constexpr size_t kAhead = 32;
   for (size_t k = 0; k < n; ++k) {
     if (k + kAhead < n) __builtin_prefetch(table + static_cast<size_t>(rows[k + kAhead]) * dim);
     const int8_t* v = table + static_cast<size_t>(rows[k]) * dim;

@@ -73,13 +73,17 @@ int count_chinese_stop_words(const Document& doc) {
     }
   };
   static const Table table;
-  uint32_t seen = 0;
-  for (const uint32_t c : doc.chars) {
-    const uint32_t slot = c * table.factor * 0x9E3779B1u >> 24;
-    seen |= table.slot_bit[slot] & -static_cast<uint32_t>(c == table.slot_char[slot]);
-  }
   // More than any sensible threshold is not told apart.
-  return std::min(8, std::popcount(seen));
+  constexpr int kMany = 8;
+  constexpr uint32_t kStretch = 256;
+  uint32_t seen = 0;
+  for (uint32_t i = 0; i < doc.size() && std::popcount(seen) < kMany;) {
+    for (const uint32_t end = std::min(doc.size(), i + kStretch); i < end; ++i) {
+      const uint32_t c = doc.chars[i], slot = c * table.factor * 0x9E3779B1u >> 24;
+      seen |= table.slot_bit[slot] & -static_cast<uint32_t>(c == table.slot_char[slot]);
+    }
+  }
+  return std::min(kMany, std::popcount(seen));
 }
 
 }  // namespace ds::filter

@@ -4,8 +4,10 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/numbers.h"
 #include "core/utf8.h"
 #include "filter/characters.h"
+#include "filter/clones.h"
 #include "filter/embedded.h"
 
 namespace ds::filter {
@@ -15,7 +17,7 @@ namespace {
 constexpr uint32_t kSeparator = ' ', kSoftSymbol = 1, kFullStop = 2;
 // No symbol: a code point that leaves none; one whose neighbours tell whether it is a disguise.
 constexpr uint32_t kNothing = 0, kAskNeighbours = 0;
-// Third symbol of a term of two.
+// Stands in a Prefix for what it does not hold.
 constexpr uint32_t kAny = 3;
 // Symbols or blanks allowed between two ideographs of one term.
 constexpr uint32_t kMaxSkipped = 2;
@@ -46,8 +48,18 @@ uint32_t leet_letter(uint32_t c) {
 }
 bool is_ascii_letter(uint32_t c) { return (c | 0x20) >= 'a' && (c | 0x20) <= 'z'; }
 
-bool is_word_symbol(uint32_t c) { return c > 2 && c != ' '; }
+bool is_word_symbol(uint32_t c) { return c > kFullStop && c != kSeparator; }
 bool is_han_symbol(uint32_t c) { return c >= 0x3400 && c <= 0x9FFF; }
+
+// 1 where a term may start: at each ideograph, and where a word of other symbols begins. A plain loop, so
+// that it becomes vector code.
+DS_CLONES void mark_starts(const uint32_t* s, uint32_t n, uint8_t* starts) {
+  const auto word = [](uint32_t c) -> uint8_t { return (c > kFullStop) & (c != kSeparator); };
+  const auto han = [](uint32_t c) -> uint8_t { return c - 0x3400 <= 0x9FFF - 0x3400; };
+  if (n) starts[0] = word(s[0]);
+  for (uint32_t i = 1; i < n; ++i)
+    starts[i] = static_cast<uint8_t>(han(s[i]) | (word(s[i]) & ((word(s[i - 1]) ^ 1) | han(s[i - 1]))));
+}
 
 // Letters of other scripts, small capitals and script letters that look like Latin ones.
 uint32_t homoglyph(uint32_t c) {
@@ -74,9 +86,24 @@ uint32_t plain(uint32_t c) {
 }
 
 uint32_t pair_bit(uint32_t a, uint32_t b) { return (a * 0x9E37u ^ b * 0x85EBu) & 0xFFFF; }
-uint32_t triple_bit(uint32_t a, uint32_t b, uint32_t c) {
-  return (a * 0x9E3779B1u ^ b * 0x85EBCA77u ^ c * 0xC2B2AE3Du) >> 14;
-}
+// The first symbols of a term or text up to and with its first separator, at most four; kAny behind them.
+constexpr uint32_t kPrefix = 4;
+struct Prefix {
+  uint32_t symbols[kPrefix] = {kAny, kAny, kAny, kAny};
+  Prefix(const uint32_t* s, size_t n) {
+    for (uint32_t k = 0; k < kPrefix && k < n; ++k) {
+      symbols[k] = is_word_symbol(s[k]) ? s[k] : kSeparator;
+      if (symbols[k] == kSeparator) break;
+    }
+  }
+  // Bit of the first n.
+  uint32_t bit(uint32_t n = kPrefix) const {
+    constexpr uint32_t kFactor[kPrefix] = {0x9E3779B1u, 0x85EBCA77u, 0xC2B2AE3Du, 0x27D4EB2Fu};
+    uint32_t h = 0;
+    for (uint32_t k = 0; k < kPrefix; ++k) h ^= (k < n ? symbols[k] : kAny) * kFactor[k];
+    return h >> 14;
+  }
+};
 uint64_t slot_hash(uint64_t key) { return mix_hash(key * 0x9E3779B97F4A7C15ull); }
 
 }  // namespace
@@ -165,7 +192,7 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
     if (is_han_symbol(symbols[0])) {
       pairs_.set(pair_bit(symbols[0], symbols[1]));
     } else {
-      triples_.set(triple_bit(symbols[0], symbols[1], symbols.size() > 2 ? symbols[2] : kAny));
+      prefixes_.set(Prefix(symbols.data(), symbols.size()).bit());
     }
     int node = 0;
     for (const uint32_t s : symbols) {
@@ -347,7 +374,7 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
   };
   std::vector<Context> contexts;
   std::vector<Found> found;
-  uint32_t single_run = 0;
+  uint32_t single_run = 0, next_single = 0;
   const auto report = [&](uint32_t begin, uint32_t end, int term, bool disguised) {
     const Term& t = terms_[term];
     if (t.kind == Kind::kAcquit || t.kind == Kind::kAccuse)
@@ -355,15 +382,18 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     else if (t.kind == Kind::kTerm && enabled_[t.category])
       found.push_back({{begin, end, term, false}, disguised ? Weight::kHard : t.weight});
   };
+  auto& starts = work.starts;
+  starts.resize(n);
+  mark_starts(s.data(), n, starts.data());
   for (uint32_t i = 0; i + 1 < n; ++i) {
+    while (n - i > sizeof(uint64_t) && load_unaligned<uint64_t>(&starts[i]) == 0) i += sizeof(uint64_t);
+    if (!starts[i]) continue;
     const uint32_t c = s[i];
-    if (!is_word_symbol(c)) continue;
     const bool han = is_han_symbol(c);
-    const bool word_start = han || i == 0 || !is_word_symbol(s[i - 1]) || is_han_symbol(s[i - 1]);
-    if (!word_start) continue;
     // p o r n, p.o.r.n: single letters one after another are read as one word.
-    if (!han && !is_word_symbol(s[i + 1]) && s[i + 1] != '\n') {
-      ++single_run;
+    if (!han && !is_word_symbol(s[i + 1])) {
+      single_run = i == next_single ? single_run + 1 : 1;
+      next_single = i + 2;
       const bool run_ends = i + 3 >= n || !is_word_symbol(s[i + 2]) || is_word_symbol(s[i + 3]);
       if (single_run >= 3 && (run_ends || i + 3 == n)) {
         work.spelled.clear();
@@ -389,8 +419,6 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
         }
       }
       if (run_ends) single_run = 0;
-    } else {
-      single_run = 0;
     }
     if (han) {
       // Between two ideographs of a term up to two symbols may have been put.
@@ -400,9 +428,8 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
       if (k == n || !(pairs_[pair_bit(c, s[k])] || (symbols_between && pairs_[pair_bit(c, kSeparator)])))
         continue;
     } else {
-      const uint32_t second = is_word_symbol(s[i + 1]) ? s[i + 1] : kSeparator;
-      const uint32_t third = i + 2 < n && is_word_symbol(s[i + 2]) ? s[i + 2] : kSeparator;
-      if (!triples_[triple_bit(c, second, third)] && !triples_[triple_bit(c, second, kAny)]) continue;
+      const Prefix prefix(&s[i], n - i);
+      if (!prefixes_[prefix.bit()] && !prefixes_[prefix.bit(3)] && !prefixes_[prefix.bit(2)]) continue;
     }
     uint32_t end = 0;
     const int term = match_at(s, i, end);

@@ -38,6 +38,7 @@ class Lexicon {
   // Scratch of one thread.
   struct Work {
     std::vector<uint32_t> symbols, spelled, spelled_at;
+    std::vector<uint8_t> starts;    // per symbol: whether a term may start here
     std::vector<uint32_t> removed;  // for each code point that left no symbol: the index of the next one
     std::vector<uint32_t> disguised, leet;  // indices into symbols
     std::vector<Hit> hits;
@@ -91,10 +92,9 @@ class Lexicon {
   };
   std::vector<Edge> flat_;             // the same, open addressing; key 0 is free
   std::vector<int> node_term_ = {-1};  // term that ends at the node
-  // Bit per hash: of a Han term's first two symbols; of a Latin term's first three, where a term of two has
-  // kAny for the third.
+  // Bit per hash: of a Han term's first two symbols; of a Latin term's Prefix.
   std::bitset<1 << 16> pairs_;
-  std::bitset<1 << 18> triples_;
+  std::bitset<1 << 18> prefixes_;
   std::vector<uint16_t> fold_;     // basic plane
   std::vector<uint16_t> symbols_;  // of the shadow copy, where the neighbours have no say; basic plane
   uint32_t longest_ = 0;

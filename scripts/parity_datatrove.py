@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
 """Compares ds-filter's quality rules with datatrove's filters, rule by rule, on real documents.
 
-usage: parity_datatrove.py DS_FILTER CORPUS.jsonl VERDICTS.jsonl.gz [--show N]
+usage: parity_datatrove.py DS_FILTER CORPUS.jsonl [--every N] [--show N]      (a Python that has datatrove and spacy)
 
-VERDICTS has one JSON line a document after a heading line: {"id", "gopher_repetition": true | reason, "gopher_quality",
-"c4", "fineweb"}: what each datatrove filter with its defaults says of the original text. ds-filter runs with the same
-thresholds (profile gopher@datatrove: no guard for n-grams that occur once, C4 with terminal punctuation) and scores
-every rule; the first rule that fails in datatrove's order must be the one that datatrove names.
+Both judge every N-th document of the English CORPUS. ds-filter runs with datatrove's thresholds (profile gopher@datatrove:
+no guard for n-grams that occur once, C4 with terminal punctuation) and scores every rule; the first rule that fails in
+datatrove's order must be the one that datatrove names.
 """
-import argparse, collections, gzip, json, subprocess, tempfile, os
+import argparse, collections, json, os, subprocess, tempfile
 
 ORDER = {
     "gopher_quality": [("s2.gopher.min_words", "<", 50, "gopher_short_doc"), ("s2.gopher.max_words", ">", 100000, "gopher_long_doc"),
@@ -28,33 +27,45 @@ PROFILE = {"profile": "gopher@datatrove", "stages": ["quality"], "repetition": {
            "c4": {"terminal_punctuation": True}, "rules": {"s2.gopher.min_words": {"en": 1e9}}}
 
 
-def scores(binary, corpus):
-    with tempfile.TemporaryDirectory() as d:
-        profile, rejects = os.path.join(d, "profile.json"), os.path.join(d, "rejects.jsonl")
-        json.dump(PROFILE, open(profile, "w"))
-        subprocess.run([binary, corpus, "-o", os.path.join(d, "kept.jsonl"), "--rejects", rejects, "--profile", profile, "--no-short-circuit", "-q"], check=True)
-        return {r["id"]: r["ds_filter"]["scores"] for r in map(json.loads, open(rejects, encoding="utf-8"))}
+def scores(binary, folder, sample):
+    profile, rejects = os.path.join(folder, "profile.json"), os.path.join(folder, "rejects.jsonl")
+    json.dump(PROFILE, open(profile, "w"))
+    subprocess.run([binary, sample, "-o", os.path.join(folder, "kept.jsonl"), "--rejects", rejects, "--profile", profile, "--no-short-circuit", "-q"], check=True)
+    return {r["id"]: r["ds_filter"]["scores"] for r in map(json.loads, open(rejects, encoding="utf-8"))}
+
+
+def datatrove_filters():
+    from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
+    return {"gopher_quality": GopherQualityFilter(), "gopher_repetition": GopherRepetitionFilter(), "fineweb": FineWebQualityFilter(), "c4": C4QualityFilter()}
 
 
 def main():
+    from datatrove.data import Document
     ap = argparse.ArgumentParser()
-    ap.add_argument("binary"); ap.add_argument("corpus"); ap.add_argument("verdicts"); ap.add_argument("--show", type=int, default=5)
+    ap.add_argument("binary"); ap.add_argument("corpus")
+    ap.add_argument("--every", type=int, default=3); ap.add_argument("--show", type=int, default=5)
     a = ap.parse_args()
-    ours = scores(a.binary, a.corpus)
+    lines = open(a.corpus, encoding="utf-8").readlines()[::a.every]
+    with tempfile.TemporaryDirectory() as d:
+        sample = os.path.join(d, "sample.jsonl")
+        open(sample, "w", encoding="utf-8").writelines(lines)
+        ours = scores(a.binary, d, sample)
+    filters = datatrove_filters()
     same, differ = collections.Counter(), collections.defaultdict(list)
     verdict_same = collections.Counter()
-    for line in gzip.open(a.verdicts, "rt", encoding="utf-8"):
-        row = json.loads(line)
-        if "id" not in row or row["id"] not in ours: continue
-        s = ours[row["id"]]
+    records = [r for r in map(json.loads, lines) if r["id"] in ours]  # what ds-filter takes for Chinese has other rules
+    print(f"{len(records)} documents; {len(lines) - len(records)} more are Chinese to ds-filter")
+    for record in records:
+        s = ours[record["id"]]
         for name, rules in ORDER.items():
             mine = True
             for rule, cmp, threshold, reason in rules:
                 if rule in s and (s[rule] < threshold if cmp == "<" else s[rule] > threshold): mine = reason; break
-            theirs = row[name]
+            verdict = filters[name].filter(Document(text=record["text"], id=record["id"]))  # C4's edits the text: a fresh copy
+            theirs = verdict if verdict is True else verdict[1]
             same[name] += 1
             verdict_same[name] += (mine is True) == (theirs is True)
-            if mine != theirs: differ[name].append((row["id"], theirs, mine, s))
+            if mine != theirs: differ[name].append((record["id"], theirs, mine, s))
     for name in ORDER:
         n = same[name]
         if not n: continue

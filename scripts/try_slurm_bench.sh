@@ -31,6 +31,10 @@ slow=$(submit --cmd 'sleep 0.08' "${run[@]}")
 jq -c 'select(.type == "header").env | {host, processors, threads, threads_reason, slurm}' "$work/results/today.jsonl"
 [ "$(jq -r 'select(.type == "header").env.slurm.job_id' "$work/results/today.jsonl")" = "$slow" ] || fail "the header does not name the job"
 
+# Every second request is slow: 40 of them cannot tell on which side of 65 ms the median lies.
+uneven=$(submit --cmd "if rm '$work/slow' 2> /dev/null; then sleep 0.12; else touch '$work/slow'; sleep 0.02; fi" "${run[@]}")
+[ "$(finish "$uneven")" = 3:0 ] || fail "an uneven command ended with $(state "$uneven" ExitCode)"
+
 long=$(submit --cmd 'sleep 0.1' --requests 100 --no-overhead)
 for ((i = 0; i < 30; i++)); do [ "$(state "$long" JobState)" = RUNNING ] && break; sleep 1; done
 sleep 3
@@ -47,4 +51,4 @@ n=$(grep -c '"phase":"measure"' "$work/results/today.jsonl")
 jq -c 'select(.type == "header").env.slurm' "$work/results/today.jsonl"
 jq -c 'select(.type == "trailer") | {n_sent, n_resumed, interrupted}' "$work/results/today.jsonl"
 squeue --states=all --Format=JobID:8,Name:12,State:12,exit_code:10
-echo "try_slurm_bench: verdicts 0 and 1 are the jobs' exit codes; a stopped job went on to $n requests"
+echo "try_slurm_bench: verdicts 0, 1 and 3 are the jobs' exit codes; a stopped job went on to $n requests"

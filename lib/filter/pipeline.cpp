@@ -34,6 +34,8 @@ constexpr size_t kStretchBytes = 4 << 20;
 // for them alone, so that this memory is there once and not once a thread.
 constexpr size_t kLargeLine = 4 << 20;
 const std::string kStdinName = "<stdin>";
+// Empty file of a work folder whose first pass is over.
+constexpr char kComplete[] = "complete";
 
 // Identifies a run: what must be the same for --resume to go on.
 Json run_identity(const Profile& profile, const RunOptions& o) {
@@ -86,8 +88,8 @@ void open_work(const Profile& profile, const RunOptions& o) {
     // Only what such a folder holds is removed: a mistyped --work must not cost data.
     for (const auto& entry : fs::directory_iterator(o.work, error)) {
       const std::string name = entry.path().filename().string();
-      const bool ours =
-          name.rfind("s-", 0) == 0 || name == "manifest.json" || name == "manifest.json.partial";
+      const std::string base = name.substr(0, name.rfind(".partial"));
+      const bool ours = name.rfind("s-", 0) == 0 || base == "manifest.json" || base == kComplete;
       if (!ours)
         throw Error(ErrorKind::kUsage, "holds '" + name + "', which no run of ds-filter made", o.work,
                     "choose another --work folder");
@@ -146,6 +148,8 @@ std::vector<FilePlan> plan_files(const RunOptions& o) {
 }
 
 }  // namespace
+
+bool first_pass_complete(const std::string& work) { return file_exists(work + "/" + kComplete); }
 
 std::vector<std::string> signature_files(const std::string& work) {
   std::vector<std::string> files;
@@ -305,6 +309,7 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
   };
   run_ordered<Stretch>(pool, o.threads + kSpare, make, judge, write);
   report.interrupted = o.stop && o.stop();
+  if (!report.interrupted) AtomicFile(o.work + "/" + kComplete).commit(false);
   const Statistics& s = report.statistics;
   report.conserved = s.read == s.kept + s.dropped + s.quarantined;
   for (const auto& f : report.files) report.damaged = report.damaged || !f.damage.empty();

@@ -93,7 +93,9 @@ Report run_first_pass(const Profile& profile, const RunOptions& options);
 void run_second_pass(const Profile& profile, const RunOptions& options,
                      const std::vector<Duplicate>& duplicates, Report& report);
 
-// The signature files of a work folder, in input order.
+// Whether run_first_pass has come to its end in this work folder: no signature is missing.
+bool first_pass_complete(const std::string& work);
+// The signature files of a work folder, in input order; none where the inputs left no record.
 std::vector<std::string> signature_files(const std::string& work);
 
 }  // namespace ds::filter

@@ -57,8 +57,9 @@ SignatureSet signatures_of(const std::vector<std::string>& works) {
   std::vector<std::string> files;
   for (const auto& work : works) {
     const auto some = signature_files(work);
-    if (some.empty())
-      throw Error(ErrorKind::kNoInput, "holds no signatures", work, "run ds-filter sig first");
+    if (!first_pass_complete(work))
+      throw Error(ErrorKind::kNoInput, "ds-filter sig has not finished here", work,
+                  "run it to its end first; --resume goes on where it stopped");
     files.insert(files.end(), some.begin(), some.end());
   }
   return SignatureSet(files);

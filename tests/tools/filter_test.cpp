@@ -156,11 +156,11 @@ TEST_CASE("ds-filter writes the same bytes for any number of threads, any shards
   CHECK(count_lines(contents(d / "rej1/duplicates.jsonl")) > 50);
   CHECK(count_lines(contents(d / "one/in0.jsonl")) > 250);
 
-  // Shards: three work folders, five parts of the keys, one cluster file.
+  // Shards: four work folders, one of them without a file; five parts of the keys, one cluster file.
   std::string works;
-  for (int i = 0; i < 3; ++i) {
+  for (int i = 0; i < 4; ++i) {
     const std::string work = d / ("work" + std::to_string(i));
-    REQUIRE(tool("sig --shard " + std::to_string(i) + "/3 --work " + work + " " + inputs) == 0);
+    REQUIRE(tool("sig --shard " + std::to_string(i) + "/4 --work " + work + " " + inputs) == 0);
     works += " " + work;
   }
   std::string edges;
@@ -170,11 +170,11 @@ TEST_CASE("ds-filter writes the same bytes for any number of threads, any shards
                  (d / ("e" + std::to_string(i)))) == 0);
   }
   REQUIRE(tool("cluster" + works + " --edges" + edges + " -o " + (d / "clusters")) == 0);
-  for (int i = 0; i < 3; ++i)
-    REQUIRE(tool("apply --shard " + std::to_string(i) + "/3 --work " + (d / ("work" + std::to_string(i))) +
+  for (int i = 0; i < 4; ++i)
+    REQUIRE(tool("apply --shard " + std::to_string(i) + "/4 --work " + (d / ("work" + std::to_string(i))) +
                  " --clusters " + (d / "clusters") + " " + inputs + " -o " + (d / "sharded/")) == 0);
   CHECK(shell("diff -r " + (d / "one") + " " + (d / "sharded")) == 0);
-  CHECK(tool("apply --work " + (d / "work0") + " --clusters " + (d / "e0") + " --shard 0/3 " + inputs +
+  CHECK(tool("apply --work " + (d / "work0") + " --clusters " + (d / "e0") + " --shard 0/4 " + inputs +
              " -o " + (d / "x/")) == 65);
 
   // One file in byte ranges: together they hold each line once.
@@ -215,6 +215,7 @@ TEST_CASE("ds-filter on SIGTERM leaves a run that --resume finishes") {
   CHECK(rc == 75);
   CHECK(!fs::exists(d / "out.jsonl"));
   CHECK(contents(d / "err").find("--resume") != std::string::npos);
+  CHECK(tool("edges " + (d / "w") + " -o " + (d / "edges")) == 66);  // signatures are missing
   shell("timeout -s TERM 0.1 " + kTool + " -q --threads 1 " + (d / "in.jsonl") + " -o " + (d / "out.jsonl") +
         " 2>/dev/null");
   REQUIRE(tool("--resume " + (d / "in.jsonl") + " -o " + (d / "out.jsonl")) == 0);

@@ -32,7 +32,8 @@ jq -c 'select(.type == "header").env | {host, processors, threads, threads_reaso
 [ "$(jq -r 'select(.type == "header").env.slurm.job_id' "$work/results/today.jsonl")" = "$slow" ] || fail "the header does not name the job"
 
 # Every second request is slow: 40 of them cannot tell on which side of 65 ms the median lies.
-uneven=$(submit --cmd "if rm '$work/slow' 2> /dev/null; then sleep 0.12; else touch '$work/slow'; sleep 0.02; fi" "${run[@]}")
+echo "if rm '$work/slow' 2> /dev/null; then sleep 0.12; else touch '$work/slow'; sleep 0.02; fi" > "$work/uneven.sh"
+uneven=$(submit --cmd "bash $work/uneven.sh" "${run[@]}")
 [ "$(finish "$uneven")" = 3:0 ] || fail "an uneven command ended with $(state "$uneven" ExitCode)"
 
 long=$(submit --cmd 'sleep 0.1' --requests 100 --no-overhead)

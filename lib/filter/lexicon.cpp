@@ -383,10 +383,12 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
       found.push_back({{begin, end, term, false}, disguised ? Weight::kHard : t.weight});
   };
   auto& starts = work.starts;
-  starts.resize(n);
-  mark_starts(s.data(), n, starts.data());
-  for (uint32_t i = 0; i + 1 < n; ++i) {
-    while (n - i > sizeof(uint64_t) && load_unaligned<uint64_t>(&starts[i]) == 0) i += sizeof(uint64_t);
+  const uint32_t n_starts = n ? n - 1 : 0;  // a term has two symbols
+  starts.resize(n_starts);
+  mark_starts(s.data(), n_starts, starts.data());
+  for (uint32_t i = 0; i < n_starts; ++i) {
+    while (n_starts - i > sizeof(uint64_t) && load_unaligned<uint64_t>(&starts[i]) == 0)
+      i += sizeof(uint64_t);
     if (!starts[i]) continue;
     const uint32_t c = s[i];
     const bool han = is_han_symbol(c);

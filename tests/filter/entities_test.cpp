@@ -56,6 +56,50 @@ std::string personal(const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("a term is found wherever it stands, at the text's end, too") {
+  Lexicon lexicon;
+  lexicon.add("x\tpineapple\nx\t菠萝\nx\tab\nx\t菠 c\n", "test");
+  lexicon.finish();
+  Lexicon::Work work;
+  const auto hits = [&](const std::string& text) {
+    Document doc;
+    doc.text = text;
+    prepare(doc);
+    std::string out;
+    for (const auto& h : lexicon.find(doc, work))
+      out += (out.empty() ? "" : " ") + std::to_string(h.begin) + "-" + std::to_string(h.end);
+    return out;
+  };
+  for (uint32_t before = 0; before < 40; ++before) {
+    const std::string blanks(before, ' ');
+    const auto at = [&](uint32_t length) {
+      return std::to_string(before) + "-" + std::to_string(before + length);
+    };
+    for (const std::string after : {"", " ", "。", " x", " and more of it"}) {
+      CHECK(hits(blanks + "pineapple" + after) == at(9));
+      CHECK(hits(blanks + "菠萝" + after) == at(2));
+      CHECK(hits(blanks + "菠 萝" + after) == at(3));
+      CHECK(hits(blanks + "菠*-萝" + after) == at(4));
+      CHECK(hits(blanks + "ab" + after) == at(2));
+      CHECK(hits(blanks + "菠 c" + after) == at(3));
+      if (after != " x") CHECK(hits(blanks + "p i n e a p p l e" + after) == at(17));
+      for (const std::string none : {"pineappl", "菠", "菠。萝", "菠--- 萝", "a", "abc", "xab", "菠c"})
+        CHECK(hits(blanks + none + after) == "");
+    }
+  }
+}
+
+TEST_CASE("personal data is found wherever it stands") {
+  for (uint32_t before = 0; before < 40; ++before)
+    for (const std::string fill : {" ", "。", "x "}) {
+      std::string text;
+      for (uint32_t i = 0; i < before; ++i) text += fill;
+      CHECK(personal(text + " a@b.org") == "email:a@b.org");
+      CHECK(personal(text + " 8.8.4.4") == "ip:8.8.4.4");
+      CHECK(personal(text + " 13812345678") == "phone:13812345678");
+    }
+}
+
 TEST_CASE("shipped sentences: precision and recall do not fall below what the README states") {
   const auto lexicon = shipped();
   for (const std::string lang : {"en", "zh"}) {

@@ -152,29 +152,51 @@ bool looks_like_url(const uint32_t* s, const uint16_t* f, uint32_t n) {
 
 }  // namespace
 
-Tokenizer::Tokenizer() : maybe_(1024) {
+Tokenizer::Tokenizer() : maybe_(1024), maybe_joined_(1024) {
+  struct Entry {
+    std::u32string chunk;
+    std::vector<uint8_t> pieces, parts;
+    const uint32_t* chars() const { return reinterpret_cast<const uint32_t*>(chunk.data()); }
+    uint32_t size() const { return static_cast<uint32_t>(chunk.size()); }
+  };
+  std::vector<Entry> entries;
   std::string_view rest = embedded_file("en-exceptions.tsv");
   while (!rest.empty()) {
     const size_t eol = std::min(rest.find('\n'), rest.size());
     std::string_view line = rest.substr(0, eol);
     rest.remove_prefix(std::min(eol + 1, rest.size()));
     if (line.substr(0, 2) == "# ") continue;
-    std::u32string chunk;
-    std::vector<uint8_t> pieces;
+    Entry e;
     for (bool first = true; !line.empty(); first = false) {
       const size_t tab = std::min(line.find('\t'), line.size());
       std::u32string part = decode_all(line.substr(0, tab));
       line.remove_prefix(std::min(tab + 1, line.size()));
       if (first)
-        chunk = std::move(part);
+        e.chunk = std::move(part);
       else
-        pieces.push_back(static_cast<uint8_t>(part.size()));
+        e.pieces.push_back(static_cast<uint8_t>(part.size()));
     }
-    if (chunk.empty() || chunk.size() > kMaxException) continue;
-    const auto* s = reinterpret_cast<const uint32_t*>(chunk.data());
-    const uint32_t key = maybe_key(s, static_cast<uint32_t>(chunk.size()));
+    if (!e.chunk.empty() && e.chunk.size() <= kMaxException) entries.push_back(std::move(e));
+  }
+  // While the table is empty the rules alone split.
+  const CharTable& table = CharTable::instance();
+  for (Entry& e : entries) {
+    std::vector<uint16_t> flags;
+    for (const char32_t c : e.chunk) flags.push_back(table.flags(c));
+    Pieces parts;
+    split_chunk(e.chars(), flags.data(), 0, e.size(), parts);
+    for (const auto& [begin, end] : parts) e.parts.push_back(static_cast<uint8_t>(end - begin));
+  }
+  for (Entry& e : entries) {
+    const uint32_t key = maybe_key(e.chars(), e.size());
+    const uint64_t hash = chunk_hash(e.chars(), e.size());
     maybe_[key / 64] |= 1ull << key % 64;
-    exceptions_.emplace(chunk_hash(s, static_cast<uint32_t>(chunk.size())), std::move(pieces));
+    if (e.parts.size() > 1) {
+      maybe_joined_[key / 64] |= 1ull << key % 64;
+      most_parts_ = std::max(most_parts_, e.parts.size());
+      joined_.emplace(hash, Joined{std::move(e.parts), e.pieces});
+    }
+    exceptions_.emplace(hash, std::move(e.pieces));
   }
 }
 
@@ -194,7 +216,6 @@ const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) 
 namespace {
 
 void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end, Tokenizer::Words& out) {
-  if (begin >= end) return;
   const CharTable& table = CharTable::instance();
   uint64_t hash = kHashSeed, folded = kHashSeed;
   uint16_t any = 0, all = 0xFFFF;
@@ -216,10 +237,10 @@ void emit_mark(const CharTable& table, uint32_t c, uint16_t f, uint32_t at, Toke
   out.add(at, 1, hash_char(c), false, f & kSymbol, hash_char(table.fold(c)));
 }
 
-void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
-                 const std::vector<uint8_t>& pieces, Tokenizer::Words& out) {
-  for (const uint8_t n : pieces) {
-    emit(chars, flags, begin, begin + n, out);
+void add_pieces(uint32_t begin, const std::vector<uint8_t>& lengths,
+                std::vector<std::pair<uint32_t, uint32_t>>& out) {
+  for (const uint8_t n : lengths) {
+    out.emplace_back(begin, begin + n);
     begin += n;
   }
 }
@@ -227,11 +248,11 @@ void emit_pieces(const uint32_t* chars, const uint16_t* flags, uint32_t begin,
 }  // namespace
 
 void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                             Tokenizer::Words& out) const {
+                             Tokenizer::Pieces& out) const {
   uint32_t start = begin;
   const auto cut = [&](uint32_t i, uint32_t n) {
-    emit(chars, flags, start, i, out);
-    emit(chars, flags, i, i + n, out);
+    if (start < i) out.emplace_back(start, i);
+    out.emplace_back(i, i + n);
     start = i + n;
   };
   for (uint32_t i = begin; i < end;) {
@@ -280,26 +301,26 @@ void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint3
       ++i;
     }
   }
-  emit(chars, flags, start, end, out);
+  if (start < end) out.emplace_back(start, end);
 }
 
 void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                            Words& out) const {
-  thread_local std::vector<std::pair<uint32_t, uint32_t>> suffixes;  // scratch
+                            Pieces& out) const {
+  thread_local Pieces suffixes;  // scratch
   suffixes.clear();
   bool open = true;
   if (const auto* pieces = exception(chars + begin, end - begin)) {
-    emit_pieces(chars, flags, begin, *pieces, out);
+    add_pieces(begin, *pieces, out);
     return;
   }
   while (begin < end) {
     const uint32_t prefix = prefix_length(chars + begin, flags + begin, end - begin);
     if (prefix) {
-      emit(chars, flags, begin, begin + prefix, out);
+      out.emplace_back(begin, begin + prefix);
       begin += prefix;
       if (begin == end) break;
       if (const auto* pieces = exception(chars + begin, end - begin)) {
-        emit_pieces(chars, flags, begin, *pieces, out);
+        add_pieces(begin, *pieces, out);
         open = false;
         break;
       }
@@ -310,7 +331,7 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
       end -= suffix;
       if (begin == end) break;
       if (const auto* pieces = exception(chars + begin, end - begin)) {
-        emit_pieces(chars, flags, begin, *pieces, out);
+        add_pieces(begin, *pieces, out);
         open = false;
         break;
       }
@@ -319,16 +340,63 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
   }
   if (open && begin < end) {
     if (looks_like_url(chars + begin, flags + begin, end - begin))
-      emit(chars, flags, begin, end, out);
+      out.emplace_back(begin, end);
     else
       split_inside(chars, flags, begin, end, out);
   }
-  for (auto it = suffixes.rbegin(); it != suffixes.rend(); ++it)
-    emit(chars, flags, it->first, it->second, out);
+  out.insert(out.end(), suffixes.rbegin(), suffixes.rend());
+  join(chars, out);
+}
+
+const Tokenizer::Joined* Tokenizer::joined(const uint32_t* chars, const Pieces& pieces, size_t first,
+                                           size_t n_parts) const {
+  const uint32_t* s = chars + pieces[first].first;
+  const uint32_t n = pieces[first + n_parts - 1].second - pieces[first].first;
+  if (n > kMaxException) return nullptr;
+  const uint32_t key = maybe_key(s, n);
+  if (!(maybe_joined_[key / 64] >> key % 64 & 1)) return nullptr;
+  const auto it = joined_.find(chunk_hash(s, n));
+  if (it == joined_.end() || it->second.parts.size() != n_parts) return nullptr;
+  for (size_t k = 0; k < n_parts; ++k)
+    if (pieces[first + k].second - pieces[first + k].first != it->second.parts[k]) return nullptr;
+  return &it->second;
+}
+
+// Where the parts of a table entry stand side by side they become it again: "(see above):" ends in "):",
+// which is an emoticon to spaCy. Of those that overlap the one of more parts wins, then the first.
+void Tokenizer::join(const uint32_t* chars, Pieces& pieces) const {
+  struct Span {
+    size_t first, n_parts;
+    const Joined* entry;
+  };
+  thread_local std::vector<Span> found;  // scratch
+  thread_local std::vector<uint8_t> taken;
+  found.clear();
+  taken.assign(pieces.size(), 0);
+  for (size_t n = std::min(most_parts_, pieces.size()); n >= 2; --n)
+    for (size_t i = 0; i + n <= pieces.size(); ++i) {
+      if (taken[i] || taken[i + n - 1]) continue;
+      const Joined* entry = joined(chars, pieces, i, n);
+      if (!entry) continue;
+      found.push_back({i, n, entry});
+      std::fill_n(&taken[i], n, uint8_t{1});
+    }
+  if (found.empty()) return;
+  std::sort(found.begin(), found.end(), [](const Span& a, const Span& b) { return a.first < b.first; });
+  Pieces result;
+  size_t at = 0;
+  for (const Span& span : found) {
+    result.insert(result.end(), &pieces[at], &pieces[span.first]);
+    add_pieces(pieces[span.first].first, span.entry->pieces, result);
+    at = span.first + span.n_parts;
+  }
+  result.insert(result.end(), pieces.data() + at, pieces.data() + pieces.size());
+  pieces.swap(result);
 }
 
 void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const {
   const CharTable& table = CharTable::instance();
+  thread_local Pieces pieces;  // scratch
   for (uint32_t i = 0; i < n;) {
     while (i < n && (flags[i] & kSpace)) ++i;
     if (i == n) break;
@@ -353,7 +421,9 @@ void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, 
       out.add(begin, letters - begin, hash, true, false, folded);
       if (mark) emit_mark(table, chars[letters], flags[letters], letters, out);
     } else {
-      split_chunk(chars, flags, begin, i, out);
+      pieces.clear();
+      split_chunk(chars, flags, begin, i, pieces);
+      for (const auto& [first, last] : pieces) emit(chars, flags, first, last, out);
     }
   }
 }

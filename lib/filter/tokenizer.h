@@ -2,12 +2,12 @@
 // and their like inside, with a table for contractions and abbreviations. The rules are those of spaCy's
 // blank English pipeline, since the published thresholds (datatrove, FineWeb) were tuned on its words.
 // Differences: look-ups that spaCy makes by regular expression over rare scripts are made by Unicode property
-// here; and spaCy joins pieces again that form a table entry after splitting ("d=e." ends in "e."), which is
-// not done.
+// here.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "filter/document.h"
@@ -33,16 +33,26 @@ class Tokenizer {
 
  private:
   Tokenizer();
-  struct Chunk;
+  using Pieces = std::vector<std::pair<uint32_t, uint32_t>>;  // [begin, end) of each, ascending
+  // A table entry that the rules alone would split: in a longer chunk its parts are found and joined again.
+  struct Joined {
+    std::vector<uint8_t> parts;   // lengths as the rules split it
+    std::vector<uint8_t> pieces;  // lengths as the table wants it
+  };
   const std::vector<uint8_t>* exception(const uint32_t* s, uint32_t n) const;
+  const Joined* joined(const uint32_t* s, const Pieces& pieces, size_t first, size_t n_parts) const;
   void split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                   Words& out) const;
+                   Pieces& out) const;
   void split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                    Words& out) const;
+                    Pieces& out) const;
+  void join(const uint32_t* chars, Pieces& pieces) const;
 
   std::unordered_map<uint64_t, std::vector<uint8_t>>
       exceptions_;               // hash of the chunk > lengths of its pieces
   std::vector<uint64_t> maybe_;  // bit per (first, last, length) hash: most chunks need no look-up
+  std::unordered_map<uint64_t, Joined> joined_;  // the same two for entries to be joined
+  std::vector<uint64_t> maybe_joined_;
+  size_t most_parts_ = 0;
 };
 
 }  // namespace ds::filter

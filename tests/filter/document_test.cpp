@@ -70,6 +70,15 @@ TEST_CASE("lengths are code points, whatever the bytes") {
   CHECK(doc.byte_offset(9) == doc.text.size());
 }
 
+TEST_CASE("parts of a table entry that stand side by side are joined again, as spaCy does") {
+  // What spaCy 3.8's blank English pipeline makes of the same texts.
+  CHECK(words("(see above): x") == "(|see|above|):|x");
+  CHECK(words("f(=y) a(:b") == "f(=y|)|a(:b");
+  CHECK(words("\"it ''") == "\"|it|''");
+  CHECK(words("d=e.") == "d|=|e.");
+  CHECK(words("above) : x") == "above|)|:|x");
+}
+
 TEST_CASE("folding does not depend on case, width or accents; lower-casing never changes a length") {
   Document a, b;
   a.text = "Résumé ＡＢＣ 2024";

@@ -68,7 +68,10 @@ void RepetitionCounter::narrow(int n) {
     const uint64_t k = key(i, n);
     size_t s = k >> shift;
     // Whether a place is new is a coin's toss: no branch on it but where slots collide.
-    while ((slots_[s].count != 0) & (slots_[s].key != k)) s = (s + 1) & mask;
+    const auto other = [&] {
+      return static_cast<int>(slots_[s].count != 0) & static_cast<int>(slots_[s].key != k);
+    };
+    while (other()) s = (s + 1) & mask;
     Slot& slot = slots_[s];
     slot.key = k;
     slot.first = slot.count ? slot.first : i;

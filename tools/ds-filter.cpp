@@ -56,7 +56,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--url-field", o.run.worker.fields.url_field, "Member that holds the address")->capture_default_str()->group("Records");
   app.add_flag("--text-lines", o.run.worker.text_lines, "Each line is a text, not JSON")->group("Records");
   app.add_flag("--transcode", o.run.worker.transcode, "Read GB18030 lines and UTF-16 files, write UTF-8")->group("Records");
-  app.add_option("--max-line-mb", o.max_line_mb, "Longer lines are quarantined; a line is judged in about 25 times its size, lines above 4 MB one at a time")->capture_default_str()->check(CLI::Range(0.001, 1000.0))->group("Records");
+  app.add_option("--max-line-mb", o.max_line_mb, "Longer lines are quarantined; a line is judged in 25 to 40 times its size, lines above 4 MB one at a time")->capture_default_str()->check(CLI::Range(0.001, 1000.0))->group("Records");
   app.add_option("--max-bad", o.max_bad, "Exit 65 when more than this share of the records is quarantined")->capture_default_str()->check(CLI::Range(0.0, 1.0))->group("Records");
 
   app.add_option("--work", o.work, "Folder for checkpoints [OUTPUT.work, or a temporary one]")->type_name("DIR")->group("Running");

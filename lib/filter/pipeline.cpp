@@ -30,7 +30,7 @@ constexpr int kSpare = 2;
 // Content that the second pass handles as one, and a compressed frame's: no less, for small frames pack
 // badly.
 constexpr size_t kStretchBytes = 4 << 20;
-// A line takes some 25 times its size while it is judged: longer ones are judged one at a time, by a worker
+// A line takes 25 to 40 times its size while it is judged: longer ones are judged one at a time, by a worker
 // for them alone, so that this memory is there once and not once a thread.
 constexpr size_t kLargeLine = 4 << 20;
 const std::string kStdinName = "<stdin>";

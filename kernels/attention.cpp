@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const AttentionKernel kAttention_scalar;
 #if DS_X86
@@ -44,4 +44,4 @@ void attention(const Exec& exec, const AttentionJob& job, std::span<float> scrat
 
 int64_t attention_scratch_floats(int n_threads, int64_t Dv) { return n_threads * kAttentionRows * Dv; }
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -13,7 +13,7 @@
 
 #include "kernels/exec.h"
 
-namespace ds {
+namespace ds::kernels {
 
 struct AttentionJob {
   const float* q = nullptr;  // [T, H, Dk], token t at q + t * ldq, head h at + h * Dk
@@ -49,4 +49,4 @@ struct AttentionKernel {
 };
 const AttentionKernel& attention_kernel(Isa isa);
 
-}  // namespace ds
+}  // namespace ds::kernels

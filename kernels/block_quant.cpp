@@ -1,6 +1,6 @@
 #include "kernels/block_quant.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const BlockQuantKernel kBlockQuant_scalar;
 #if DS_X86
@@ -16,4 +16,4 @@ const BlockQuantKernel& block_quant_kernel(Isa isa) {
   return kBlockQuant_scalar;
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

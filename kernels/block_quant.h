@@ -10,7 +10,7 @@
 #include "core/cpu.h"
 #include "core/dtype.h"
 
-namespace ds {
+namespace ds::kernels {
 
 // A band of a matrix in memory: rows `ld` elements apart.
 struct Band {
@@ -47,4 +47,4 @@ struct BlockQuantKernel {
 };
 const BlockQuantKernel& block_quant_kernel(Isa isa);
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -3,7 +3,7 @@
 #include "core/cpu.h"
 #include "core/parallel.h"
 
-namespace ds {
+namespace ds::kernels {
 
 // What matrix products over many tokens (prefill) do with activations. Decode always keeps float32.
 enum class Activations {
@@ -17,4 +17,4 @@ struct Exec {
   Activations activations = Activations::kF32;
 };
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const MatmulKernels kMatmul_scalar;
 extern const GemmKernels kGemm_scalar, kGemm_amx_emulated;
@@ -225,4 +225,4 @@ void dequantize_row(const Exec& exec, const WeightView& w, int64_t row, float* o
   matmul_kernels(exec.isa).dequantize_row(w, row, out);
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

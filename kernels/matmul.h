@@ -14,7 +14,7 @@
 #include "kernels/exec.h"
 #include "kernels/weight_view.h"
 
-namespace ds {
+namespace ds::kernels {
 
 struct MatmulJob {
   WeightView w;              // [out, in]
@@ -81,4 +81,4 @@ const GemmKernels& gemm_kernels(Isa isa, const WeightView& w);
 // The AMX kernel over tiles in plain C++: the same source, runnable everywhere.
 const GemmKernels& gemm_kernels_amx_emulated();
 
-}  // namespace ds
+}  // namespace ds::kernels

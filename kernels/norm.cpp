@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace ds {
+namespace ds::kernels {
 
 void rms_norm(const Exec& exec, const float* x, int64_t ldx, const float* weight, float eps, int64_t T,
               int64_t D, float* y, int64_t ldy) {
@@ -37,4 +37,4 @@ void layer_norm(const float* x, int64_t ldx, const float* weight, const float* b
   }
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "kernels/exec.h"
 
-namespace ds {
+namespace ds::kernels {
 
 // y[t, i] = x[t, i] / sqrt(mean_i(x[t, i]^2) + eps) * weight[i];  x: [T, D] rows ldx apart, weight: [D] f32
 void rms_norm(const Exec& exec, const float* x, int64_t ldx, const float* weight, float eps, int64_t T,
@@ -14,4 +14,4 @@ void rms_norm(const Exec& exec, const float* x, int64_t ldx, const float* weight
 void layer_norm(const float* x, int64_t ldx, const float* weight, const float* bias, float eps, int64_t T,
                 int64_t D, float* y, int64_t ldy);
 
-}  // namespace ds
+}  // namespace ds::kernels

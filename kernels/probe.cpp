@@ -10,7 +10,7 @@
 
 #include "core/clock.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const ProbeKernels kProbe_scalar;
 #if DS_X86
@@ -88,4 +88,4 @@ PeakFlops probe_peak_flops(const Exec& exec, int rounds) {
   return peak;
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "kernels/exec.h"
 
-namespace ds {
+namespace ds::kernels {
 
 // Bytes per second read from memory by all threads of exec: 64-byte loads over `bytes` (far beyond the
 // caches) with the prefetch distance of the matrix kernels, the best of `rounds`.
@@ -26,4 +26,4 @@ struct ProbeKernels {
   float (*multiply_add)(int64_t n_rounds, double* flops);
 };
 
-}  // namespace ds
+}  // namespace ds::kernels

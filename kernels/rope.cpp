@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-namespace ds {
+namespace ds::kernels {
 
 void rope(const RopeTable& table, RopePairs pairs, int64_t first_position, int64_t T, int64_t H, float* x,
           int64_t ldx, int64_t head_stride) {
@@ -33,4 +33,4 @@ void rope(const RopeTable& table, RopePairs pairs, int64_t first_position, int64
   }
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <vector>
 
-namespace ds {
+namespace ds::kernels {
 
 enum class RopePairs {
   kHalfSplit,  // (x[j], x[j + D/2]): Llama, Qwen, DeepSeek v1, the V3.2 indexer
@@ -22,4 +22,4 @@ struct RopeTable {
 void rope(const RopeTable& table, RopePairs pairs, int64_t first_position, int64_t T, int64_t H, float* x,
           int64_t ldx, int64_t head_stride);
 
-}  // namespace ds
+}  // namespace ds::kernels

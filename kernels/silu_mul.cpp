@@ -1,6 +1,6 @@
 #include "kernels/silu_mul.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const SiluMulKernel kSiluMul_scalar;
 #if DS_X86
@@ -25,4 +25,4 @@ void silu_mul(const Exec& exec, const float* gate, int64_t ldg, const float* up,
   });
 }
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "kernels/exec.h"
 
-namespace ds {
+namespace ds::kernels {
 
 // gate, up, y: [T, F], rows ld* floats apart. y may be gate or up.
 void silu_mul(const Exec& exec, const float* gate, int64_t ldg, const float* up, int64_t ldu, int64_t T,
@@ -16,4 +16,4 @@ struct SiluMulKernel {
 };
 const SiluMulKernel& silu_mul_kernel(Isa isa);
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "core/dtype.h"
 
-namespace ds {
+namespace ds::kernels {
 
 struct WeightView {
   const void* data = nullptr;     // [rows, cols] row-major, any alignment
@@ -33,4 +33,4 @@ struct WeightView {
   }
 };
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -18,8 +18,8 @@
 #include "bench_progress.h"
 #include "cli.h"
 
+using namespace ds;
 using namespace ds::bench;
-namespace cli = ds::cli;
 
 namespace {
 
@@ -27,7 +27,7 @@ namespace {
 class Output {
  public:
   explicit Output(const std::string& path) {
-    if (path != "-") file_ = std::make_unique<ds::AtomicFile>(path);
+    if (path != "-") file_ = std::make_unique<AtomicFile>(path);
   }
   void write(const std::string& text) {
     if (file_) return file_->write(text);
@@ -39,7 +39,7 @@ class Output {
   }
 
  private:
-  std::unique_ptr<ds::AtomicFile> file_;
+  std::unique_ptr<AtomicFile> file_;
 };
 
 Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
@@ -54,8 +54,8 @@ Plan plan_of(Options& o, const std::vector<CLI::Option*>& options) {
     if (x->count() == 0) continue;
     clients_given |= x->check_name("--concurrency");
     if (!o.plan_path.empty())
-      throw ds::Error(ds::ErrorKind::kUsage, "--plan and " + x->get_name() + " contradict each other",
-                      "--plan", "the plan holds it already; make another with ds-bench plan");
+      throw Error(ErrorKind::kUsage, "--plan and " + x->get_name() + " contradict each other", "--plan",
+                  "the plan holds it already; make another with ds-bench plan");
   }
   if (!o.plan_path.empty()) return read_plan(o.plan_path);
   if (!o.duration.empty()) o.plan.duration_s = parse_duration_ms(o.duration, "--duration") / 1e3;
@@ -125,7 +125,7 @@ int stats(const Options& o) {
   const StatsOptions options = stats_options(o);
   const RecordSet set = read_records(files_or_stdin(o));
   const auto groups = summarize(set, options);
-  ds::Json json = stats_json(set, groups, options);
+  Json json = stats_json(set, groups, options);
   if (!set.items.empty()) json.set("scores", scores_json(set));
   std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
   if (!set.items.empty()) text += scores_text(set);

@@ -13,6 +13,7 @@
 #include "tools/cli.h"
 
 using namespace ds;
+using namespace ds::filter;
 
 namespace {
 

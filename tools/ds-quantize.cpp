@@ -15,6 +15,8 @@
 #include "quant/verify.h"
 
 using namespace ds;
+using namespace ds::quant;
+using namespace ds::bench;
 
 namespace {
 

@@ -16,6 +16,7 @@
 namespace {
 
 using namespace ds;
+using namespace ds::infer;
 
 struct Options {
   std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations, weights;

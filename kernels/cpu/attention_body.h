@@ -4,7 +4,7 @@
 
 #include "kernels/attention.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int64_t kKeyBlock = 64;  // keys whose scores are held at a time
@@ -142,4 +142,4 @@ inline void attention_rows(const AttentionJob& job, int64_t g, int64_t row_begin
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

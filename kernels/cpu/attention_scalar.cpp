@@ -2,8 +2,8 @@
 // The body needs Vec first.
 #include "kernels/cpu/attention_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const AttentionKernel kAttention_scalar = {"scalar", attention_rows};
 
-}  // namespace ds
+}  // namespace ds::kernels

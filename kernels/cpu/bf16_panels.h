@@ -10,7 +10,7 @@
 
 #include "kernels/matmul.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int64_t kPanelTokens = 32;
@@ -118,4 +118,4 @@ inline void store_sums(const MatmulJob& job, const float* c, int64_t ldc, int64_
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

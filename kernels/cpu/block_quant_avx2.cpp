@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Bits16 {
@@ -121,14 +121,14 @@ inline Lanes operator/(Lanes x, Lanes y) { return {_mm256_div_ps(x.a, y.a), _mm2
 inline Lanes max(Lanes x, Lanes y) { return {_mm256_max_ps(x.a, y.a), _mm256_max_ps(x.b, y.b)}; }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels
 
 // The body needs Lanes first.
 #include "kernels/cpu/block_quant_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const BlockQuantKernel kBlockQuant_avx2 = {"avx2", amax, encode, decode_band<BF16Out>,
                                                   decode_band<F32Out>};
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Bits16 {
@@ -83,14 +83,14 @@ inline Lanes operator/(Lanes a, Lanes b) { return {_mm512_div_ps(a.v, b.v)}; }
 inline Lanes max(Lanes a, Lanes b) { return {_mm512_max_ps(a.v, b.v)}; }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels
 
 // The body needs Lanes first.
 #include "kernels/cpu/block_quant_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const BlockQuantKernel kBlockQuant_avx512 = {"avx512", amax, encode, decode_band<BF16Out>,
                                                     decode_band<F32Out>};
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -6,7 +6,7 @@
 
 #include "kernels/block_quant.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct BF16In {
@@ -150,4 +150,4 @@ void decode_band(const uint8_t* codes, int64_t rows, int64_t cols, int64_t ld, i
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

@@ -2,7 +2,7 @@
 
 #include "core/numbers.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Bits16 {
@@ -82,14 +82,14 @@ DS_LANES_OP(max, a.v[i] > b.v[i] ? a.v[i] : b.v[i])
 #undef DS_LANES_OP
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels
 
 // The body needs Lanes first.
 #include "kernels/cpu/block_quant_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const BlockQuantKernel kBlockQuant_scalar = {"scalar", amax, encode, decode_band<BF16Out>,
                                                     decode_band<F32Out>};
 
-}  // namespace ds
+}  // namespace ds::kernels

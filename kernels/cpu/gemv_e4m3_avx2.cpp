@@ -10,7 +10,7 @@
 
 #include "kernels/matmul.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int64_t kGroup = 32;                                 // weights of one vector of bytes
@@ -148,4 +148,4 @@ void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
 
 extern const GemvE4M3Kernels kGemvE4M3_avx2 = {"avx2", prepared_floats, prepare, gemv};
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -2,7 +2,7 @@
 // The body needs Vec first.
 #include "kernels/cpu/matmul_amx_body.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 // The hardware's tiles. Configured for one call of the kernel, on the thread that runs it.
@@ -50,4 +50,4 @@ struct Tiles {
 extern const GemmKernels kGemm_amx = {"amx",     kPanelTokens,        kAmxUnitRows,   bf16_panel_floats,
                                       bf16_pack, bf16_scratch_floats, amx_gemm<Tiles>};
 
-}  // namespace ds
+}  // namespace ds::kernels

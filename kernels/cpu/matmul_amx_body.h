@@ -7,7 +7,7 @@
 #pragma once
 #include "kernels/cpu/bf16_panels.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int64_t kTileRows = 32;  // two tiles
@@ -70,4 +70,4 @@ void amx_gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int6
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

@@ -3,7 +3,7 @@
 // The body needs Vec first.
 #include "kernels/cpu/matmul_amx_body.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Tiles {
@@ -43,4 +43,4 @@ extern const GemmKernels kGemm_amx_emulated = {"amx_emulated",    kPanelTokens, 
                                                bf16_panel_floats, bf16_pack,    bf16_scratch_floats,
                                                amx_gemm<Tiles>};
 
-}  // namespace ds
+}  // namespace ds::kernels

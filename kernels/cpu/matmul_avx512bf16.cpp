@@ -4,7 +4,7 @@
 // The panels need Vec first.
 #include "kernels/cpu/bf16_panels.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int kTileRows = 12;
@@ -90,4 +90,4 @@ void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t 
 extern const GemmKernels kGemm_avx512bf16 = {"avx512bf16", kPanelTokens,        kUnitRows, bf16_panel_floats,
                                              bf16_pack,    bf16_scratch_floats, gemm};
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -9,7 +9,7 @@
 
 #include "kernels/matmul.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 constexpr int64_t kGroup = 64;  // weights of one vector of bytes
@@ -167,4 +167,4 @@ void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
 
 extern const GemvE4M3Kernels kGemvE4M3_avx512vbmi = {"avx512vbmi", prepared_floats, prepare, gemv};
 
-}  // namespace ds
+}  // namespace ds::kernels

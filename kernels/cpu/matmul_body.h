@@ -6,7 +6,7 @@
 
 #include "kernels/matmul.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct F32Weight {
@@ -318,4 +318,4 @@ inline void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, i
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

@@ -2,7 +2,7 @@
 
 #include "kernels/probe.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 float multiply_add(int64_t n_rounds, double* flops) {
@@ -37,4 +37,4 @@ float multiply_add(int64_t n_rounds, double* flops) {
 
 extern const ProbeKernels kProbe_amx = {"amx", nullptr, multiply_add};
 
-}  // namespace ds
+}  // namespace ds::kernels

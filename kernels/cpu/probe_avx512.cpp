@@ -2,8 +2,8 @@
 // The body needs Vec first.
 #include "kernels/cpu/probe_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const ProbeKernels kProbe_avx512 = {"avx512", probe_read, probe_multiply_add};
 
-}  // namespace ds
+}  // namespace ds::kernels

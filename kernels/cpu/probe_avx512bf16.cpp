@@ -2,7 +2,7 @@
 
 #include "kernels/probe.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 float multiply_add(int64_t n_rounds, double* flops) {
@@ -23,4 +23,4 @@ float multiply_add(int64_t n_rounds, double* flops) {
 
 extern const ProbeKernels kProbe_avx512bf16 = {"avx512bf16", nullptr, multiply_add};
 
-}  // namespace ds
+}  // namespace ds::kernels

@@ -2,7 +2,7 @@
 #pragma once
 #include "kernels/probe.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 inline float probe_read(const void* data, int64_t n_bytes, int64_t prefetch_bytes) {
@@ -33,4 +33,4 @@ inline float probe_multiply_add(int64_t n_rounds, double* flops) {
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

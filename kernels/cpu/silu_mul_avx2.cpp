@@ -2,8 +2,8 @@
 // The body needs Vec first.
 #include "kernels/cpu/silu_mul_body.h"
 
-namespace ds {
+namespace ds::kernels {
 
 extern const SiluMulKernel kSiluMul_avx2 = {"avx2", silu_mul_row};
 
-}  // namespace ds
+}  // namespace ds::kernels

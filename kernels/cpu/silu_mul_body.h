@@ -4,7 +4,7 @@
 
 #include "kernels/silu_mul.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 inline Vec silu_mul_vec(Vec gate, Vec up) {
@@ -27,4 +27,4 @@ inline void silu_mul_row(const float* gate, const float* up, int64_t n, float* y
 }
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

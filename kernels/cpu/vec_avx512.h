@@ -2,7 +2,7 @@
 #pragma once
 #include <immintrin.h>
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Vec {
@@ -53,4 +53,4 @@ inline Vec zero_where_less(Vec value, Vec x, Vec limit) {
 #include "kernels/cpu/vec_exp.h"
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

@@ -4,7 +4,7 @@
 
 #include "core/numbers.h"
 
-namespace ds {
+namespace ds::kernels {
 namespace {
 
 struct Vec {
@@ -34,4 +34,4 @@ inline Vec exp(Vec x) { return {std::exp(x.v)}; }
 inline void prefetch(const void*) {}
 
 }  // namespace
-}  // namespace ds
+}  // namespace ds::kernels

@@ -28,7 +28,7 @@ class EngineTarget : public Target {
  public:
   EngineTarget(const std::string& folder, const TargetOptions& options)
       : folder_(folder),
-        engine_(ds::Engine::load(folder, engine_options(options))),
+        engine_(Engine::load(folder, engine_options(options))),
         session_(engine_->new_session()),
         sampler_(engine_->model().config().vocab_size),
         digest_(model_digest(folder)) {}
@@ -36,7 +36,7 @@ class EngineTarget : public Target {
   int max_concurrency() const override { return 1; }
 
   Json describe() const override {
-    const ds::Plan& plan = engine_->plan();
+    const infer::Plan& plan = engine_->plan();
     const size_t slash = folder_.find_last_not_of('/');
     const std::string path = folder_.substr(0, slash + 1);
     return Json(Json::Object{{"kind", "engine"},
@@ -123,7 +123,7 @@ class EngineTarget : public Target {
   }
 
   std::string folder_;
-  std::unique_ptr<const ds::Engine> engine_;
+  std::unique_ptr<const Engine> engine_;
   std::mutex mutex_;
   Session session_;
   Sampler sampler_;
@@ -133,7 +133,7 @@ class EngineTarget : public Target {
 class EngineScorer : public Scorer {
  public:
   EngineScorer(const std::string& folder, const TargetOptions& options)
-      : engine_(ds::Engine::load(folder, engine_options(options))),
+      : engine_(Engine::load(folder, engine_options(options))),
         session_(engine_->new_session()),
         digest_(model_digest(folder)) {}
 
@@ -173,7 +173,7 @@ class EngineScorer : public Scorer {
     chat.messages = Json::Array{make_message("user", "a")};
     return engine_->text().render(chat, "begin token");
   }
-  std::unique_ptr<const ds::Engine> engine_;
+  std::unique_ptr<const Engine> engine_;
   Session session_;
   std::string digest_;
 };

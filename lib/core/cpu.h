@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "core/rooms.h"
+
 namespace ds {
 
 // Levels of CPU kernels, each including those before it. kAvx512 uses BF16 dot products where the CPU has

@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string_view>
 
+#include "core/rooms.h"
+
 namespace ds {
 
 enum class DType : uint8_t {

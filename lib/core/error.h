@@ -4,6 +4,8 @@
 #include <stdexcept>
 #include <string>
 
+#include "core/rooms.h"
+
 namespace ds {
 
 // The value is the process exit code of every tool (the pipe contract's table).

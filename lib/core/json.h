@@ -9,6 +9,8 @@
 #include <variant>
 #include <vector>
 
+#include "core/rooms.h"
+
 namespace ds {
 
 class Json {

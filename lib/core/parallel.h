@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include "core/rooms.h"
+
 namespace ds {
 
 class ThreadPool {

@@ -1,6 +1,6 @@
 #include "infer/answer_printer.h"
 
-namespace ds {
+namespace ds::infer {
 
 void AnswerPrinter::print(Channel channel, std::string_view text) {
   if (channel == Channel::kReasoning) {
@@ -25,4 +25,4 @@ void AnswerPrinter::end(bool final_newline) {
   last_ = 0;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -6,7 +6,7 @@
 
 #include "infer/answer_stream.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct AnswerPrinterOptions {
   using Write = std::function<void(std::string_view)>;
@@ -32,4 +32,4 @@ class AnswerPrinter {
   char last_ = 0;  // of the answer
 };
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -4,7 +4,7 @@
 
 #include "core/utf8.h"
 
-namespace ds {
+namespace ds::infer {
 
 bool ends_in_reasoning(const TokenTexts& texts, std::span<const int32_t> prompt) {
   if (texts.think_open < 0) return false;
@@ -132,4 +132,4 @@ void AnswerStream::finish() {
   if (sink_ && !scratch_.empty()) sink_(Channel::kAnswer, scratch_);
 }
 
-}  // namespace ds
+}  // namespace ds::infer

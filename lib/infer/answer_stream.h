@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ds {
+namespace ds::infer {
 
 // What the stream must know of a tokenizer.
 struct TokenTexts {
@@ -66,4 +66,4 @@ class AnswerStream {
   std::string answer_, reasoning_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

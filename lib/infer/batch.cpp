@@ -4,7 +4,7 @@
 
 #include "infer/scheduler.h"
 
-namespace ds {
+namespace ds::infer {
 
 RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
   RecordJob job = options.job;
@@ -65,4 +65,4 @@ RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
   return writer.finish(reader.n_read() - n_dropped, interrupted || reader.interrupted());
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -4,7 +4,7 @@
 #include "infer/records.h"
 #include "infer/request.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct BatchOptions {
   RecordJob job;  // flush_each is implied; without an output answers go nowhere
@@ -15,4 +15,4 @@ struct BatchOptions {
 // When asked to stop, the record under way is dropped: what was written is a whole prefix of the answers.
 RecordCounts run_batch(const Engine& engine, const BatchOptions& options);
 
-}  // namespace ds
+}  // namespace ds::infer

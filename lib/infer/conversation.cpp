@@ -1,6 +1,6 @@
 #include "infer/conversation.h"
 
-namespace ds {
+namespace ds::infer {
 
 Conversation::Conversation(const Engine& engine, const RequestDefaults& defaults)
     : engine_(engine),
@@ -32,4 +32,4 @@ Generation Conversation::ask(const std::string& text, const PieceSink& sink,
   }
 }
 
-}  // namespace ds
+}  // namespace ds::infer

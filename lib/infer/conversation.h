@@ -7,7 +7,7 @@
 #include "infer/generate.h"
 #include "infer/request.h"
 
-namespace ds {
+namespace ds::infer {
 
 class Conversation {
  public:
@@ -26,4 +26,4 @@ class Conversation {
   uint64_t n_turns_ = 0;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

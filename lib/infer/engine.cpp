@@ -5,7 +5,7 @@
 
 #include "io/files.h"
 
-namespace ds {
+namespace ds::infer {
 
 std::unique_ptr<const Engine> Engine::load(const std::string& path, const EngineOptions& options) {
   std::unique_ptr<Engine> engine(new Engine);
@@ -52,4 +52,4 @@ bool Engine::is_stop_id(int32_t id) const {
   return std::find(ids.begin(), ids.end(), id) != ids.end();
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -14,7 +14,7 @@
 #include "kernels/exec.h"
 #include "model/model.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct EngineOptions {
   int n_threads = 0;                            // 0: what the machine allows
@@ -55,4 +55,4 @@ class Engine {
   std::string folder_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

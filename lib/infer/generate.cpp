@@ -6,7 +6,7 @@
 
 #include "core/clock.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // Room reserved up front, so that usual answers never allocate while they are made.
@@ -108,4 +108,4 @@ Generation generate(const Engine& engine, Session& session, Sampler& sampler, st
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

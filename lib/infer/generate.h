@@ -9,7 +9,7 @@
 #include "infer/engine.h"
 #include "infer/session.h"
 
-namespace ds {
+namespace ds::infer {
 
 enum class FinishReason {
   kStop,         // the model ended its turn, or a stop string came
@@ -43,4 +43,4 @@ std::string speed_text(const Generation& answer);
 Generation generate(const Engine& engine, Session& session, Sampler& sampler, std::span<const int32_t> prompt,
                     const GenerateOptions& options, const std::string& where);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -5,7 +5,7 @@
 #include "io/files.h"
 #include "io/json.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 struct Recommendation {
@@ -98,4 +98,4 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -8,7 +8,7 @@
 #include "infer/sampler.h"
 #include "model/config.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct GenerationSettings {
   SamplingParams sampling;
@@ -37,4 +37,4 @@ SamplingParams recommended_sampling(const std::string& model_type);
 // Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} for values that make no sense.
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <cstdlib>
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // A file without a name beside the output (the same disk, with room for it), or in TMPDIR when that is no
@@ -77,4 +77,4 @@ void LogitsFile::commit() {
   file_.commit();
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -10,7 +10,7 @@
 #include "io/files.h"
 #include "io/safetensors.h"
 
-namespace ds {
+namespace ds::infer {
 
 class LogitsFile {
  public:
@@ -36,4 +36,4 @@ class LogitsFile {
   std::unordered_set<std::string> names_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

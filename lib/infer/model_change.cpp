@@ -7,7 +7,7 @@
 #include "core/error.h"
 #include "infer/score.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 struct WindowScore {
@@ -62,4 +62,4 @@ ModelChange compare_models(const Engine& before, const Engine& after, const std:
   return change;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -5,7 +5,7 @@
 
 #include "infer/engine.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct ModelChange {
   int64_t n_tokens = 0;  // predicted
@@ -18,4 +18,4 @@ struct ModelChange {
 ModelChange compare_models(const Engine& before, const Engine& after, const std::string& text, int64_t window,
                            const std::string& where);
 
-}  // namespace ds
+}  // namespace ds::infer

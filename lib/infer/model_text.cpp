@@ -5,7 +5,7 @@
 #include "io/files.h"
 #include "io/json.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
@@ -170,4 +170,4 @@ TokenTexts ModelText::token_texts() const {
   return texts;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -12,7 +12,7 @@
 #include "text/chat_template.h"
 #include "text/tokenizer.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct ModelTextOptions {
   std::string chat_template;  // file that replaces the folder's templates; empty: the folder's
@@ -72,4 +72,4 @@ class ModelText {
   bool add_bos_ = false;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // Kept free for everything else in the process: tokenizer, buffers, the program itself.
@@ -177,4 +177,4 @@ Json Plan::json() const {
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -8,7 +8,7 @@
 #include "infer/session.h"
 #include "model/model.h"
 
-namespace ds {
+namespace ds::infer {
 
 // Where the weights lie while they are used.
 enum class WeightPlacement {
@@ -59,4 +59,4 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
 // "1.5 GB": for messages.
 std::string bytes_text(int64_t bytes);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -2,7 +2,7 @@
 
 #include "core/utf8.h"
 
-namespace ds {
+namespace ds::infer {
 
 std::string join_prompt(const std::optional<std::string>& instruction, std::string material, bool exact) {
   if (!exact && !material.empty() && material.back() == '\n') {
@@ -21,4 +21,4 @@ bool repair_utf8(std::string& text) {
   return true;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -4,7 +4,7 @@
 
 #include "io/json.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 [[noreturn]] void wrong_type(const Record& record, std::string_view key, const char* wanted) {
@@ -180,4 +180,4 @@ std::optional<std::vector<int32_t>> ids_member(const Record& record, std::string
   return ids;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

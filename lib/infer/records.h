@@ -12,7 +12,7 @@
 #include "io/files.h"
 #include "io/lines.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct RecordCounts {
   int64_t n_read = 0;     // records; blank lines are none
@@ -95,4 +95,4 @@ std::optional<double> number_member(const Record& record, std::string_view key);
 std::optional<int64_t> count_member(const Record& record, std::string_view key);  // 0 or more
 std::optional<std::vector<int32_t>> ids_member(const Record& record, std::string_view key);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -1,6 +1,6 @@
 #include "infer/request.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // The checked conversation of a record, with the system message in front.
@@ -149,4 +149,4 @@ Json timing_record(const Request& request, const Generation& answer) {
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -8,7 +8,7 @@
 #include "infer/generate.h"
 #include "infer/records.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct Request {
   Json id;
@@ -49,4 +49,4 @@ Json answer_record(const Engine& engine, const Request& request, const Generatio
 // {"id", "prompt_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
 Json timing_record(const Request& request, const Generation& answer);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // Tokens whose weight relative to the most likely one is below e^-50 (2e-22) are never drawn: 2^-53 is the
@@ -131,4 +131,4 @@ void Sampler::sort_until(double weight) {
   }
 }
 
-}  // namespace ds
+}  // namespace ds::infer

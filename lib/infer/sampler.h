@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "core/rng.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct SamplingParams {
   double temperature = 1;  // 0: the most likely token, ties go to the lowest id
@@ -52,4 +52,4 @@ class Sampler {
   std::vector<Candidate> candidates_;  // at most V
 };
 
-}  // namespace ds
+}  // namespace ds::infer

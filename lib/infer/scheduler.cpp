@@ -1,6 +1,6 @@
 #include "infer/scheduler.h"
 
-namespace ds {
+namespace ds::infer {
 
 Scheduler::Scheduler(const Engine& engine, std::function<bool()> stop_requested)
     : engine_(engine),
@@ -35,4 +35,4 @@ Outcome Scheduler::take() {
   return outcome;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -10,7 +10,7 @@
 #include "infer/generate.h"
 #include "infer/request.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct Outcome {
   Request request;
@@ -40,4 +40,4 @@ class Scheduler {
   std::deque<Request> waiting_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -7,7 +7,7 @@
 #include "infer/logits_file.h"
 #include "infer/request.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
@@ -91,4 +91,4 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   return counts;
 }
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -5,7 +5,7 @@
 #include "infer/engine.h"
 #include "infer/records.h"
 
-namespace ds {
+namespace ds::infer {
 
 struct ScoreOptions {
   RecordJob job;  // flush_each is implied
@@ -23,4 +23,4 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options);
 // ln softmax(logits)[id], summed in double. Throws Error{kBadModel} when it is not a number.
 double log_probability(std::span<const float> logits, int32_t id);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -4,7 +4,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::infer {
 namespace {
 
 // Long passes read weights once for many tokens; beyond this the gain is small and the scratch memory grows.
@@ -105,4 +105,4 @@ int64_t Session::keep_common_prefix(std::span<const int32_t> prompt) {
   return length();
 }
 
-}  // namespace ds
+}  // namespace ds::infer

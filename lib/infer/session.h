@@ -9,7 +9,7 @@
 
 #include "model/model.h"
 
-namespace ds {
+namespace ds::infer {
 
 // What a session over `ctx` tokens costs, known before it exists.
 struct SessionSize {
@@ -68,4 +68,4 @@ class Session {
   std::unique_ptr<float[]> logits_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

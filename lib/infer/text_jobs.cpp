@@ -2,7 +2,7 @@
 
 #include <charconv>
 
-namespace ds {
+namespace ds::infer {
 
 RecordCounts tokenize_records(const ModelText& text, const RecordJob& job) {
   return for_each_record(job, [&](const Record& record) {
@@ -82,4 +82,4 @@ void write_ids(const std::vector<int32_t>& ids, OutputStream& out) {
   out.write("\n");
 }
 
-}  // namespace ds
+}  // namespace ds::infer

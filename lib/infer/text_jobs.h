@@ -6,7 +6,7 @@
 #include "infer/model_text.h"
 #include "infer/records.h"
 
-namespace ds {
+namespace ds::infer {
 
 // {"id", "text", "parse_special" (true)} to {"id", "ids"}; nothing is added.
 RecordCounts tokenize_records(const ModelText& text, const RecordJob& job);
@@ -21,4 +21,4 @@ std::vector<int32_t> parse_ids(std::string_view text, const std::string& where);
 // "1 2 3\n"
 void write_ids(const std::vector<int32_t>& ids, OutputStream& out);
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "io/files.h"
 
-namespace ds {
+namespace ds::infer {
 
 class TimingLog {
  public:
@@ -30,4 +30,4 @@ class TimingLog {
   std::unique_ptr<AtomicFile> file_;
 };
 
-}  // namespace ds
+}  // namespace ds::infer

@@ -11,7 +11,7 @@
 #include <cstring>
 #include <vector>
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 constexpr size_t kRawBytes = 1 << 17;
@@ -274,4 +274,4 @@ void ByteSink::finish() {
   if (state_->kind == Compression::kZstd) state_->run_zstd({}, ZSTD_e_end);
 }
 
-}  // namespace ds
+}  // namespace ds::io

@@ -10,7 +10,7 @@
 
 #include "io/files.h"
 
-namespace ds {
+namespace ds::io {
 
 enum class Compression { kNone, kGzip, kZstd };
 Compression compression_from_name(std::string_view path);  // by ".gz", ".zst"
@@ -55,4 +55,4 @@ class ByteSink {
   std::unique_ptr<State> state_;
 };
 
-}  // namespace ds
+}  // namespace ds::io

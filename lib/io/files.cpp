@@ -11,7 +11,7 @@
 #include <cstring>
 #include <utility>
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 constexpr size_t kBufferBytes = 1 << 16;
@@ -262,4 +262,4 @@ void AtomicFile::commit(bool sync) {
   if (dir.get() >= 0) ::fsync(dir.get());
 }
 
-}  // namespace ds
+}  // namespace ds::io

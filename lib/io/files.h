@@ -11,7 +11,7 @@
 #include "core/error.h"
 #include "core/parallel.h"
 
-namespace ds {
+namespace ds::io {
 
 // "errno text" of the last failed call, for messages.
 std::string os_error();
@@ -109,4 +109,4 @@ class AtomicFile {
   bool committed_ = false;
 };
 
-}  // namespace ds
+}  // namespace ds::io

@@ -1,6 +1,6 @@
 #include "io/gguf.h"
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 enum ValueType : uint32_t { kU32 = 4, kI32 = 5, kF32 = 6, kBool = 7, kString = 8, kArray = 9 };
@@ -88,4 +88,4 @@ std::string GgufMetadata::header(std::vector<GgufTensor>& tensors) const {
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::io

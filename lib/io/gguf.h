@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ds {
+namespace ds::io {
 
 enum class GgufType : uint32_t { kF32 = 0, kF16 = 1, kQ8_0 = 8, kBF16 = 30 };
 // Bytes of n elements of one row; Q8_0 packs 32 into 34.
@@ -40,4 +40,4 @@ class GgufMetadata {
   std::string bytes_;
 };
 
-}  // namespace ds
+}  // namespace ds::io

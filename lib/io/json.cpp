@@ -2,7 +2,7 @@
 
 #include <simdjson.h>
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 constexpr size_t kMaxDepth = 500;
@@ -88,4 +88,4 @@ Json parse_json(std::string_view text, const std::string& where, ErrorKind kind)
   return convert(root);
 }
 
-}  // namespace ds
+}  // namespace ds::io

@@ -7,7 +7,7 @@
 #include <cerrno>
 #include <utility>
 
-namespace ds {
+namespace ds::io {
 
 LineReader::LineReader(const std::string& path, int64_t max_line_bytes)
     : name_(path == "-" ? "<stdin>" : path), fd_(STDIN_FILENO), max_line_bytes_(max_line_bytes) {
@@ -78,4 +78,4 @@ std::optional<std::string_view> LineReader::next() {
   }
 }
 
-}  // namespace ds
+}  // namespace ds::io

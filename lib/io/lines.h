@@ -9,7 +9,7 @@
 
 #include "io/files.h"
 
-namespace ds {
+namespace ds::io {
 
 class LineReader {
  public:
@@ -42,4 +42,4 @@ class LineReader {
   std::function<bool()> stop_;
 };
 
-}  // namespace ds
+}  // namespace ds::io

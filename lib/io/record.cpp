@@ -4,7 +4,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 static_assert(kRecordPadding >= simdjson::SIMDJSON_PADDING);
@@ -134,4 +134,4 @@ std::string replace_text(std::string_view line, std::string_view key, std::strin
   return std::string(line);
 }
 
-}  // namespace ds
+}  // namespace ds::io

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ds {
+namespace ds::io {
 
 // Bytes that must be readable (any value) behind a line given to RecordReader.
 constexpr size_t kRecordPadding = 64;
@@ -42,4 +42,4 @@ class RecordReader {
 // stay. `line` must have passed RecordReader.
 std::string replace_text(std::string_view line, std::string_view key, std::string_view text);
 
-}  // namespace ds
+}  // namespace ds::io

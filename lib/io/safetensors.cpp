@@ -7,7 +7,7 @@
 #include "core/json.h"
 #include "core/numbers.h"
 
-namespace ds {
+namespace ds::io {
 namespace {
 
 constexpr uint64_t kMaxHeaderBytes = 100'000'000;  // the reference reader's limit
@@ -170,4 +170,4 @@ std::string make_safetensors_header(std::vector<TensorInfo>& tensors,
   return out + json;
 }
 
-}  // namespace ds
+}  // namespace ds::io

@@ -11,7 +11,7 @@
 #include "core/dtype.h"
 #include "io/files.h"
 
-namespace ds {
+namespace ds::io {
 
 struct TensorInfo {
   std::string name;
@@ -58,4 +58,4 @@ class SafetensorsFile {
 std::string make_safetensors_header(std::vector<TensorInfo>& tensors,
                                     const std::map<std::string, std::string>& metadata);
 
-}  // namespace ds
+}  // namespace ds::io

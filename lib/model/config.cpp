@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 // Reads keys of one JSON object, with messages that name the key and the file.
@@ -291,4 +291,4 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   return c;
 }
 
-}  // namespace ds
+}  // namespace ds::model

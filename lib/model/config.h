@@ -7,7 +7,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::model {
 
 struct RopeScaling {
   enum class Type { kNone, kLinear, kLlama3, kYarn } type = Type::kNone;
@@ -68,4 +68,4 @@ struct ModelConfig {
 // `where` names the file. Throws Error{kBadModel} naming the key for missing, mistyped or senseless values.
 ModelConfig parse_model_config(const Json& json, const std::string& where);
 
-}  // namespace ds
+}  // namespace ds::model

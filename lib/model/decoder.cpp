@@ -7,7 +7,7 @@
 #include "kernels/norm.h"
 #include "model/rope_scaling.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 void add(const Exec& exec, float* x, const float* y, int64_t n) {
@@ -107,4 +107,4 @@ int64_t Decoder::weight_bytes_per_token() const {
   return bytes;
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -9,7 +9,7 @@
 #include "kernels/rope.h"
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 class Decoder : public Model {
  public:
@@ -58,4 +58,4 @@ class Decoder : public Model {
   WeightView lm_head_;  // [V, D]
 };
 
-}  // namespace ds
+}  // namespace ds::model

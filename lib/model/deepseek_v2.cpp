@@ -5,7 +5,7 @@
 #include "model/moe_layers.h"
 #include "model/registry.h"
 
-namespace ds {
+namespace ds::model {
 
 std::unique_ptr<const Model> load_deepseek_v2(const ModelFolder& folder) {
   return std::make_unique<Decoder>(
@@ -19,4 +19,4 @@ std::unique_ptr<const Model> load_deepseek_v2(const ModelFolder& folder) {
       });
 }
 
-}  // namespace ds
+}  // namespace ds::model

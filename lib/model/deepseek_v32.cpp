@@ -4,7 +4,7 @@
 #include "model/moe_layers.h"
 #include "model/registry.h"
 
-namespace ds {
+namespace ds::model {
 
 std::unique_ptr<const Model> load_deepseek_v32(const ModelFolder& folder) {
   return std::make_unique<Decoder>(
@@ -18,4 +18,4 @@ std::unique_ptr<const Model> load_deepseek_v32(const ModelFolder& folder) {
       });
 }
 
-}  // namespace ds
+}  // namespace ds::model

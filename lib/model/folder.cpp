@@ -9,7 +9,7 @@
 #include "model/model.h"
 #include "model/registry.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 namespace fs = std::filesystem;
@@ -70,4 +70,4 @@ ModelFolder open_model_folder(const std::string& path) {
   return folder;
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -8,7 +8,7 @@
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
 
-namespace ds {
+namespace ds::model {
 
 GroupedQueryAttention::GroupedQueryAttention(const ModelConfig& c, const RopeTable& rope_table,
                                              const Options& options, const std::string& prefix, int64_t layer,
@@ -86,4 +86,4 @@ int64_t GroupedQueryAttention::workspace_floats(int64_t max_tokens, int64_t, int
                   attention_scratch_floats(n_threads, hd_));
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -4,7 +4,7 @@
 #include "kernels/rope.h"
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 class GroupedQueryAttention : public Attention {
  public:
@@ -32,4 +32,4 @@ class GroupedQueryAttention : public Attention {
   int64_t k_stream_, v_stream_;
 };
 
-}  // namespace ds
+}  // namespace ds::model

@@ -6,7 +6,7 @@
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
 
-namespace ds {
+namespace ds::model {
 
 Indexer::Indexer(const ModelConfig& c, const RopeTable& rope_table, const std::string& prefix, int64_t layer,
                  Weights& weights, std::vector<CacheStream>& streams)
@@ -95,4 +95,4 @@ int64_t Indexer::workspace_floats(int64_t max_tokens, int64_t max_context, int n
          matmul_scratch_floats(n_threads, std::max(max_tokens, H_), std::max({D_, Rq_, Di_}));
 }
 
-}  // namespace ds
+}  // namespace ds::model

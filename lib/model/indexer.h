@@ -4,7 +4,7 @@
 #include "kernels/rope.h"
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 class Indexer {
  public:
@@ -34,4 +34,4 @@ class Indexer {
   int64_t stream_;
 };
 
-}  // namespace ds
+}  // namespace ds::model

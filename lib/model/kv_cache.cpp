@@ -6,7 +6,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 int64_t stream_rows(const CacheStream& s, int64_t capacity) {
@@ -65,4 +65,4 @@ void KvCache::advance(int64_t n_tokens) {
   length_ += n_tokens;
 }
 
-}  // namespace ds
+}  // namespace ds::model

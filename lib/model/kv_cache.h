@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-namespace ds {
+namespace ds::model {
 
 struct CacheStream {
   std::string name;  // "k", "v", "latent", "index_k"
@@ -48,4 +48,4 @@ class KvCache {
   std::vector<float*> base_;
 };
 
-}  // namespace ds
+}  // namespace ds::model

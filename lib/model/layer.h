@@ -7,7 +7,7 @@
 #include "model/model.h"
 #include "model/weights.h"
 
-namespace ds {
+namespace ds::model {
 
 // One forward pass: T new tokens of one or more sequences.
 struct Step {
@@ -37,4 +37,4 @@ class Ffn {
   virtual int64_t idle_bytes_per_token() const { return 0; }
 };
 
-}  // namespace ds
+}  // namespace ds::model

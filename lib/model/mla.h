@@ -12,7 +12,7 @@
 #include "model/indexer.h"
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 class LatentAttention : public Attention {
  public:
@@ -54,4 +54,4 @@ class LatentAttention : public Attention {
   int64_t stream_;
 };
 
-}  // namespace ds
+}  // namespace ds::model

@@ -5,7 +5,7 @@
 #include "kernels/matmul.h"
 #include "kernels/silu_mul.h"
 
-namespace ds {
+namespace ds::model {
 
 Mlp::Mlp(const ModelConfig& c, const std::string& prefix, Weights& weights)
     : D_(c.hidden_size), F_(c.intermediate_size) {
@@ -34,4 +34,4 @@ int64_t Mlp::workspace_floats(int64_t max_tokens, int n_threads) const {
          matmul_scratch_floats(n_threads, max_tokens, std::max(D_, F_));
 }
 
-}  // namespace ds
+}  // namespace ds::model

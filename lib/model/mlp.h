@@ -2,7 +2,7 @@
 #pragma once
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 class Mlp : public Ffn {
  public:
@@ -17,4 +17,4 @@ class Mlp : public Ffn {
   WeightView down_proj_;            // [D, F]
 };
 
-}  // namespace ds
+}  // namespace ds::model

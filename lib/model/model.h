@@ -10,7 +10,7 @@
 #include "model/config.h"
 #include "model/kv_cache.h"
 
-namespace ds {
+namespace ds::model {
 
 class Workspace;
 
@@ -97,4 +97,4 @@ ModelFolder open_model_folder(const std::string& path);
 // Error{kBadModel} naming file and tensor; architectures not (yet) supported are named.
 std::unique_ptr<const Model> load_model(const ModelFolder& folder);
 
-}  // namespace ds
+}  // namespace ds::model

@@ -7,7 +7,7 @@
 #include "kernels/matmul.h"
 #include "kernels/silu_mul.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 // Keeps the best topk_group of the groups; choices in the others become -infinity.
@@ -204,4 +204,4 @@ int64_t MixtureOfExperts::idle_bytes_per_token() const {
   return bytes / router_.E * (router_.E - router_.K);
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -3,7 +3,7 @@
 #pragma once
 #include "model/layer.h"
 
-namespace ds {
+namespace ds::model {
 
 struct RouterOptions {
   int64_t E = 0, K = 0, n_group = 1, topk_group = 1;
@@ -42,4 +42,4 @@ class MixtureOfExperts : public Ffn {
   Expert shared_;                // F_shared_ 0: none
 };
 
-}  // namespace ds
+}  // namespace ds::model

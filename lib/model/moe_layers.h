@@ -6,7 +6,7 @@
 #include "model/mlp.h"
 #include "model/moe.h"
 
-namespace ds {
+namespace ds::model {
 
 // A mixture of experts or a dense SwiGLU, as the config says. prefix: "model.layers.N.mlp."
 inline std::unique_ptr<Ffn> bind_dense_or_moe(const ModelConfig& c, int64_t layer, const std::string& prefix,
@@ -15,4 +15,4 @@ inline std::unique_ptr<Ffn> bind_dense_or_moe(const ModelConfig& c, int64_t laye
   return std::make_unique<Mlp>(c, prefix, weights);
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -4,7 +4,7 @@
 #include "model/mlp.h"
 #include "model/registry.h"
 
-namespace ds {
+namespace ds::model {
 
 std::unique_ptr<const Model> load_qwen2(const ModelFolder& folder) {
   return std::make_unique<Decoder>(folder, folder.config.head_dim, [](const Decoder::Binding& b, int64_t i) {
@@ -17,4 +17,4 @@ std::unique_ptr<const Model> load_qwen2(const ModelFolder& folder) {
   });
 }
 
-}  // namespace ds
+}  // namespace ds::model

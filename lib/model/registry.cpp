@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 constexpr Architecture kArchitectures[] = {
@@ -37,4 +37,4 @@ std::unique_ptr<const Model> load_model(const ModelFolder& folder) {
   return find_architecture(folder.config.model_type, folder.config.path).load(folder);
 }
 
-}  // namespace ds
+}  // namespace ds::model

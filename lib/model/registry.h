@@ -5,7 +5,7 @@
 
 #include "model/model.h"
 
-namespace ds {
+namespace ds::model {
 
 struct Architecture {
   const char* model_type;                                           // config.json's
@@ -23,4 +23,4 @@ std::unique_ptr<const Model> load_deepseek_v2(const ModelFolder& folder);
 std::unique_ptr<const Model> load_deepseek_v3(const ModelFolder& folder);
 std::unique_ptr<const Model> load_deepseek_v32(const ModelFolder& folder);
 
-}  // namespace ds
+}  // namespace ds::model

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numbers>
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 // YaRN's magnitude for a context extended `factor` times (Peng et al. 2023, section 3.4).
@@ -88,4 +88,4 @@ double mla_softmax_factor(const RopeScaling& rs) {
   return m * m;
 }
 
-}  // namespace ds
+}  // namespace ds::model

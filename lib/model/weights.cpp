@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/numbers.h"
 
-namespace ds {
+namespace ds::model {
 namespace {
 
 [[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
@@ -157,4 +157,4 @@ WeightView Weights::matrix(const std::string& name, int64_t rows, int64_t cols, 
   return view;
 }
 
-}  // namespace ds
+}  // namespace ds::model

@@ -11,7 +11,7 @@
 #include "kernels/weight_view.h"
 #include "model/config.h"
 
-namespace ds {
+namespace ds::model {
 
 class Weights {
  public:
@@ -58,4 +58,4 @@ class Weights {
   int64_t bound_bytes_ = 0;
 };
 
-}  // namespace ds
+}  // namespace ds::model

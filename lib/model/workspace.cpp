@@ -4,7 +4,7 @@
 #include "core/error.h"
 #include "model/model.h"
 
-namespace ds {
+namespace ds::model {
 
 void Workspace::Free::operator()(float* p) const { std::free(p); }
 
@@ -22,4 +22,4 @@ float* Workspace::take(int64_t n_floats) {
 
 std::span<float> Workspace::rest() { return {memory_.get() + used_, static_cast<size_t>(size_ - used_)}; }
 
-}  // namespace ds
+}  // namespace ds::model

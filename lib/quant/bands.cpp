@@ -10,7 +10,7 @@
 #include "core/numbers.h"
 #include "quant/fp4.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 constexpr int64_t kJobBytes = 2 << 20;  // fits a core's cache: the band is read from memory once
@@ -335,4 +335,4 @@ void convert_band(const Checkpoint& model, const QuantizeOptions& o, const BandJ
   }
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -10,7 +10,7 @@
 #include "quant/plan.h"
 #include "quant/stats.h"
 
-namespace ds {
+namespace ds::quant {
 
 // Rows [row, row + rows) and columns [col, col + cols) of a step's matrix; for kCopy, `row` and `rows` are
 // bytes. Starts at block borders of what is read and written.
@@ -47,4 +47,4 @@ void convert_band(const Checkpoint& model, const QuantizeOptions& options, const
 void read_values(const Checkpoint& model, const StoredTensor& tensor, const WeightCoding& coding, Isa isa,
                  int64_t row, int64_t rows, int64_t col, int64_t cols, BandScratch& scratch, float* to);
 
-}  // namespace ds
+}  // namespace ds::quant

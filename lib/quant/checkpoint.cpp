@@ -13,7 +13,7 @@
 #include "core/numbers.h"
 #include "io/json.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 namespace fs = std::filesystem;
@@ -290,4 +290,4 @@ bool Checkpoint::is_companion(const StoredTensor& t) const {
   return false;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -10,7 +10,7 @@
 #include "io/files.h"
 #include "io/safetensors.h"
 
-namespace ds {
+namespace ds::quant {
 
 struct StoredTensor {
   TensorInfo info;
@@ -93,4 +93,4 @@ class Checkpoint {
   std::vector<std::string> other_files_, skipped_files_;
 };
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 // One past the end of the JSON string that starts at text[i] == '"'.
@@ -89,4 +89,4 @@ std::string pretty_json(const Json& value, int depth) {
   return value.dump();
 }
 
-}  // namespace ds
+}  // namespace ds::quant

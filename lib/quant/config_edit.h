@@ -7,7 +7,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::quant {
 
 // The top-level object of `text` (valid JSON) with members replaced, appended, or removed (no value).
 std::string edit_json_members(const std::string& text,
@@ -16,4 +16,4 @@ std::string edit_json_members(const std::string& text,
 // With line breaks and two spaces a level, as the files in model folders are written.
 std::string pretty_json(const Json& value, int depth = 0);
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "core/numbers.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 // A block's scale is its largest group scale / 2^6: then 6 * 64 = 384 is the largest code.
@@ -88,4 +88,4 @@ bool fp4_to_e4m3(const uint8_t* packed, const uint8_t* exponents, int64_t rows, 
   return true;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -4,7 +4,7 @@
 
 #include "quant/checkpoint.h"
 
-namespace ds {
+namespace ds::quant {
 
 // The E8M0 codes of a rectangle's groups, [rows, groups]. Throws Error{kBadModel} for NaN.
 void read_fp4_scales(const Checkpoint& model, const WeightCoding& coding, int64_t row, int64_t rows,
@@ -20,4 +20,4 @@ void fp4_to_bf16(const uint8_t* packed, const uint8_t* exponents, int64_t rows, 
 bool fp4_to_e4m3(const uint8_t* packed, const uint8_t* exponents, int64_t rows, int64_t cols, int64_t group,
                  int64_t block_cols, uint8_t* out, uint8_t* scales);
 
-}  // namespace ds
+}  // namespace ds::quant

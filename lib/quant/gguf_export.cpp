@@ -15,7 +15,7 @@
 #include "quant/gguf_names.h"
 #include "quant/output_folder.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 using Order = GgufSource::Order;
@@ -217,4 +217,4 @@ GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
   return report;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

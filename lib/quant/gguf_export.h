@@ -7,7 +7,7 @@
 #include "quant/checkpoint.h"
 #include "quant/options.h"
 
-namespace ds {
+namespace ds::quant {
 
 struct GgufReport {
   int64_t n_tensors = 0, bytes_planned = 0, bytes_written = 0;
@@ -23,4 +23,4 @@ GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& options);
 // reference).
 void encode_q8_0(const float* x, int64_t n, uint8_t* out);
 
-}  // namespace ds
+}  // namespace ds::quant

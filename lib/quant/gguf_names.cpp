@@ -10,7 +10,7 @@
 #include "core/error.h"
 #include "io/json.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 using Order = GgufSource::Order;
@@ -459,4 +459,4 @@ GgufModel name_for_gguf(const Checkpoint& model, GgufType wide) {
   return out;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

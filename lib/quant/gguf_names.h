@@ -8,7 +8,7 @@
 #include "io/gguf.h"
 #include "quant/checkpoint.h"
 
-namespace ds {
+namespace ds::quant {
 
 // Where a GGUF tensor's rows come from.
 struct GgufSource {
@@ -36,4 +36,4 @@ struct GgufModel {
 // here.
 GgufModel name_for_gguf(const Checkpoint& model, GgufType wide);
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -6,7 +6,7 @@
 
 #include "core/cpu.h"
 
-namespace ds {
+namespace ds::quant {
 
 enum class QuantTarget {
   kFp8,         // F32, F16, BF16 weights -> E4M3 with block scales; FP8 and FP4 pass through
@@ -57,4 +57,4 @@ struct QuantizeOptions {
 // Embeddings, head, routers, indexer weights, MTP projection, and V4's compressors: kept as published.
 const char* default_exclude();
 
-}  // namespace ds
+}  // namespace ds::quant

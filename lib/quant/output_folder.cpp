@@ -14,7 +14,7 @@
 #include "io/json.h"
 #include "io/lines.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 namespace fs = std::filesystem;
@@ -240,4 +240,4 @@ void OutputFolder::finish() {
   sync_folder(out_);
 }
 
-}  // namespace ds
+}  // namespace ds::quant

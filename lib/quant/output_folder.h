@@ -9,7 +9,7 @@
 #include "io/files.h"
 #include "quant/stats.h"
 
-namespace ds {
+namespace ds::quant {
 
 // Throws Error{kUsage} when `out` is `model`, lies inside it, or holds it.
 void check_apart(const std::string& model, const std::string& out);
@@ -55,4 +55,4 @@ class OutputFolder {
   FileHandle manifest_;
 };
 
-}  // namespace ds
+}  // namespace ds::quant

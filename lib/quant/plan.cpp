@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "quant/config_edit.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 std::regex compile(const std::string& pattern, const char* option) {
@@ -428,4 +428,4 @@ QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
   return plan;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

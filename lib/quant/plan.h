@@ -8,7 +8,7 @@
 #include "quant/checkpoint.h"
 #include "quant/options.h"
 
-namespace ds {
+namespace ds::quant {
 
 enum class Action {
   kCopy,       // byte for byte
@@ -53,4 +53,4 @@ struct QuantizePlan {
 // Throws Error{kUsage} for options that contradict each other or the model, {kBadModel} for the model.
 QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& options);
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -14,7 +14,7 @@
 #include "quant/bands.h"
 #include "quant/output_folder.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 namespace fs = std::filesystem;
@@ -255,4 +255,4 @@ QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const
   return Conversion(model, plan, options).run();
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -8,7 +8,7 @@
 #include "quant/plan.h"
 #include "quant/stats.h"
 
-namespace ds {
+namespace ds::quant {
 
 struct QuantizeReport {
   std::string out;
@@ -25,4 +25,4 @@ struct QuantizeReport {
 // the unfinished shard is dropped, `resume` goes on after the finished ones to the same bytes.
 QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& options);
 
-}  // namespace ds
+}  // namespace ds::quant

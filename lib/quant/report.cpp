@@ -6,7 +6,7 @@
 #include <cstdio>
 #include <numeric>
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 template <class... Args>
@@ -299,4 +299,4 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
   return html + "</table></html>\n";
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -8,7 +8,7 @@
 #include "quant/quantize.h"
 #include "quant/verify.h"
 
-namespace ds {
+namespace ds::quant {
 
 // "3.090 GB", "14.80 MB".
 std::string size_text(int64_t bytes);
@@ -31,4 +31,4 @@ std::string code_histogram_text(const TensorStats& total, int columns);
 // One self-contained page: code histogram, SQNR of all tensors, the worst tensors.
 std::string report_html(const std::string& title, const std::vector<TensorStats>& tensors);
 
-}  // namespace ds
+}  // namespace ds::quant

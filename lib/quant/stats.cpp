@@ -4,7 +4,7 @@
 #include <cmath>
 #include <limits>
 
-namespace ds {
+namespace ds::quant {
 
 double TensorStats::sqnr_db() const {
   if (error == 0) return std::numeric_limits<double>::infinity();
@@ -158,4 +158,4 @@ TensorStats total_of(const std::vector<TensorStats>& tensors) {
   return total;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

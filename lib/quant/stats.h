@@ -8,7 +8,7 @@
 #include "core/json.h"
 #include "kernels/block_quant.h"
 
-namespace ds {
+namespace ds::quant {
 
 struct TensorStats {
   std::string name;
@@ -39,4 +39,4 @@ void count_codes(TensorStats& stats, const uint8_t* codes, int64_t n);
 // Totals over tensors.
 TensorStats total_of(const std::vector<TensorStats>& tensors);
 
-}  // namespace ds
+}  // namespace ds::quant

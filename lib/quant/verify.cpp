@@ -13,7 +13,7 @@
 #include "io/json.h"
 #include "quant/bands.h"
 
-namespace ds {
+namespace ds::quant {
 namespace {
 
 constexpr int64_t kPartValues = 1 << 20;
@@ -202,4 +202,4 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
   return report;
 }
 
-}  // namespace ds
+}  // namespace ds::quant

@@ -7,7 +7,7 @@
 #include "quant/options.h"
 #include "quant/stats.h"
 
-namespace ds {
+namespace ds::quant {
 
 struct VerifyReport {
   std::vector<TensorStats> tensors;   // every tensor of values, in MODEL's order; integers must be equal
@@ -20,4 +20,4 @@ struct VerifyReport {
 // Uses isa, n_threads, stop and progress of `options`. Throws for folders that cannot be read at all.
 VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const QuantizeOptions& options);
 
-}  // namespace ds
+}  // namespace ds::quant

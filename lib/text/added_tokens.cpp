@@ -4,7 +4,7 @@
 
 #include "text/char_table.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 size_t char_start_before(std::string_view text, size_t at) {
@@ -114,4 +114,4 @@ void AddedTokenMatcher::split(std::string_view text, bool match_special,
   if (done < text.size()) between(text.substr(done));
 }
 
-}  // namespace ds
+}  // namespace ds::text

@@ -9,7 +9,7 @@
 
 #include "text/char_set.h"
 
-namespace ds {
+namespace ds::text {
 
 struct AddedToken {
   int32_t id = 0;
@@ -54,4 +54,4 @@ class AddedTokenMatcher {
   CharSet word_, space_;               // word_ is filled only when a single_word token needs it
 };
 
-}  // namespace ds
+}  // namespace ds::text

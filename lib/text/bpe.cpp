@@ -11,7 +11,7 @@
 #include "core/utf8.h"
 #include "text/char_table.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 // Up to this many symbols the lowest rank is searched by scanning; beyond it they wait in order.
@@ -386,4 +386,4 @@ void Bpe::merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& ou
   for (uint32_t i = 0; i != kEnd; i = list[i].next) out.push_back(static_cast<int32_t>(list[i].id));
 }
 
-}  // namespace ds
+}  // namespace ds::text

@@ -6,7 +6,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ds {
+namespace ds::text {
 
 // Hash map from (left, right) to (rank, merged): open addressing in one array, one cache line per probe. Most
 // pairs of a text do not merge; a bit per hash, eight times as many as merges, answers for nearly all of
@@ -142,4 +142,4 @@ class Bpe {
       char_ids_;  // by code point below U+10000: the token to start with, or kNone for its bytes
 };
 
-}  // namespace ds
+}  // namespace ds::text

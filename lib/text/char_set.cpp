@@ -8,7 +8,7 @@
 #include <cstring>
 #include <string>
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 // Categories that Unicode 15.1 and 16 gave to code points which older ICU data call unassigned. The reference
@@ -227,4 +227,4 @@ CharSet CharSet::punctuation() {
   return set;
 }
 
-}  // namespace ds
+}  // namespace ds::text

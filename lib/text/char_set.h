@@ -5,7 +5,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ds {
+namespace ds::text {
 
 class CharSet {
  public:
@@ -40,4 +40,4 @@ class CharSet {
 
 constexpr uint32_t kMaxCodePoint = 0x10FFFF;
 
-}  // namespace ds
+}  // namespace ds::text

@@ -5,7 +5,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::text {
 
 CharTable::CharTable(const std::vector<CharSet>& sets) {
   DS_CHECK(sets.size() <= kMaxSets);
@@ -47,4 +47,4 @@ CharTable::CharTable(const std::vector<CharSet>& sets) {
   }
 }
 
-}  // namespace ds
+}  // namespace ds::text

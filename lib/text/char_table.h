@@ -6,7 +6,7 @@
 
 #include "text/char_set.h"
 
-namespace ds {
+namespace ds::text {
 
 class CharTable {
  public:
@@ -49,4 +49,4 @@ inline uint32_t read_char(const char* p, int& length) {
   return (b0 & 0x07) << 18 | (b(1) & 0x3F) << 12 | (b(2) & 0x3F) << 6 | (b(3) & 0x3F);
 }
 
-}  // namespace ds
+}  // namespace ds::text

@@ -5,7 +5,7 @@
 #include "text/jinja_ast.h"
 #include "text/jinja_interpreter.h"
 
-namespace ds {
+namespace ds::text {
 
 struct ChatTemplate::Parsed {
   jinja::Template tree;
@@ -38,4 +38,4 @@ bool ChatTemplate::mentions(std::string_view variable) const {
   return parsed_->tree.reads.find(variable) != parsed_->tree.reads.end();
 }
 
-}  // namespace ds
+}  // namespace ds::text

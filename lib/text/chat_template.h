@@ -9,7 +9,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::text {
 
 // Immutable and thread-safe once parsed.
 class ChatTemplate {
@@ -30,4 +30,4 @@ class ChatTemplate {
   std::shared_ptr<const Parsed> parsed_;
 };
 
-}  // namespace ds
+}  // namespace ds::text

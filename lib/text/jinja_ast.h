@@ -7,7 +7,7 @@
 
 #include "text/jinja_value.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 enum class NodeKind : uint8_t {
   // expressions
@@ -66,4 +66,4 @@ struct Template {
 // Throws Error{kBadModel} naming the line.
 Template parse_template(std::string_view source, const std::string& where);
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

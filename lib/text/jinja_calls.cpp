@@ -3,7 +3,7 @@
 
 #include "text/jinja_interpreter.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 ArgumentReader::ArgumentReader(const char* what, const Arguments& args, const Keywords& keywords,
                                size_t n_max)
@@ -189,4 +189,4 @@ Value Interpreter::call_function(const std::string& name, const Arguments& args,
   fail_unsupported("the function '" + name + "' is not supported");
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -5,7 +5,7 @@
 
 #include "text/jinja_interpreter.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 std::string quoted(const Value& v) { return std::string("'") + type_name(v) + " object'"; }
@@ -420,4 +420,4 @@ Value Interpreter::filter(const Node& node, const Value* block_text) {
   return apply_filter(node.name, operand, args, keywords);
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 const Value& defined(const Value& v) {
@@ -288,4 +288,4 @@ Value Interpreter::apply_filter(const std::string& name, const Value& v, const A
   fail_unsupported("the filter '" + name + "' is unknown or not supported");
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

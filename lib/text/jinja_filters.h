@@ -4,9 +4,9 @@
 
 #include "text/jinja_interpreter.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 bool apply_list_filter(Interpreter& in, const std::string& name, const Value& v, const Arguments& args,
                        const Keywords& keywords, Value& result);
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

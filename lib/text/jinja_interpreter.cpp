@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 struct Restore {  // puts a member back when a scope ends, also on failure
@@ -238,4 +238,4 @@ void Interpreter::assign(const Node& target, const Value& value) {
   }
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

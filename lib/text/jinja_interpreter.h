@@ -6,7 +6,7 @@
 
 #include "text/jinja_ast.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 // What a template may use up before it is stopped.
 struct Limits {
@@ -113,4 +113,4 @@ std::string title(std::string_view text);  // Python's str.title
 std::string strip(std::string_view text, const Value* chars, bool left, bool right);
 std::string replace(std::string_view text, std::string_view from, std::string_view to, int64_t count);
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

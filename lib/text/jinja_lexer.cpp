@@ -4,7 +4,7 @@
 
 #include "core/utf8.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 std::string normalize_newlines(std::string_view in) {
@@ -337,4 +337,4 @@ std::vector<Token> tokenize(std::string_view source, const std::string& where) {
   return Lexer(normalize_newlines(source), where).run();
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

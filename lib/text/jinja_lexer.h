@@ -7,7 +7,7 @@
 
 #include "core/error.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 enum class TokenType {
   kText,
@@ -37,4 +37,4 @@ std::vector<Token> tokenize(std::string_view source, const std::string& where);
 // Python's str.isspace of one character.
 bool is_space(uint32_t code_point);
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

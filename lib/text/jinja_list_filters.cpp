@@ -2,7 +2,7 @@
 
 #include "text/jinja_filters.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 // `attribute` of the filters: "a.b.0", or an index.
@@ -219,4 +219,4 @@ bool apply_list_filter(Interpreter& in, const std::string& name, const Value& v,
   return true;
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -7,7 +7,7 @@
 #include "text/jinja_interpreter.h"
 #include "text/jinja_lexer.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 constexpr std::string_view kStringMethods[] = {
@@ -326,4 +326,4 @@ Value Interpreter::call_method(const Method& method, const Arguments& args, cons
   return list_method(*this, object.as_list(), method.name, args, keywords);
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

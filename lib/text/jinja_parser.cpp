@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 constexpr int kMaxTreeDepth = 400;
@@ -412,4 +412,4 @@ void Parser::arguments(Node& call) {
   if (call.depth > kMaxTreeDepth) error("nested too deeply");
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -7,7 +7,7 @@
 #include "text/jinja_ast.h"
 #include "text/jinja_lexer.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 // Expressions (jinja_parser.cpp) and statements (jinja_statements.cpp) of one token list.
 class Parser {
@@ -85,4 +85,4 @@ class Parser {
   std::set<std::string, std::less<>> reads_;
 };
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -3,7 +3,7 @@
 
 #include "text/jinja_parser.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 Template parse_template(std::string_view source, const std::string& where) {
   return Parser(tokenize(source, where), where).run();
@@ -252,4 +252,4 @@ Parser::NodePtr Parser::with_statement() {
   return node;
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

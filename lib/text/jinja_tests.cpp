@@ -7,7 +7,7 @@
 #include "text/jinja_interpreter.h"
 #include "text/jinja_lexer.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 int64_t integer(const Value& v, const char* test) {
@@ -102,4 +102,4 @@ bool Interpreter::apply_test(const std::string& name, const Value& v, const Argu
   fail_unsupported("the test '" + name + "' is unknown or not supported");
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -7,7 +7,7 @@
 #include "text/jinja_interpreter.h"
 #include "text/jinja_lexer.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 std::string from_icu(const icu::UnicodeString& s) {
@@ -111,4 +111,4 @@ std::string replace(std::string_view text, std::string_view from, std::string_vi
   return out.append(text.substr(done));
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

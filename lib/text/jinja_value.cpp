@@ -9,7 +9,7 @@
 
 #include "core/utf8.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 namespace {
 
 constexpr int kMaxDepth = 200;
@@ -523,4 +523,4 @@ std::string to_json(const Value& v, const JsonStyle& style, int depth) {
   }
 }
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

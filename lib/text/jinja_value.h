@@ -10,7 +10,7 @@
 
 #include "core/json.h"
 
-namespace ds::jinja {
+namespace ds::text::jinja {
 
 struct Node;
 class Value;
@@ -174,4 +174,4 @@ struct JsonStyle {
 };
 std::string to_json(const Value& v, const JsonStyle& style, int depth = 0);
 
-}  // namespace ds::jinja
+}  // namespace ds::text::jinja

@@ -15,7 +15,7 @@
 #include "text/char_table.h"
 #include "text/pcre_pattern.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
@@ -195,4 +195,4 @@ std::string_view Normalizer::apply(std::string_view text, std::string& buffer) c
   return current;
 }
 
-}  // namespace ds
+}  // namespace ds::text

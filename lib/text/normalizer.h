@@ -7,7 +7,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::text {
 
 class Normalizer {
  public:
@@ -26,4 +26,4 @@ class Normalizer {
   std::vector<Step> steps_;
 };
 
-}  // namespace ds
+}  // namespace ds::text

@@ -6,7 +6,7 @@
 #include "core/error.h"
 #include "core/utf8.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 [[noreturn]] void refuse(const std::string& what, const std::string& where) {
@@ -184,4 +184,4 @@ void PcrePattern::find_all(std::string_view text, const std::function<void(size_
   }
 }
 
-}  // namespace ds
+}  // namespace ds::text

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace ds {
+namespace ds::text {
 
 class PcrePattern {
  public:
@@ -23,4 +23,4 @@ class PcrePattern {
   std::string where_;
 };
 
-}  // namespace ds
+}  // namespace ds::text

@@ -2,7 +2,7 @@
 
 #include "core/error.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 constexpr char kGpt2Pattern[] =
@@ -118,4 +118,4 @@ void PreTokenizer::run(size_t step, std::string_view text, const Sink& sink) con
   steps_[step]->split(text, [&next](std::string_view piece) { next(piece); });
 }
 
-}  // namespace ds
+}  // namespace ds::text

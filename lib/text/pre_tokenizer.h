@@ -8,7 +8,7 @@
 
 #include "core/json.h"
 
-namespace ds {
+namespace ds::text {
 
 class PreTokenizer {
  public:
@@ -47,4 +47,4 @@ std::shared_ptr<const PreTokenizer::Step> make_prefix_space_step();
 std::shared_ptr<const PreTokenizer::Step> make_pcre_step(std::string_view regex, SplitBehavior behavior,
                                                          bool invert, const std::string& where);
 
-}  // namespace ds
+}  // namespace ds::text

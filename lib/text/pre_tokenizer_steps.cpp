@@ -4,7 +4,7 @@
 #include "text/pre_tokenizer.h"
 #include "text/split_pattern.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 using Sink = PreTokenizer::Sink;
@@ -202,4 +202,4 @@ std::shared_ptr<const PreTokenizer::Step> make_prefix_space_step() {
   return std::make_shared<PrefixSpaceStep>();
 }
 
-}  // namespace ds
+}  // namespace ds::text

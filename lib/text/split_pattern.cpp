@@ -3,7 +3,7 @@
 #include "core/error.h"
 #include "text/split_pattern_parser.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 // The start of the character that ends at p.
@@ -117,4 +117,4 @@ bool SplitPattern::Finder::next(Match& match) {
   return false;
 }
 
-}  // namespace ds
+}  // namespace ds::text

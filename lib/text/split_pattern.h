@@ -15,7 +15,7 @@
 
 #include "text/char_table.h"
 
-namespace ds {
+namespace ds::text {
 
 class SplitPattern {
  public:
@@ -63,4 +63,4 @@ class SplitPattern {
   CharTable::Mask first_ = 0;
 };
 
-}  // namespace ds
+}  // namespace ds::text

@@ -4,7 +4,7 @@
 
 #include "core/utf8.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 bool same(const CharSet& a, const CharSet& b) {
@@ -323,4 +323,4 @@ bool SplitPatternParser::eat(std::string_view token) {
   return true;
 }
 
-}  // namespace ds
+}  // namespace ds::text

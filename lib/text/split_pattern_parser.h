@@ -7,7 +7,7 @@
 #include "text/char_set.h"
 #include "text/split_pattern.h"
 
-namespace ds {
+namespace ds::text {
 
 class SplitPatternParser {
  public:
@@ -41,4 +41,4 @@ class SplitPatternParser {
   std::vector<SplitPattern::Alternative> alternatives_;
 };
 
-}  // namespace ds
+}  // namespace ds::text

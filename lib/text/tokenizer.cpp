@@ -9,7 +9,7 @@
 #include "core/utf8.h"
 #include "text/tokenizer_parts.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 // Words repeat: remembers where in the output the ids of recent short pieces lie. One per encode call, so
@@ -154,4 +154,4 @@ bool Tokenizer::is_special(int32_t id) const {
 
 int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(parts_->bpe.tokens.n_ids()); }
 
-}  // namespace ds
+}  // namespace ds::text

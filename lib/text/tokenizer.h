@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace ds {
+namespace ds::text {
 
 // Immutable and thread-safe once made; movable.
 class Tokenizer {
@@ -44,4 +44,4 @@ class Tokenizer {
   std::unique_ptr<const Parts> parts_;
 };
 
-}  // namespace ds
+}  // namespace ds::text

@@ -8,7 +8,7 @@
 #include "core/error.h"
 #include "text/tokenizer_parts.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 namespace sj = simdjson::ondemand;
@@ -396,4 +396,4 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& whe
   return Reader(json, where).read();
 }
 
-}  // namespace ds
+}  // namespace ds::text

@@ -9,7 +9,7 @@
 #include "text/normalizer.h"
 #include "text/pre_tokenizer.h"
 
-namespace ds {
+namespace ds::text {
 
 struct TokenizerParts {
   Normalizer normalizer;
@@ -27,4 +27,4 @@ TokenizerParts read_tokenizer_json(std::string_view json, const std::string& whe
 // The bytes that a token's text stands for in the byte-level alphabet; false when a character is not in it.
 bool byte_level_to_bytes(std::string_view text, std::string& bytes);
 
-}  // namespace ds
+}  // namespace ds::text

@@ -117,7 +117,7 @@ TEST_CASE("the embedded sets are whole, and the order of items does not depend o
 
 TEST_CASE("questions that make no sense name their line") {
   const auto read = [](const std::string& text) {
-    ds::AtomicFile file("questions_test.jsonl");
+    ds::io::AtomicFile file("questions_test.jsonl");
     file.write(text);
     file.commit();
     return read_questions("questions_test.jsonl", "");
@@ -195,10 +195,10 @@ TEST_CASE("ledger: chained, append-only, alarm after a fall") {
   partial.interrupted = true;
   CHECK_THROWS_AS(add_to_ledger(partial, o), ds::Error);
 
-  std::string text = ds::read_file(path);
+  std::string text = ds::io::read_file(path);
   text.replace(text.find("\"n_correct\":90"), 14, "\"n_correct\":91");
   {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write(text);
     file.commit();
   }
@@ -230,10 +230,10 @@ TEST_CASE(
   const double z = 39 + std::exp(2.0);
   CHECK(kld == doctest::Approx(std::log(1.0 / 40) - (std::log(1 / z) + 2.0 / 40)).epsilon(1e-5));
   CHECK_THROWS_AS(run_perplexity(scorer, small + "more", o), ds::Error);
-  std::string broken = ds::read_file("kld_test.bin");
+  std::string broken = ds::io::read_file("kld_test.bin");
   broken.resize(broken.size() - 1);
   {
-    ds::AtomicFile file("kld_test.bin");
+    ds::io::AtomicFile file("kld_test.bin");
     file.write(broken);
     file.commit();
   }

@@ -175,7 +175,7 @@ TEST_CASE("plans: the hash names all that matters, survives the file, and betray
   const Plan open = make_plan(o);
   const std::string path = "plan_test.jsonl";
   {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write(plan_text(open));
     file.commit();
   }
@@ -185,7 +185,7 @@ TEST_CASE("plans: the hash names all that matters, survives the file, and betray
   std::string text = plan_text(open);
   text.replace(text.find("Note"), 4, "Nota");
   {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write(text);
     file.commit();
   }
@@ -212,7 +212,7 @@ TEST_CASE("Poisson gaps have the rate's mean and an exponential's spread") {
 TEST_CASE("prompts of a file: each has its own max_tokens or the common one, and the hash knows") {
   const std::string path = "plan_prompts_test.jsonl";
   const auto plan_of_file = [&](const std::string& text) {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write(text);
     file.commit();
     PlanOptions o = requests(4);
@@ -228,7 +228,7 @@ TEST_CASE("prompts of a file: each has its own max_tokens or the common one, and
   CHECK(plan.request(2).max_tokens == 3);
   CHECK(plan.hash != plan_of_file("{\"prompt\":\"a\",\"max_tokens\":4}\n{\"prompt\":\"b\"}\n").hash);
   {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write(plan_text(plan));
     file.commit();
   }

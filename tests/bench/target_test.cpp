@@ -238,7 +238,7 @@ TEST_CASE("refusals carry the status, what the server advises, and the body's st
   RequestRecord record;
   record.error_detail = refused("500 Oops", "", "\xff\xfe\x80 \xe2\x82").error_detail;
   record.error = "http_500";
-  CHECK_NOTHROW(ds::parse_json(to_json(record).dump(), "record"));
+  CHECK_NOTHROW(ds::io::parse_json(to_json(record).dump(), "record"));
 }
 
 TEST_CASE("IPv6 addresses") {
@@ -275,7 +275,7 @@ TEST_CASE("https to a server without TLS is said at once") {
 TEST_CASE("a bearer token is sent, and shows nowhere") {
   const std::string path = "target_test_key";
   {
-    ds::AtomicFile file(path);
+    ds::io::AtomicFile file(path);
     file.write("s3cr3t-token-value\n");
     file.commit();
   }

@@ -217,18 +217,18 @@ TEST_CASE("isalpha holds for ideographs: the rule means another thing in Chinese
 TEST_CASE("a profile with every key changed reads back as itself") {
   Profile p = default_profile();
   apply_profile(p,
-                ds::parse_json(R"({"profile":"x","stages":["semantic","quality"],"languages":["de"],
+                ds::io::parse_json(R"({"profile":"x","stages":["semantic","quality"],"languages":["de"],
     "order":["s2.rep.top2"],"rules":{"s1.min_chars":{"en":3,"zh":false}},
     "repetition":{"formula":"covered","count_guard":false},
     "c4":{"terminal_punctuation":true,"min_words_per_line":5,"max_word_length":7},
     "personal_data":{"ip":"off"},"categories":{"drugs":false},
     "duplicates":{"shingle":{"en":6},"min_similarity":0.5,"contamination_ngram":{"zh":9}},
     "semantic":{"max_units":99,"min_units":3,"cut":{"en":0.25},"embedder_digest":"abc"}})",
-                               "p"),
+                                   "p"),
                 "p");
   const std::string printed = profile_json(p).dump();
   Profile again = default_profile();
-  apply_profile(again, ds::parse_json(printed, "again"), "again");
+  apply_profile(again, ds::io::parse_json(printed, "again"), "again");
   CHECK(profile_json(again).dump() == printed);
   CHECK(again.semantic_min_units == 3);
 }

@@ -4,6 +4,9 @@
 #include "bench/report.h"
 #include "core/error.h"
 
+using namespace ds;
+using namespace ds::bench;
+
 using namespace ds::bench;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -14,7 +17,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     const size_t end = std::min(text.find('\n', begin), text.size());
     try {
       reader.add(text.substr(begin, end - begin), "fuzz");
-    } catch (const ds::Error&) {
+    } catch (const Error&) {
     }
     begin = end + 1;
   }

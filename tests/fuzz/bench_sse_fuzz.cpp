@@ -4,6 +4,9 @@
 #include "bench/sse.h"
 #include "core/error.h"
 
+using namespace ds;
+using namespace ds::bench;
+
 using namespace ds::bench;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -18,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (const std::string& d : whole) {
     try {
       parse_stream_chunk(d);
-    } catch (const ds::Error&) {
+    } catch (const Error&) {
     }
   }
   return 0;

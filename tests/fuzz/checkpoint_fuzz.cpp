@@ -10,6 +10,9 @@
 #include "quant/bands.h"
 #include "quant/plan.h"
 
+using namespace ds;
+using namespace ds::quant;
+
 namespace {
 
 struct Folder {
@@ -34,32 +37,31 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   write(folder.path + "/config.json", text + 1, bytes[0]);
   write(folder.path + "/model.safetensors", text + 1 + bytes[0], n - 1 - bytes[0]);
   try {
-    const ds::Checkpoint model(folder.path);
-    for (const ds::StoredTensor& t : model.tensors()) {
-      const ds::WeightCoding c = model.coding(t);
+    const Checkpoint model(folder.path);
+    for (const StoredTensor& t : model.tensors()) {
+      const WeightCoding c = model.coding(t);
       if (!c.problem.empty() || c.rows < 1 || c.cols < 1 || c.rows * c.cols > 1 << 16) continue;
-      ds::BandScratch scratch;
+      BandScratch scratch;
       std::vector<float> values(c.rows * c.cols);
-      if (c.coding != ds::Coding::kPlain)
-        ds::read_values(model, t, c, ds::Isa::kScalar, 0, c.rows, 0, c.cols, scratch, values.data());
+      if (c.coding != Coding::kPlain)
+        read_values(model, t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, values.data());
     }
-    for (const ds::QuantTarget target :
-         {ds::QuantTarget::kFp8, ds::QuantTarget::kBF16, ds::QuantTarget::kExpertsFp8}) {
-      ds::QuantizeOptions options;
+    for (const QuantTarget target : {QuantTarget::kFp8, QuantTarget::kBF16, QuantTarget::kExpertsFp8}) {
+      QuantizeOptions options;
       options.target = target;
       try {
-        const ds::QuantizePlan plan = ds::plan_quantize(model, options);
-        for (const ds::PlannedShard& shard : plan.shards)
-          for (const ds::QuantStep& step : shard.steps) {
-            std::vector<ds::BandJob> jobs;
-            if (step.source->bytes() < 1 << 20) ds::add_jobs(step, jobs);
-            ds::BandScratch scratch;
-            for (const ds::BandJob& job : jobs) ds::convert_band(model, options, job, scratch);
+        const QuantizePlan plan = plan_quantize(model, options);
+        for (const PlannedShard& shard : plan.shards)
+          for (const QuantStep& step : shard.steps) {
+            std::vector<BandJob> jobs;
+            if (step.source->bytes() < 1 << 20) add_jobs(step, jobs);
+            BandScratch scratch;
+            for (const BandJob& job : jobs) convert_band(model, options, job, scratch);
           }
-      } catch (const ds::Error&) {
+      } catch (const Error&) {
       }
     }
-  } catch (const ds::Error&) {
+  } catch (const Error&) {
   }
   return 0;
 }

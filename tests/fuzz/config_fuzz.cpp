@@ -17,6 +17,7 @@
 
 namespace fs = std::filesystem;
 using namespace ds;
+using namespace ds::infer;
 
 namespace {
 

@@ -5,10 +5,12 @@
 #include "core/error.h"
 #include "text/chat_template.h"
 
+using namespace ds;
+using namespace ds::text;
+
 namespace {
 
-ds::Json conversation() {
-  using Json = ds::Json;
+Json conversation() {
   const auto message = [](const char* role, Json content) {
     Json m;
     m.set("role", role);
@@ -39,13 +41,13 @@ ds::Json conversation() {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const ds::Json kVariables = conversation();
+  static const Json kVariables = conversation();
   try {
-    const auto t = ds::ChatTemplate::parse(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
+    const auto t = ChatTemplate::parse(std::string(reinterpret_cast<const char*>(data), size), "fuzz");
     t.mentions("messages");
     t.render(kVariables);
-  } catch (const ds::Error& e) {
-    if (e.kind() == ds::ErrorKind::kInternal) std::abort();
+  } catch (const Error& e) {
+    if (e.kind() == ErrorKind::kInternal) std::abort();
   }
   return 0;
 }

@@ -5,19 +5,22 @@
 #include "core/error.h"
 #include "io/json.h"
 
+using namespace ds;
+using namespace ds::io;
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   try {
-    const ds::Json value = ds::parse_json(std::string_view(reinterpret_cast<const char*>(bytes), n), "fuzz");
+    const Json value = parse_json(std::string_view(reinterpret_cast<const char*>(bytes), n), "fuzz");
     const std::string once = value.dump();
     std::string twice;
     try {
-      twice = ds::parse_json(once, "again", ds::ErrorKind::kInternal).dump();
-    } catch (const ds::Error&) {
+      twice = parse_json(once, "again", ErrorKind::kInternal).dump();
+    } catch (const Error&) {
       __builtin_trap();  // what we wrote ourselves must parse
     }
     if (twice != once) __builtin_trap();
-  } catch (const ds::Error& e) {
-    if (e.kind() != ds::ErrorKind::kBadData) throw;
+  } catch (const Error& e) {
+    if (e.kind() != ErrorKind::kBadData) throw;
   }
   return 0;
 }

@@ -10,13 +10,16 @@
 #include "core/utf8.h"
 #include "io/lines.h"
 
+using namespace ds;
+using namespace ds::io;
+
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   static const int fd = ::memfd_create("fuzz", 0);
   static const std::string path = "/proc/self/fd/" + std::to_string(fd);
   if (n == 0 || ::ftruncate(fd, 0) != 0 || ::pwrite(fd, bytes + 1, n - 1, 0) != static_cast<ssize_t>(n - 1))
     return 0;
   const int64_t limit = bytes[0];
-  ds::LineReader reader(path, limit);
+  LineReader reader(path, limit);
   int64_t n_lines = 0;
   for (bool more = true; more;) {
     try {
@@ -25,11 +28,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
       if (!more) break;
       DS_CHECK(static_cast<int64_t>(line->size()) <= limit);
       DS_CHECK(line->find('\n') == std::string_view::npos);
-      const std::string clean = ds::replace_invalid_utf8(*line);
-      DS_CHECK(ds::find_invalid_utf8(clean) == std::string_view::npos);
-      DS_CHECK(ds::complete_utf8_prefix(clean) == clean.size());
-    } catch (const ds::Error& e) {
-      if (e.kind() != ds::ErrorKind::kBadData) throw;
+      const std::string clean = replace_invalid_utf8(*line);
+      DS_CHECK(find_invalid_utf8(clean) == std::string_view::npos);
+      DS_CHECK(complete_utf8_prefix(clean) == clean.size());
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kBadData) throw;
     }
     ++n_lines;
   }

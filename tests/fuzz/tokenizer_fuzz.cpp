@@ -9,6 +9,9 @@
 #include "core/utf8.h"
 #include "text/tokenizer.h"
 
+using namespace ds;
+using namespace ds::text;
+
 namespace {
 
 // Tiny, and with every kind of step and token flag in it.
@@ -34,7 +37,7 @@ std::string alphabet_vocab() {
     const bool printable = (b >= 33 && b <= 126) || (b >= 161 && b <= 172) || b >= 174;
     if (b) out += ',';
     std::string letter;
-    ds::append_utf8(letter, static_cast<uint32_t>(printable ? b : next++));
+    append_utf8(letter, static_cast<uint32_t>(printable ? b : next++));
     if (letter == "\"" || letter == "\\") letter.insert(0, "\\");
     out += "\"" + letter + "\":" + std::to_string(b);
   }
@@ -44,16 +47,16 @@ std::string alphabet_vocab() {
   return out;
 }
 
-ds::Tokenizer synthetic() {
+Tokenizer synthetic() {
   std::string json = kSynthetic;
   json.replace(json.find("VOCAB"), 5, alphabet_vocab());
-  return ds::Tokenizer::from_json(json, "synthetic");
+  return Tokenizer::from_json(json, "synthetic");
 }
 
-ds::Tokenizer embedded() {
+Tokenizer embedded() {
   std::ifstream file(DS_SOURCE_DIR "/data/dsv3-tiny/tokenizer.json", std::ios::binary);
   const std::string json{std::istreambuf_iterator<char>(file), {}};
-  return ds::Tokenizer::from_json(json, "embedded");
+  return Tokenizer::from_json(json, "embedded");
 }
 
 void must(bool holds) {
@@ -63,20 +66,20 @@ void must(bool holds) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const ds::Tokenizer kEmbedded = embedded(), kWithSteps = synthetic();
+  static const Tokenizer kEmbedded = embedded(), kWithSteps = synthetic();
   if (size == 0) return 0;
   const std::string_view text(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
     switch (data[0] % 3) {
       case 0: {
-        const auto tokenizer = ds::Tokenizer::from_json(text, "fuzz");
+        const auto tokenizer = Tokenizer::from_json(text, "fuzz");
         tokenizer.decode(tokenizer.encode("Hello, 世界 e\xCC\x81 123\r\n  <s> it's"));
         tokenizer.encode(text.substr(0, 4096), false);
         break;
       }
       case 1: {
         const auto ids = kEmbedded.encode(text, data[0] & 4);
-        must(kEmbedded.decode(ids) == ds::replace_invalid_utf8(text));
+        must(kEmbedded.decode(ids) == replace_invalid_utf8(text));
         kEmbedded.decode(ids, true);
         break;
       }
@@ -87,8 +90,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         break;
       }
     }
-  } catch (const ds::Error& e) {
-    must(e.kind() != ds::ErrorKind::kInternal);
+  } catch (const Error& e) {
+    must(e.kind() != ErrorKind::kInternal);
   }
   return 0;
 }

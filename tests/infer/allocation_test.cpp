@@ -30,11 +30,11 @@ TEST_CASE("decoding a token allocates nothing") {
   for (const char* folder :
        {"/data/dsv3-tiny", "/tests/golden/arch/qwen3", "/tests/golden/arch/deepseek_v32"}) {
     CAPTURE(folder);
-    const auto engine = ds::Engine::load(std::string(DS_SOURCE_DIR) + folder, {});
+    const auto engine = ds::infer::Engine::load(std::string(DS_SOURCE_DIR) + folder, {});
     for (const double temperature : {0.0, 1.0}) {
-      ds::Session session = engine->new_session();
-      ds::Sampler sampler(engine->model().config().vocab_size);
-      ds::SamplingParams params;
+      ds::infer::Session session = engine->new_session();
+      ds::infer::Sampler sampler(engine->model().config().vocab_size);
+      ds::infer::SamplingParams params;
       params.temperature = temperature;
       params.top_p = 0.9;
       params.repeat_penalty = 1.1;

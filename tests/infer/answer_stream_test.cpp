@@ -8,6 +8,7 @@
 #include "infer/answer_printer.h"
 
 using namespace ds;
+using namespace ds::infer;
 
 namespace {
 

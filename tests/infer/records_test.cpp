@@ -7,6 +7,7 @@
 #include "infer/text_jobs.h"
 
 using namespace ds;
+using namespace ds::infer;
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include <map>
 
 using namespace ds;
+using namespace ds::infer;
 
 namespace {
 

@@ -10,6 +10,7 @@
 #include "infer/score.h"
 
 using namespace ds;
+using namespace ds::infer;
 
 namespace {
 

@@ -12,6 +12,7 @@
 #include "io/temp_folder.h"
 
 using namespace ds;
+using namespace ds::io;
 
 namespace {
 

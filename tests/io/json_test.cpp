@@ -6,6 +6,7 @@
 #include <random>
 
 using namespace ds;
+using namespace ds::io;
 
 namespace {
 

@@ -8,6 +8,7 @@
 #include "io/safetensors.h"
 
 using namespace ds;
+using namespace ds::io;
 
 namespace {
 

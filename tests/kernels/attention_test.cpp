@@ -12,6 +12,7 @@
 #include "kernels/silu_mul.h"
 
 using namespace ds;
+using namespace ds::kernels;
 
 namespace {
 

@@ -13,6 +13,7 @@
 #include "core/rng.h"
 
 using namespace ds;
+using namespace ds::kernels;
 
 namespace {
 

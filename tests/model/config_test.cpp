@@ -10,6 +10,7 @@
 #include "model/rope_scaling.h"
 
 using namespace ds;
+using namespace ds::model;
 
 namespace {
 

@@ -12,6 +12,7 @@
 
 namespace fs = std::filesystem;
 using namespace ds;
+using namespace ds::model;
 
 namespace {
 

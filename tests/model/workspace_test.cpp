@@ -5,6 +5,7 @@
 #include "quant/model_maker.h"
 
 using namespace ds;
+using namespace ds::model;
 using namespace ds::test;
 
 TEST_CASE("latent attention's plan covers the length at which most heads are expanded at once") {

@@ -16,6 +16,7 @@
 #include "model/model.h"
 
 using namespace ds;
+using namespace ds::model;
 
 namespace {
 
@@ -41,7 +42,7 @@ double matmul_flops(const Model& model, int64_t T) {
   return 2 * (layers * static_cast<double>(T) + head);
 }
 
-void bench(const Options& o) {
+void measure(const Options& o) {
   ThreadPool pool(o.n_threads);
   const Isa isa = parse_isa(o.isa);
   const auto model = load_model(open_model_folder(o.folder));
@@ -131,7 +132,7 @@ int main(int argc, char** argv) {
       o.folder = arg;
   }
   try {
-    bench(o);
+    measure(o);
   } catch (const Error& e) {
     std::fprintf(stderr, "bench_model: %s\n", e.message().c_str());
     return static_cast<int>(e.kind());

@@ -14,6 +14,7 @@
 #include "io/safetensors.h"
 
 using namespace ds;
+using namespace ds::model;
 
 namespace {
 

@@ -12,6 +12,7 @@
 #include "quant/model_maker.h"
 
 using namespace ds;
+using namespace ds::quant;
 using namespace ds::test;
 
 namespace {

@@ -12,6 +12,8 @@
 
 namespace ds::test {
 
+using namespace io;
+
 struct MadeTensor {
   std::string name, dtype;
   std::vector<int64_t> shape;

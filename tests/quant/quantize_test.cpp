@@ -16,6 +16,7 @@
 #include "quant/verify.h"
 
 using namespace ds;
+using namespace ds::quant;
 using namespace ds::test;
 namespace fs = std::filesystem;
 

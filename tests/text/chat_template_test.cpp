@@ -4,7 +4,7 @@
 #include "doctest/doctest.h"
 #include "text_goldens.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 std::string render(const std::string& source, const Json& variables = Json(Json::Object{})) {
@@ -176,4 +176,4 @@ TEST_CASE("a hostile template is stopped") {
   CHECK(error_of(compare).first == ErrorKind::kBadData);
 }
 
-}  // namespace ds
+}  // namespace ds::text

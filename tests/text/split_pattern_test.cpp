@@ -6,7 +6,7 @@
 #include "doctest/doctest.h"
 #include "text/pre_tokenizer.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 const char* const kPatterns[] = {
@@ -100,4 +100,4 @@ TEST_CASE("character sets") {
   for (uint32_t c = 0; c <= kMaxCodePoint; c += 7) REQUIRE((table[c] & 1) == (letters.contains(c) ? 1u : 0u));
 }
 
-}  // namespace ds
+}  // namespace ds::text

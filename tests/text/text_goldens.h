@@ -7,7 +7,7 @@
 
 #include "io/json.h"
 
-namespace ds {
+namespace ds::text {
 
 inline std::string read_text(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
@@ -19,7 +19,7 @@ inline std::vector<Json> read_records(const std::string& path) {
   const std::string text = read_text(path);
   for (size_t begin = 0; begin < text.size();) {
     const size_t end = std::min(text.find('\n', begin), text.size());
-    if (end > begin) out.push_back(parse_json(std::string_view(text).substr(begin, end - begin), path));
+    if (end > begin) out.push_back(io::parse_json(std::string_view(text).substr(begin, end - begin), path));
     begin = end + 1;
   }
   return out;
@@ -27,4 +27,4 @@ inline std::vector<Json> read_records(const std::string& path) {
 
 inline const std::string kTextGoldens = DS_SOURCE_DIR "/tests/golden/text/";
 
-}  // namespace ds
+}  // namespace ds::text

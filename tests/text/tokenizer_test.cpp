@@ -12,7 +12,7 @@
 #include "doctest/doctest.h"
 #include "text_goldens.h"
 
-namespace ds {
+namespace ds::text {
 namespace {
 
 const Tokenizer& embedded() {
@@ -45,7 +45,7 @@ std::string byte_level(const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("small tokenizers of every style give the reference library's ids") {
-  const Json entries = parse_json(read_text(kTextGoldens + "tokenizers.json"), "tokenizers.json");
+  const Json entries = io::parse_json(read_text(kTextGoldens + "tokenizers.json"), "tokenizers.json");
   for (const Json& entry : entries.as_array()) {
     const std::string& name = entry.find("name")->as_string();
     INFO(name);
@@ -341,4 +341,4 @@ TEST_CASE("merges in a cycle end") {
   }
 }
 
-}  // namespace ds
+}  // namespace ds::text

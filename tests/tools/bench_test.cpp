@@ -42,13 +42,13 @@ int count(const std::string& text, const std::string& what) {
 TEST_CASE("run, stats, compare, report over a command") {
   Ran r = shell("$B run --cmd 'echo hi' -n 40 --no-overhead -q > bt_a.jsonl");
   CHECK(r.code == 0);
-  const std::string text = ds::read_file(DS_BIN_DIR "/bt_a.jsonl");
+  const std::string text = ds::io::read_file(DS_BIN_DIR "/bt_a.jsonl");
   CHECK(text.starts_with("{\"type\":\"header\""));
   CHECK(count(text, "\"phase\":\"measure\"") == 40);
   CHECK(count(text, "\"type\":\"trailer\"") == 1);
   r = shell("$B stats bt_a.jsonl --json");
   CHECK(r.code == 0);
-  const ds::Json stats = ds::parse_json(r.out, "stats");
+  const ds::Json stats = ds::io::parse_json(r.out, "stats");
   CHECK(stats.find("groups")->as_array()[0].find("n")->as_int() == 40);
   r = shell("$B stats - < bt_a.jsonl");
   CHECK(r.code == 0);
@@ -65,7 +65,7 @@ TEST_CASE("run, stats, compare, report over a command") {
   CHECK(r.code == 0);
   r = shell("$B report bt_a.jsonl -o bt.html && $B stats bt.html --json");
   CHECK(r.code == 0);
-  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 40);
+  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 40);
   r = shell("$B run --cmd true -n 41 --no-overhead -q > bt_c.jsonl; $B compare bt_a.jsonl bt_c.jsonl 2>&1");
   CHECK(r.code == 65);
   CHECK(r.out.find("plan.n_requests: 40 against 41") != std::string::npos);
@@ -111,12 +111,12 @@ TEST_CASE("SIGTERM: exit 75 with a trailer, and --resume equals an uninterrupted
       "$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q -o bt_i.jsonl & P=$!; sleep 0.3; kill -TERM $P; wait "
       "$P");
   CHECK(r.code == 75);
-  const std::string cut = ds::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  const std::string cut = ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl");
   CHECK(cut.find("\"interrupted\":true") != std::string::npos);
   CHECK(count(cut, "\"phase\":\"measure\"") < 30);
   r = shell("$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q --resume bt_i.jsonl -o bt_i.jsonl");
   CHECK(r.code == 0);
-  const std::string whole = ds::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  const std::string whole = ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl");
   CHECK(count(whole, "\"phase\":\"measure\"") == 30);
   for (int i = 0; i < 30; ++i) {
     char id[32];
@@ -166,7 +166,7 @@ TEST_CASE("--resume refuses what is not the same run") {
 TEST_CASE("a frozen plan takes no other plan options") {
   shell("$B plan -n 5 --output-tokens 7 -q -o bt_p.jsonl");
   CHECK(shell("$B run --cmd true --plan bt_p.jsonl --no-overhead -q > bt_i.jsonl").code == 0);
-  CHECK(count(ds::read_file(DS_BIN_DIR "/bt_i.jsonl"), "\"want_out\":7") >= 5);
+  CHECK(count(ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl"), "\"want_out\":7") >= 5);
   for (const char* option :
        {"--seed 2", "-n 6", "--rate 5", "--ignore-eos", "--prompts x", "-c 2", "--warmup 0"}) {
     const Ran r =
@@ -218,7 +218,7 @@ TEST_CASE("shards of a plan meet in stats") {
   const Ran r = shell(
       "for i in 0 1 2; do $B run --cmd true -n 30 --shard $i/3 --no-overhead -q > bt_s$i.jsonl; done; "
       "$B stats bt_s*.jsonl --json; rm -f bt_s*.jsonl");
-  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 30);
+  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 30);
 }
 
 TEST_CASE("a server, open loop, sweep and goodput search") {
@@ -230,7 +230,7 @@ TEST_CASE("a server, open loop, sweep and goodput search") {
       "sleep 1; kill -TERM $G; wait $G; kill $P; wait $P 2>/dev/null; exit $A");
   CHECK(r.code == 0);
   const Ran s = shell("$B stats bt_u.jsonl --slo ttft=5s --json");
-  const ds::Json stats = ds::parse_json(s.out, "stats");
+  const ds::Json stats = ds::io::parse_json(s.out, "stats");
   REQUIRE(stats.find("groups")->as_array().size() == 2);
   for (const ds::Json& g : stats.find("groups")->as_array()) {
     CHECK(g.find("n_ok")->as_int() == 40);
@@ -241,7 +241,7 @@ TEST_CASE("a server, open loop, sweep and goodput search") {
 }
 
 TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
-  if (!ds::file_exists(kModel + "/model.safetensors")) return;
+  if (!ds::io::file_exists(kModel + "/model.safetensors")) return;
   Ran r = shell("$B eval " + kModel +
                 " --set math --limit 12 -q -o bt_e.jsonl && $B compare bt_e.jsonl bt_e.jsonl --margin 0.5");
   CHECK(r.code == 0);
@@ -259,17 +259,18 @@ TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
   r = shell("$B run " + kModel +
             " -n 40 --output-tokens 4 --ignore-eos -q --no-overhead | $B stats - --json");
   CHECK(r.code == 0);
-  const ds::Json stats = ds::parse_json(r.out, "stats");
+  const ds::Json stats = ds::io::parse_json(r.out, "stats");
   CHECK(stats.find("groups")->as_array()[0].find("n_out")->as_array()[0].as_int() == 4);
   shell("rm -f bt_e.jsonl bt_l.jsonl bt_w.jsonl");
 }
 
 TEST_CASE("ds-run --timings | ds-bench stats -") {
-  if (!ds::file_exists(DS_BIN_DIR "/ds-run") || !ds::file_exists(kModel + "/model.safetensors")) return;
+  if (!ds::io::file_exists(DS_BIN_DIR "/ds-run") || !ds::io::file_exists(kModel + "/model.safetensors"))
+    return;
   const Ran r = shell("printf '{\"prompt\":\"2+3=?\"}\\n{\"prompt\":\"4+5=?\"}\\n' | " DS_BIN_DIR "/ds-run " +
                       kModel + " --jsonl --timings - 2>/dev/null | $B stats - --json");
   CHECK(r.code == 0);
-  CHECK(ds::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n_ok")->as_int() == 2);
+  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n_ok")->as_int() == 2);
 }
 
 TEST_CASE("files given together are runs side by side, and stay so in a report") {
@@ -280,7 +281,7 @@ TEST_CASE("files given together are runs side by side, and stay so in a report")
       "bt_y.jsonl "
       "bt_xy.html");
   CHECK(r.code == 0);
-  const ds::Json stats = ds::parse_json(r.out, "stats");
+  const ds::Json stats = ds::io::parse_json(r.out, "stats");
   REQUIRE(stats.find("groups")->as_array().size() == 2);
   CHECK(stats.find("groups")->as_array()[1].find("run")->as_string() == "bt_y");
   CHECK(stats.find("groups")->as_array()[1].find("n")->as_int() == 30);

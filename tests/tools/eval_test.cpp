@@ -24,8 +24,8 @@ Score evaluate(const std::string& set) {
   REQUIRE(questions.size() == answers.size());
   Score score;
   for (size_t i = 0; i < questions.size(); ++i) {
-    const ds::Json question = ds::parse_json(questions[i], path),
-                   answer = ds::parse_json(answers[i], "answers");
+    const ds::Json question = ds::io::parse_json(questions[i], path),
+                   answer = ds::io::parse_json(answers[i], "answers");
     REQUIRE(question.find("id")->as_string() == answer.find("id")->as_string());
     const std::string &expected = question.find("answer")->as_string(),
                       &text = answer.find("text")->as_string();

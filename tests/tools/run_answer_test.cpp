@@ -97,7 +97,7 @@ TEST_CASE("--think and --no-think use the template's switch; a template without 
 }
 
 TEST_CASE("generation stops at --max-tokens, --stop and the end of the context") {
-  using ds::parse_json;
+  using ds::io::parse_json;
   const auto record = [](const ProgramResult& r) { return parse_json(r.out, "ds-run"); };
   const ds::Json cut = record(ask({"Why is the sky blue?", "--json", "-n", "5"}));
   CHECK(cut.find("finish_reason")->as_string() == "length");
@@ -144,7 +144,7 @@ TEST_CASE("the same bits for any number of threads; a seed fixes sampled answers
 
 TEST_CASE("a system prompt reaches the model") {
   const auto n_prompt = [](const ProgramResult& r) {
-    return ds::parse_json(r.out, "ds-run").find("usage")->find("prompt_tokens")->as_int();
+    return ds::io::parse_json(r.out, "ds-run").find("usage")->find("prompt_tokens")->as_int();
   };
   CHECK(n_prompt(ask({"hi", "--json"})) < n_prompt(ask({"hi", "--json", "-s", "Be brief."})));
 }
@@ -153,20 +153,20 @@ TEST_CASE("--timings: a line per answer; - puts it on stdout in place of the ans
   const TemporaryFolder folder;
   const std::string path = folder.path() + "/t.jsonl";
   CHECK(ask({"What is 62*7?", "--timings", path}).out == "434\n");
-  const ds::Json line = ds::parse_json(file_bytes(path), path);
+  const ds::Json line = ds::io::parse_json(file_bytes(path), path);
   CHECK(line.find("completion_tokens")->as_int() ==
         static_cast<int64_t>(line.find("token_ns")->as_array().size()));
   CHECK(line.find("ttft_ns")->as_int() > 0);
   const ProgramResult r = ask({"What is 62*7?", "--timings", "-"});
   CHECK(lines_of(r.out).size() == 1);
-  CHECK(ds::parse_json(r.out, "stdout").find("ttft_ns")->as_int() > 0);
+  CHECK(ds::io::parse_json(r.out, "stdout").find("ttft_ns")->as_int() > 0);
 }
 
 TEST_CASE("options come from DS_<FLAG> too") {
   ProgramOptions options;
   options.environment = {"DS_MAX_TOKENS=3"};
   const ProgramResult r = ask({"Why is the sky blue?", "--json"}, options);
-  CHECK(ds::parse_json(r.out, "ds-run").find("usage")->find("completion_tokens")->as_int() == 3);
+  CHECK(ds::io::parse_json(r.out, "ds-run").find("usage")->find("completion_tokens")->as_int() == 3);
   options.environment = {"DS_TEMPERATURE=hot"};
   const ProgramResult bad = ask({"hi"}, options);
   CHECK(bad.rc == 2);
@@ -178,7 +178,7 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
   CHECK(r.rc == 0);
   for (const char* word : {"weights", "context", "cache", "per token", "threads", "kernels"})
     CHECK(r.out.find(word) != std::string::npos);
-  const ds::Json json = ds::parse_json(ask({"--plan", "--json", "--ctx", "100"}).out, "plan");
+  const ds::Json json = ds::io::parse_json(ask({"--plan", "--json", "--ctx", "100"}).out, "plan");
   CHECK(json.find("cache_bytes_per_token")->as_int() ==
         4 * (64 + 16) * 4);  // 4 layers of latent and rope key
   CHECK(json.find("ctx_tokens")->as_int() == 100);
@@ -189,7 +189,7 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
 }
 
 TEST_CASE("peak memory is mapped weights, planned cache and at most 150 MB") {
-  const ds::Json plan = ds::parse_json(ask({"--plan", "--json"}).out, "plan");
+  const ds::Json plan = ds::io::parse_json(ask({"--plan", "--json"}).out, "plan");
   const ProgramResult r = ask({"Why is the sky blue?"});
   CHECK(r.peak_rss_bytes <
         plan.find("weight_file_bytes")->as_int() + plan.find("cache_bytes")->as_int() + 150'000'000);

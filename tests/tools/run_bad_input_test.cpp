@@ -133,7 +133,7 @@ TEST_CASE("fewer layers than the files hold, numbers that are none, a pipe for a
   const std::string weights = shallow.read("model.safetensors");
   uint64_t header_bytes = 0;
   for (int i = 7; i >= 0; --i) header_bytes = header_bytes << 8 | static_cast<uint8_t>(weights[i]);
-  const ds::Json header = ds::parse_json(weights.substr(8, header_bytes), "header");
+  const ds::Json header = ds::io::parse_json(weights.substr(8, header_bytes), "header");
   for (const auto& [name, bytes, word] :
        {std::tuple<std::string, std::string, std::string>{"model.layers.1.mlp.gate.e_score_correction_bias",
                                                           std::string("\0\0\xC0\x7F", 4), "e_score"},
@@ -215,7 +215,7 @@ TEST_CASE("a block scale that is no number names file and tensor") {
   const std::string name = "model.layers.0.self_attn.q_a_proj.weight_scale_inv";
   for (const char* scale : {"\x00\x00\xC0\x7F", "\x00\x00\x80\xFF"}) {  // NaN, minus infinity
     BrokenModel model(DS_SOURCE_DIR "/tests/golden/arch/deepseek_v3_fp8");
-    const ds::SafetensorsFile file(model.path() + "/" + shard);
+    const ds::io::SafetensorsFile file(model.path() + "/" + shard);
     std::string bytes = model.read(shard);
     uint64_t header = 0;
     std::memcpy(&header, bytes.data(), sizeof header);

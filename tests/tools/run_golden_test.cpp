@@ -19,8 +19,8 @@ constexpr const char* kCases[] = {"llama",       "llama_tied",      "qwen2",    
 
 std::string model_of(const char* name) { return std::string(DS_SOURCE_DIR "/tests/golden/arch/") + name; }
 
-std::string ids_json(const ds::SafetensorsFile& golden, const std::string& name) {
-  const ds::TensorInfo* info = golden.find(name);
+std::string ids_json(const ds::io::SafetensorsFile& golden, const std::string& name) {
+  const ds::io::TensorInfo* info = golden.find(name);
   REQUIRE(info != nullptr);
   std::string out = "[";
   for (int64_t i = 0; i < info->n_elements(); ++i) {
@@ -32,9 +32,9 @@ std::string ids_json(const ds::SafetensorsFile& golden, const std::string& name)
 }
 
 // The largest difference between two F32 tensors of the same shape.
-double largest_difference(const ds::SafetensorsFile& a, const std::string& a_name,
-                          const ds::SafetensorsFile& b, const std::string& b_name) {
-  const ds::TensorInfo *x = a.find(a_name), *y = b.find(b_name);
+double largest_difference(const ds::io::SafetensorsFile& a, const std::string& a_name,
+                          const ds::io::SafetensorsFile& b, const std::string& b_name) {
+  const ds::io::TensorInfo *x = a.find(a_name), *y = b.find(b_name);
   REQUIRE(x != nullptr);
   REQUIRE(y != nullptr);
   REQUIRE(x->shape == y->shape);
@@ -54,7 +54,7 @@ double largest_difference(const ds::SafetensorsFile& a, const std::string& a_nam
 TEST_CASE("--score --logits equals the golden logits at every level this machine has") {
   const TemporaryFolder folder;
   for (const char* name : kCases) {
-    const ds::SafetensorsFile golden(model_of(name) + "/golden.safetensors");
+    const ds::io::SafetensorsFile golden(model_of(name) + "/golden.safetensors");
     ProgramOptions options;
     for (const char* i : {"0", "1", "2"})
       options.in += std::string("{\"id\":\"") + i +
@@ -67,7 +67,7 @@ TEST_CASE("--score --logits equals the golden logits at every level this machine
           "ds-run", {model_of(name), "--score", "--quiet", "--logits", path, "--isa", ds::isa_name(isa)},
           options);
       REQUIRE(r.rc == 0);
-      const ds::SafetensorsFile ours(path);
+      const ds::io::SafetensorsFile ours(path);
       for (const char* i : {"0", "1", "2"})
         CHECK(largest_difference(ours, i, golden, std::string("logits.") + i) <= 1e-3);
     }
@@ -77,13 +77,13 @@ TEST_CASE("--score --logits equals the golden logits at every level this machine
 TEST_CASE("greedy continuations equal the golden ids") {
   for (const char* name : kCases) {
     CAPTURE(name);
-    const ds::SafetensorsFile golden(model_of(name) + "/golden.safetensors");
+    const ds::io::SafetensorsFile golden(model_of(name) + "/golden.safetensors");
     ProgramOptions options;
     options.in = "{\"input_ids\":" + ids_json(golden, "prompt_ids") + "}\n";
     const ProgramResult r = run_program(
         "ds-run", {model_of(name), "--jsonl", "--quiet", "--temperature", "0", "-n", "32"}, options);
     CHECK(r.rc == 0);
-    CHECK(ds::parse_json(r.out, name).find("output_ids")->dump() == ids_json(golden, "greedy_ids"));
+    CHECK(ds::io::parse_json(r.out, name).find("output_ids")->dump() == ids_json(golden, "greedy_ids"));
   }
 }
 

@@ -15,7 +15,7 @@ ProgramResult batch(const std::string& in, std::vector<std::string> arguments = 
 }
 std::vector<ds::Json> records_of(const ProgramResult& r) {
   std::vector<ds::Json> out;
-  for (const std::string& line : lines_of(r.out)) out.push_back(ds::parse_json(line, "stdout"));
+  for (const std::string& line : lines_of(r.out)) out.push_back(ds::io::parse_json(line, "stdout"));
   return out;
 }
 std::string text_of(const ds::Json& record) { return record.find("text")->as_string(); }

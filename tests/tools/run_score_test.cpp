@@ -17,7 +17,7 @@ ProgramResult run_job(std::vector<std::string> arguments, const std::string& in)
 }
 std::vector<ds::Json> records_of(const ProgramResult& r) {
   std::vector<ds::Json> out;
-  for (const std::string& line : lines_of(r.out)) out.push_back(ds::parse_json(line, "stdout"));
+  for (const std::string& line : lines_of(r.out)) out.push_back(ds::io::parse_json(line, "stdout"));
   return out;
 }
 // A folder with the embedded model's tokenizer and nothing else.
@@ -69,9 +69,9 @@ TEST_CASE("--score --logits: a tensor [T, V] under each id, in a file that appea
   const auto records = records_of(r);
   REQUIRE(records.size() == 5);
   for (const size_t bad : {1, 2, 4}) CHECK(records[bad].find("error") != nullptr);
-  const ds::SafetensorsFile file(path);
+  const ds::io::SafetensorsFile file(path);
   CHECK(file.tensors().size() == 2);
-  const ds::TensorInfo* a = file.find("a");
+  const ds::io::TensorInfo* a = file.find("a");
   REQUIRE(a != nullptr);
   CHECK(a->shape == std::vector<int64_t>{3, 2048});
   REQUIRE(file.find("7") != nullptr);

@@ -1,0 +1,44 @@
+// The rooms of the library and which of them each sees: one namespace a room, the layers of the house as the
+// compiler knows them. core's names are the words every room speaks and stand in ds itself. A room sees the
+// names of the rooms below it and no others; a name used against the layers does not compile.
+#pragma once
+
+namespace ds {
+
+// L1: see core alone.
+namespace io {}
+namespace text {}
+namespace kernels {}
+
+// L3
+namespace model {
+using namespace io;
+using namespace kernels;
+}  // namespace model
+namespace quant {
+using namespace io;
+using namespace kernels;
+}  // namespace quant
+namespace filter {
+using namespace io;
+}
+
+// L4
+namespace infer {
+using namespace model;
+using namespace text;
+}  // namespace infer
+
+// L5
+namespace bench {
+using namespace infer;
+}
+
+// tools/: options > one library call > report.
+namespace cli {
+using namespace bench;
+using namespace quant;
+using namespace filter;
+}  // namespace cli
+
+}  // namespace ds

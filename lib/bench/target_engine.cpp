@@ -92,6 +92,7 @@ class EngineTarget : public Target {
     generate.prompt = prompt;
     generate.settings = settings(request);
     generate.exact_length = request.ignore_eos;
+    generate.reuse = PrefixReuse::kNone;
     Generation g = scheduler_.run(std::move(generate), {}, stop);
     o.event_ns = std::move(g.token_ns);
     o.finish = finish_reason_name(g.finish_reason);

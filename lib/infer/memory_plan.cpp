@@ -68,10 +68,11 @@ SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequen
          model.workspace_floats(size.chunk_tokens, longest, 1) * 4 > kMaxWorkspaceBytes)
     size.chunk_tokens /= 2;
   size.chunk_tokens = std::min(size.chunk_tokens, ctx);
+  size.page_tokens = ctx;
   const int64_t row_bytes = model.config().vocab_size * 4;
   size.scored_tokens = std::clamp<int64_t>(kMaxLogitsBytes / row_bytes, 1, size.chunk_tokens);
   size.workspace_bytes = model.workspace_floats(size.step_tokens(), ctx, n_threads) * 4;
-  size.cache_bytes = max_sequences * KvCache::bytes(model.cache_streams(), ctx);
+  size.cache_bytes = KvPool::bytes(model.cache_streams(), size.pool());
   size.logits_bytes = size.step_rows() * row_bytes;
   return size;
 }
@@ -90,7 +91,7 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
   }
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
-  plan.cache_bytes_per_token = KvCache::bytes_per_token(model.cache_streams());
+  plan.cache_bytes_per_token = KvPool::bytes_per_token(model.cache_streams(), DType::kF32);
   plan.max_position_embeddings = config.max_position_embeddings;
   plan.threads = options.threads;
   plan.isa = options.isa;

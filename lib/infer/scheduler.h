@@ -44,6 +44,7 @@ class Scheduler {
     int64_t submit_ns;
   };
   void check(const GenerateRequest& request) const;
+  Sequence& place_for(const GenerateRequest& request, const Sequence& donor) const;
   void start_waiting();
   void gather(bool prompts);
   void forget_ended();
@@ -51,6 +52,7 @@ class Scheduler {
   const Engine& engine_;
   Exec exec_;
   Workspace workspace_;
+  KvPool cache_;
   std::unique_ptr<float[]> logits_;  // [step_rows, V]
   std::vector<std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // in the order of submission
@@ -60,7 +62,7 @@ class Scheduler {
   // The step under way.
   struct Part {
     Sequence* sequence;
-    int64_t n_rows;  // of logits
+    int64_t n_tokens, n_rows;  // read; of logits
   };
   std::vector<Part> parts_;
   std::vector<Segment> segments_;

@@ -60,6 +60,7 @@ void Decoder::forward(const Exec& exec, Workspace& ws, std::span<const int32_t> 
                       std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                       float* logits) const {
   check(tokens, segments);
+  for (const Segment& s : segments) s.cache->make_room(s.n_tokens);
   const int64_t T = static_cast<int64_t>(tokens.size()), D = config_.hidden_size;
   const auto eps = static_cast<float>(config_.rms_norm_eps);
   const int64_t mark = ws.mark();

@@ -57,8 +57,8 @@ void GroupedQueryAttention::forward(const Step& step, const float* x, float* y) 
     const int64_t n = segment.n_tokens, position = segment.cache->length();
     rope(rope_, RopePairs::kHalfSplit, position, n, H_, q + t * q_width, q_width, hd_);
     rope(rope_, RopePairs::kHalfSplit, position, n, KV_, k + t * kv_width, kv_width, hd_);
-    float* k_rows = segment.cache->rows(k_stream_);  // [S, KV, hd]
-    float* v_rows = segment.cache->rows(v_stream_);
+    auto* k_rows = static_cast<float*>(segment.cache->rows(k_stream_).row(0));  // [S, KV, hd]
+    auto* v_rows = static_cast<float*>(segment.cache->rows(v_stream_).row(0));
     std::memcpy(k_rows + position * kv_width, k + t * kv_width, n * kv_width * sizeof(float));
     std::memcpy(v_rows + position * kv_width, v + t * kv_width, n * kv_width * sizeof(float));
     AttentionJob job;

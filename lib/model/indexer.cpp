@@ -30,16 +30,16 @@ Indexer::Indexer(const ModelConfig& c, const RopeTable& rope_table, const std::s
   streams.push_back({"index_k", layer, Di_});
 }
 
-void Indexer::append_keys(const Step& step, KvCache& cache, int64_t position, int64_t n,
+void Indexer::append_keys(const Step& step, KvSequence& cache, int64_t position, int64_t n,
                           const float* x) const {
-  float* keys = cache.rows(stream_) + position * Di_;  // [n, Di]
+  auto* keys = static_cast<float*>(cache.rows(stream_).row(position));  // [n, Di]
   MatmulJob job[] = {{wk_, x, D_, n, keys, Di_}};
   matmul(step.exec, job, step.workspace.rest());
   layer_norm(keys, Di_, k_norm_weight_, k_norm_bias_, 1e-6f, n, Di_, keys, Di_);
   rope(rope_, RopePairs::kHalfSplit, position, n, 1, keys, Di_, Di_);
 }
 
-void Indexer::select(const Step& step, const KvCache& cache, int64_t position, int64_t n, const float* x,
+void Indexer::select(const Step& step, const KvSequence& cache, int64_t position, int64_t n, const float* x,
                      const float* q_latent, int32_t* selected, int32_t* n_selected) const {
   Workspace& ws = step.workspace;
   const int64_t mark = ws.mark(), S = position + n;
@@ -54,7 +54,7 @@ void Indexer::select(const Step& step, const KvCache& cache, int64_t position, i
   const float factor = 1.0f / std::sqrt(static_cast<float>(H_)) / std::sqrt(static_cast<float>(Di_));
 
   WeightView keys;  // the cached keys as a matrix
-  keys.data = cache.rows(stream_);
+  keys.data = cache.rows(stream_).row(0);
   keys.dtype = DType::kF32;
   keys.cols = Di_;
   for (int64_t t = 0; t < n; ++t) {

@@ -13,11 +13,11 @@ class Indexer {
           Weights& weights, std::vector<CacheStream>& streams);
 
   // Appends the keys of n tokens at `position` to the cache. x: [n, D], the layer's normalised input.
-  void append_keys(const Step& step, KvCache& cache, int64_t position, int64_t n, const float* x) const;
+  void append_keys(const Step& step, KvSequence& cache, int64_t position, int64_t n, const float* x) const;
 
   // The keys each of n tokens at `position` may see, ascending. q_latent: [n, Rq], q_a_layernorm's output.
   // selected: [n, topk()], n_selected: [n].
-  void select(const Step& step, const KvCache& cache, int64_t position, int64_t n, const float* x,
+  void select(const Step& step, const KvSequence& cache, int64_t position, int64_t n, const float* x,
               const float* q_latent, int32_t* selected, int32_t* n_selected) const;
 
   int64_t topk() const { return topk_; }

@@ -77,13 +77,14 @@ void LatentAttention::forward(const Step& step, const float* x, float* y) const 
 
   int64_t t = 0;  // first token of the segment
   for (const Segment& segment : step.segments) {
-    KvCache& cache = *segment.cache;
+    KvSequence& cache = *segment.cache;
     const int64_t n = segment.n_tokens, position = cache.length(), S = position + n;
     rope(rope_, pairs_, position, n, H_, q + t * q_width + Dn_, q_width, Dn_ + Dr_);
     rope(rope_, pairs_, position, n, 1, kv_a + t * row + Rkv_, row, Dr_);
-    std::memcpy(cache.rows(stream_) + position * row, kv_a + t * row, n * row * sizeof(float));
+    auto* latents = static_cast<float*>(cache.rows(stream_).row(0));  // [S, Rkv + Dr]
+    std::memcpy(latents + position * row, kv_a + t * row, n * row * sizeof(float));
 
-    Query query{q + t * q_width, cache.rows(stream_), position, n, o + t * H_ * Dv_};
+    Query query{q + t * q_width, latents, position, n, o + t * H_ * Dv_};
     const int64_t segment_mark = ws.mark();
     if (indexer_) {
       indexer_->append_keys(step, cache, position, n, x + t * D_);

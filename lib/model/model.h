@@ -8,7 +8,7 @@
 
 #include "kernels/exec.h"
 #include "model/config.h"
-#include "model/kv_cache.h"
+#include "model/kv_pool.h"
 
 namespace ds::model {
 
@@ -16,7 +16,7 @@ class Workspace;
 
 // One sequence's share of a batch: its next tokens continue its cache.
 struct Segment {
-  KvCache* cache = nullptr;
+  KvSequence* cache = nullptr;
   int64_t n_tokens = 0;
 };
 

@@ -54,8 +54,10 @@ void answer(const Model& model) {
   // A model whose scratch does not fit is refused by the plan, before this.
   const int64_t n_floats = model.workspace_floats(kContext, kContext, 1);
   if (n_floats > 64 << 20 || V > 1 << 20) return;
-  if (KvCache::bytes(model.cache_streams(), kContext) > 256 << 20) return;
-  KvCache cache(model.cache_streams(), kContext);
+  if (KvPool::bytes(model.cache_streams(), {1, kContext, kContext, kContext, DType::kF32}) > 256 << 20)
+    return;
+  KvPool cache_pool(model.cache_streams(), {1, kContext, kContext, kContext, DType::kF32});
+  KvSequence cache(cache_pool);
   Workspace workspace(n_floats);
   const Exec exec{pool, Isa::kScalar, Activations::kF32};
   std::vector<float> logits(V);

@@ -79,7 +79,7 @@ TEST_CASE("a prompt of several chunks, and one that keeps its beginning, are ans
   other.push_back(5);
   reused.run(request_of(other), {}, {});
   GenerateRequest again = request_of(ids);
-  again.reuse_prefix = true;
+  again.reuse = PrefixReuse::kToRounding;
   Generation answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 400);
   CHECK(answer.ids == expected.ids);
@@ -87,10 +87,59 @@ TEST_CASE("a prompt of several chunks, and one that keeps its beginning, are ans
   answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 599);
   CHECK(answer.ids == expected.ids);
-  // Not asked for, nothing is kept.
-  answer = reused.run(request_of(ids), {}, {});
+  again.reuse = PrefixReuse::kNone;
+  answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 0);
   CHECK(answer.ids == expected.ids);
+}
+
+TEST_CASE(
+    "whole chunks that another prompt begins with are not read again, and every bit is as if they were") {
+  const int64_t chunk = tiny().plan().scheduler.chunk_tokens;
+  const std::vector<int32_t> ids = some_tokens(2 * chunk + 100);
+  std::vector<int32_t> other = ids;
+  other[2 * chunk + 50] = 7;
+  std::vector<int32_t> early = ids;
+  early[chunk + 50] = 7;
+  const auto logits = [](Scheduler& scheduler, const std::vector<int32_t>& prompt, int64_t n_cached) {
+    std::vector<float> all;
+    GenerateSink sink;
+    sink.logits = [&](int64_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); };
+    CHECK(scheduler.run(request_of(prompt, 5), sink, {}).n_cached_tokens == n_cached);
+    CHECK(all.size() == 5 * 2048);
+    return all;
+  };
+  Scheduler fresh(tiny()), reused(tiny());
+  const std::vector<float> want = logits(fresh, ids, 0);
+  logits(reused, other, 0);
+  CHECK(logits(reused, ids, 2 * chunk) == want);
+  logits(reused, early, chunk);
+  CHECK(logits(reused, ids, chunk) == want);
+  CHECK(logits(reused, ids, 2 * chunk) == want);
+  // What was read in other chunks gives other bits, and is not kept.
+  logits(reused, some_tokens(100), 0);
+  GenerateRequest uneven = request_of(ids);
+  uneven.reuse = PrefixReuse::kToRounding;
+  CHECK(reused.run(uneven, {}, {}).n_cached_tokens == 100);
+  CHECK(logits(reused, ids, 0) == want);
+}
+
+TEST_CASE("a sequence that begins like one under way shares its pages") {
+  EngineOptions options;
+  options.max_sequences = 3;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler scheduler(*engine), alone(tiny());
+  const int64_t chunk = engine->plan().scheduler.chunk_tokens;
+  std::vector<int32_t> ids = some_tokens(chunk + 20), other = ids;
+  other[chunk + 3] = 9;
+  Answers answers(2);
+  scheduler.submit(request_of(ids, 30), answers.sink(0));
+  scheduler.step(), scheduler.step(), scheduler.step();
+  scheduler.submit(request_of(other, 30), answers.sink(1));
+  while (!scheduler.is_idle()) scheduler.step();
+  CHECK(answers.of[1].n_cached_tokens == chunk);
+  CHECK(answers.of[0].ids == alone.run(request_of(ids, 30), {}, {}).ids);
+  CHECK(answers.of[1].ids == alone.run(request_of(other, 30), {}, {}).ids);
 }
 
 TEST_CASE("a prompt's logits come whole and in order, the same bits whatever was read before") {

@@ -72,7 +72,8 @@ struct Runner {
 
   // Logits [T, V] of one sequence, its tokens fed in runs of `chunk`.
   std::vector<float> logits(const std::vector<int32_t>& tokens, int64_t chunk) {
-    KvCache cache(model->cache_streams(), 128);
+    KvPool cache_pool(model->cache_streams(), {1, 128, 128, 128, DType::kF32});
+    KvSequence cache(cache_pool);
     std::vector<float> out(tokens.size() * V);
     for (size_t t = 0; t < tokens.size(); t += chunk) {
       const size_t n = std::min<size_t>(chunk, tokens.size() - t);
@@ -112,7 +113,8 @@ TEST_CASE("greedy ids are exactly the reference's") {
     const auto prompt = ids(golden, "prompt_ids"), want = ids(golden, "greedy_ids");
     for (const Isa isa : available_isas()) {
       Runner run(folder, isa, 2);
-      KvCache cache(run.model->cache_streams(), 128);
+      KvPool cache_pool(run.model->cache_streams(), {1, 128, 128, 128, DType::kF32});
+      KvSequence cache(cache_pool);
       std::vector<float> logits(run.V);
       std::vector<int32_t> next = prompt, got;
       while (got.size() < want.size()) {
@@ -150,7 +152,8 @@ TEST_CASE("a batch of sequences equals each alone") {
   for (const fs::path& folder : cases()) {
     const SafetensorsFile golden((folder / "golden.safetensors").string());
     Runner run(folder, best_isa(), 2);
-    KvCache a(run.model->cache_streams(), 128), b(run.model->cache_streams(), 128);
+    KvPool cache_pool(run.model->cache_streams(), {2, 128, 128, 128, DType::kF32});
+    KvSequence a(cache_pool), b(cache_pool);
     const auto tokens_a = ids(golden, "input_ids.1"), tokens_b = ids(golden, "input_ids.2");
     std::vector<int32_t> both = tokens_a, rows;
     both.insert(both.end(), tokens_b.begin(), tokens_b.end());

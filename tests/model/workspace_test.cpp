@@ -37,7 +37,8 @@ TEST_CASE("latent attention's plan covers the length at which most heads are exp
   ThreadPool pool(1);
   const Exec exec{pool, best_isa(), Activations::kF32};
   Workspace workspace(model->workspace_floats(S, kCtx, 1));
-  KvCache cache(model->cache_streams(), kCtx);
+  KvPool cache_pool(model->cache_streams(), {1, kCtx, kCtx, kCtx, DType::kF32});
+  KvSequence cache(cache_pool);
   const std::vector<int32_t> tokens(S, 1);
   const Segment segment{&cache, S};
   std::vector<float> logits(V, 1);

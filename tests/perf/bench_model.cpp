@@ -63,7 +63,8 @@ void measure(const Options& o) {
     for (const Activations activations : {Activations::kF32, Activations::kBF16}) {
       const Exec exec{pool, isa, activations};
       const PeakFlops peak = probe_peak_flops(exec, 2);
-      KvCache cache(model->cache_streams(), context);
+      KvPool cache_pool(model->cache_streams(), {1, context, context, context, DType::kF32});
+      KvSequence cache(cache_pool);
       const Segment all{&cache, o.n_prefill};
       const int64_t start = now_ns();
       model->forward(exec, workspace, prompt, {&all, 1}, {&last, 1}, logits.data());

@@ -1,7 +1,7 @@
 // RoPE frequencies of a config: plain, linear, llama3 and YaRN (spec sections 1.2 and 2.3).
 #pragma once
+#include "checkpoint/config.h"
 #include "kernels/rope.h"
-#include "model/config.h"
 
 namespace ds::model {
 

@@ -232,7 +232,7 @@ bool looks_like_control(const std::string& token) {
   return between("<|", "|>") || between("<\uFF5C", "\uFF5C>");
 }
 
-void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
+void set_tokenizer(GgufMetadata& m, const ModelFolder& model, const Config& c,
                    std::vector<std::string>& notes) {
   const std::string path = model.path() + "/tokenizer.json";
   if (!file_exists(path)) {
@@ -314,7 +314,7 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
 
 class Naming {
  public:
-  Naming(const Checkpoint& model, const Config& config, std::string arch, GgufType wide, GgufModel& out)
+  Naming(const ModelFolder& model, const Config& config, std::string arch, GgufType wide, GgufModel& out)
       : model_(model), config_(config), arch_(std::move(arch)), wide_(wide), out_(out) {}
 
   void run() {
@@ -434,7 +434,7 @@ class Naming {
     push(name, {n, c.rows, c.cols}, std::move(source));
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   const Config& config_;
   std::string arch_;
   GgufType wide_;
@@ -445,9 +445,9 @@ class Naming {
 
 }  // namespace
 
-GgufModel name_for_gguf(const Checkpoint& model, GgufType wide) {
+GgufModel name_for_gguf(const ModelFolder& model, GgufType wide) {
   const std::string where = model.path() + "/config.json";
-  const Config config(model.config(), where);
+  const Config config(model.config_json(), where);
   const auto arch = architectures().find(config.text("model_type"));
   if (arch == architectures().end())
     bad(where, "model_type " + config.text("model_type") + " has no GGUF architecture here",

@@ -20,10 +20,10 @@ constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spe
   const int error = errno;
   std::error_code ignored;
   if (error == ENOENT && std::filesystem::is_symlink(path, ignored))
-    throw Error(ErrorKind::kNoInput,
-                "is a link to " + std::filesystem::read_symlink(path, ignored).string() +
-                    ", which is not there",
-                path, "the download is incomplete: fetch the model again");
+    throw Error(
+        ErrorKind::kNoInput,
+        "is a link to " + std::filesystem::read_symlink(path, ignored).string() + ", which is not there",
+        path, "the download is incomplete: fetch the model again");
   errno = error;
   throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), path);
 }

@@ -66,8 +66,7 @@ OpenedFile open_file(const std::string& folder, const std::string& name) {
   file.path = folder + "/" + name;
   file.fd = open_model_file(file.path);
   struct stat st {};
-  if (::fstat(file.fd.get(), &st) != 0)
-    throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), file.path);
+  if (::fstat(file.fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), file.path);
   file.bytes = st.st_size;
   file.mtime_ns = mtime_ns(st);
   auto [header, data_begin] = read_header(file);
@@ -90,7 +89,8 @@ std::string some_of(const std::string& first, int64_t n) {
 
 class IndexedFiles {
  public:
-  IndexedFiles(const std::string& folder, const Index& index) : path_(folder + "/" + kIndexName), index_(index) {
+  IndexedFiles(const std::string& folder, const Index& index)
+      : path_(folder + "/" + kIndexName), index_(index) {
     std::map<std::string, std::string> names;  // file -> a tensor of it
     for (const auto& [tensor, file] : index) names.emplace(file, tensor);
     for (const auto& [name, tensor] : names) opened_.push_back(open_file(folder, name));
@@ -134,9 +134,9 @@ class IndexedFiles {
     std::vector<std::string> ghosts;
     for (const auto& [tensor, file] : index_) {
       const auto it = holders_.find(tensor);
-      const bool held = it != holders_.end() && std::any_of(it->second.begin(), it->second.end(), [&](size_t f) {
-        return opened_[f].file.name == file;
-      });
+      const bool held =
+          it != holders_.end() && std::any_of(it->second.begin(), it->second.end(),
+                                              [&](size_t f) { return opened_[f].file.name == file; });
       if (!held) ghosts.push_back(tensor);
     }
     if (ghosts.empty()) return;
@@ -187,8 +187,8 @@ WeightFiles find_weights(const std::string& folder) {
     size_t n_held = 0;
     for (const StoredTensor& t : out.tensors) n_held += index.count(t.info.name);
     if (n_held == index.size()) {
-      out.warnings.push_back("model.safetensors is read: " + std::string(kIndexName) + " is stale, it names " +
-                             missing + ", which is not there");
+      out.warnings.push_back("model.safetensors is read: " + std::string(kIndexName) +
+                             " is stale, it names " + missing + ", which is not there");
       return out;
     }
   }

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cstring>
 
+#include "checkpoint/rope_scaling.h"
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
-#include "model/rope_scaling.h"
 
-namespace ds::model {
+namespace ds::checkpoint {
 namespace {
 
 void add(const Exec& exec, float* x, const float* y, int64_t n) {
@@ -106,4 +106,4 @@ int64_t Decoder::weight_bytes_per_token() const {
   return bytes;
 }
 
-}  // namespace ds::model
+}  // namespace ds::checkpoint

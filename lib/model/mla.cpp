@@ -4,12 +4,12 @@
 #include <cmath>
 #include <cstring>
 
+#include "checkpoint/rope_scaling.h"
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
-#include "model/rope_scaling.h"
 
-namespace ds::model {
+namespace ds::checkpoint {
 namespace {
 
 // Both inner norms use this whatever rms_norm_eps says (vendor code and transformers agree).
@@ -216,4 +216,4 @@ int64_t LatentAttention::workspace_floats(int64_t T, int64_t S, int n_threads) c
   return floats;
 }
 
-}  // namespace ds::model
+}  // namespace ds::checkpoint

@@ -377,7 +377,9 @@ const char* action_name(Action action) {
 
 QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& o) {
   check_options(o);
+  model.require_readable();
   QuantizePlan plan;
+  plan.notes = model.warnings();
   const std::vector<QuantStep> steps = choose_steps(model, o);
   check_one_kind(model, o, steps);
   plan.shards = make_shards(model, o, steps);

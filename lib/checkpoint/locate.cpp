@@ -72,7 +72,8 @@ std::string snapshot_of(const std::string& repository) {
   if (names.size() == 1) return snapshots + "/" + names[0];
   throw Error(ErrorKind::kNoInput,
               "holds " + std::to_string(names.size()) + " snapshots and no refs/main that chooses one",
-              repository, names.empty() ? "fetch the model again" : "give one of them, as " + snapshots + "/" + names[0]);
+              repository,
+              names.empty() ? "fetch the model again" : "give one of them, as " + snapshots + "/" + names[0]);
 }
 
 std::string located_folder(const std::string& path) {
@@ -112,8 +113,8 @@ std::string locate_model(const std::string& name) {
                 "give the path of a downloaded model folder, or ORG/NAME of the Hugging Face cache");
   const std::string cached = cached_repository(name);
   if (is_folder(cached)) return located_folder(cached);
-  throw Error(ErrorKind::kNoInput, "no such folder, nor is it in the Hugging Face cache " + cache_folder(), name,
-              "this fetches it: hf download " + name);
+  throw Error(ErrorKind::kNoInput, "no such folder, nor is it in the Hugging Face cache " + cache_folder(),
+              name, "this fetches it: hf download " + name);
 }
 
 }  // namespace ds::checkpoint

@@ -1,4 +1,5 @@
-// Folders as people have them: which file holds which tensor, what contradicts itself, what is refused by name.
+// Folders as people have them: which file holds which tensor, what contradicts itself, what is refused by
+// name.
 #include "checkpoint/model_folder.h"
 
 #include <doctest/doctest.h>
@@ -146,7 +147,8 @@ TEST_CASE("what half a download leaves behind is named") {
 TEST_CASE("where config.json contradicts the tensors, the tensors count") {
   const TempFolder folder;
   folder.write("config.json", config(R"("tie_word_embeddings":true)"));
-  write_shard(folder, "model.safetensors", {f32_tensor("model.embed_tokens.weight", {4, 2}, random_values(8, 1))});
+  write_shard(folder, "model.safetensors",
+              {f32_tensor("model.embed_tokens.weight", {4, 2}, random_values(8, 1))});
   CHECK(ModelFolder(folder.path()).config().tie_word_embeddings);
   CHECK(ModelFolder(folder.path()).warnings().empty());
   write_shard(folder, "model.safetensors",
@@ -160,7 +162,8 @@ TEST_CASE("where config.json contradicts the tensors, the tensors count") {
   CHECK(warns_of(model, "num_nextn_predict_layers"));
   CHECK_NOTHROW(Weights(open_model(folder.path())));
   write_shard(folder, "model.safetensors", {one("model.layers.1.mlp.up_proj.weight", 1)});
-  CHECK(has(refusal(ErrorKind::kBadModel, [&] { Weights{open_model(folder.path())}; }), "belongs to no layer"));
+  CHECK(
+      has(refusal(ErrorKind::kBadModel, [&] { Weights{open_model(folder.path())}; }), "belongs to no layer"));
 }
 
 TEST_CASE("tensors without the model. prefix are found under both names") {
@@ -173,7 +176,8 @@ TEST_CASE("tensors without the model. prefix are found under both names") {
   CHECK(value_of(*model, "model.norm.weight") == 3);
   CHECK(value_of(*model, "norm.weight") == 3);
   CHECK(model->canonical_name(*model->find("lm_head.weight")) == "lm_head.weight");
-  CHECK(has(refusal(ErrorKind::kBadModel, [&] { Weights{model}; }), "layers.7"));  // config.json has one layer
+  CHECK(
+      has(refusal(ErrorKind::kBadModel, [&] { Weights{model}; }), "layers.7"));  // config.json has one layer
 }
 
 TEST_CASE("packed integers are refused with their method and what to do") {
@@ -214,8 +218,8 @@ TEST_CASE("scales: one rule for their names and for what one covers") {
     write_shard(folder, "model.safetensors", all);
     const ModelFolder model(folder.path());
     WeightCoding c = model.coding(*model.find("l.weight"));
-    return std::tuple(c.problem, c.block_rows, c.block_cols,
-                      c.scale ? c.scale->info.name : std::string(), model.warnings().size());
+    return std::tuple(c.problem, c.block_rows, c.block_cols, c.scale ? c.scale->info.name : std::string(),
+                      model.warnings().size());
   };
   const auto scale = [](const std::string& name, std::vector<int64_t> shape) {
     int64_t n = 1;
@@ -223,10 +227,11 @@ TEST_CASE("scales: one rule for their names and for what one covers") {
     return f32_tensor("l." + name, std::move(shape), random_values(n, 1));
   };
   using Found = std::tuple<std::string, int64_t, int64_t, std::string, size_t>;
-  const std::string structure =
-      R"("quantization_config":{"quant_method":"compressed-tensors","config_groups":{"group_0":
+  const std::string
+      structure =
+          R"("quantization_config":{"quant_method":"compressed-tensors","config_groups":{"group_0":
          {"weights":{"block_structure":[4,2],"strategy":"block"}}}})",
-                    blocks = R"("quantization_config":{"weight_block_size":[4,2]})";
+      blocks = R"("quantization_config":{"weight_block_size":[4,2]})";
   for (const std::string& config_key : {structure, blocks})
     CHECK(coding(config_key, {scale("weight_scale", {2, 2})}) == Found{"", 4, 2, "l.weight_scale", 0});
   CHECK(coding("", {scale("weight_scale", {6, 1})}) == Found{"", 1, 4, "l.weight_scale", 0});
@@ -234,8 +239,8 @@ TEST_CASE("scales: one rule for their names and for what one covers") {
   CHECK(coding("", {scale("weight_scale", {1})}) == Found{"", 6, 4, "l.weight_scale", 0});
   CHECK(coding("", {scale("weight_scale", {})}) == Found{"", 6, 4, "l.weight_scale", 0});
   // DeepSeek's name first, and a word.
-  CHECK(coding(blocks, {scale("scale", {2, 2}), scale("weight_scale", {2, 2}), scale("weight_scale_inv", {2, 2})}) ==
-        Found{"", 4, 2, "l.weight_scale_inv", 1});
+  CHECK(coding(blocks, {scale("scale", {2, 2}), scale("weight_scale", {2, 2}),
+                        scale("weight_scale_inv", {2, 2})}) == Found{"", 4, 2, "l.weight_scale_inv", 1});
   // A shape that contradicts the config is not explained by another block size.
   for (const std::vector<int64_t>& shape : {std::vector<int64_t>{3, 2}, {2, 4}, {1, 4}, {2, 1}}) {
     const std::string problem = std::get<0>(coding(blocks, {scale("weight_scale_inv", shape)}));

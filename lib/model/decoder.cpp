@@ -7,7 +7,7 @@
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
 
-namespace ds::checkpoint {
+namespace ds::model {
 namespace {
 
 void add(const Exec& exec, float* x, const float* y, int64_t n) {
@@ -106,4 +106,4 @@ int64_t Decoder::weight_bytes_per_token() const {
   return bytes;
 }
 
-}  // namespace ds::checkpoint
+}  // namespace ds::model

@@ -9,7 +9,7 @@
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
 
-namespace ds::checkpoint {
+namespace ds::model {
 namespace {
 
 // Both inner norms use this whatever rms_norm_eps says (vendor code and transformers agree).
@@ -216,4 +216,4 @@ int64_t LatentAttention::workspace_floats(int64_t T, int64_t S, int n_threads) c
   return floats;
 }
 
-}  // namespace ds::checkpoint
+}  // namespace ds::model

@@ -26,7 +26,8 @@ constexpr const char* kConfig =
 std::string config(const std::string& more = "") { return kConfig + (more.empty() ? "" : "," + more) + "}"; }
 
 MadeTensor one(const std::string& name, float value) { return f32_tensor(name, {1}, {value}); }
-void write_index(const TempFolder& folder, const std::vector<std::pair<std::string, std::string>>& entries) {
+void write_weight_map(const TempFolder& folder,
+                      const std::vector<std::pair<std::string, std::string>>& entries) {
   std::string text;
   for (const auto& [tensor, file] : entries)
     text += (text.empty() ? "\"" : ",\"") + tensor + "\":\"" + file + "\"";
@@ -63,7 +64,7 @@ TEST_CASE("the index decides: overlays, old copies, strays, ghosts") {
   write_shard(folder, "a.safetensors", {one("x", 1), one("y", 2), one("unlisted", 3)});
   write_shard(folder, "b.safetensors", {one("x", 10), one("z", 20)});
   write_shard(folder, "stray.safetensors", {one("w", 5)});
-  write_index(folder, {{"x", "b.safetensors"}, {"y", "a.safetensors"}, {"z", "b.safetensors"}});
+  write_weight_map(folder, {{"x", "b.safetensors"}, {"y", "a.safetensors"}, {"z", "b.safetensors"}});
   {
     const ModelFolder model(folder.path());
     CHECK(value_of(model, "x") == 10);  // the base shard's copy is overlaid
@@ -73,7 +74,7 @@ TEST_CASE("the index decides: overlays, old copies, strays, ghosts") {
     CHECK(model.tensors().size() == 4);
     CHECK(warns_of(model, "x"));
   }
-  write_index(folder, {{"x", "a.safetensors"}, {"y", "b.safetensors"}, {"gone", "b.safetensors"}});
+  write_weight_map(folder, {{"x", "a.safetensors"}, {"y", "b.safetensors"}, {"gone", "b.safetensors"}});
   {
     const ModelFolder model(folder.path());
     CHECK(value_of(model, "x") == 1);
@@ -91,22 +92,22 @@ TEST_CASE("a single file beside an index: a whole index wins, a stale one loses 
   folder.write("config.json", config());
   write_shard(folder, "a.safetensors", {one("x", 1)});
   write_shard(folder, "model.safetensors", {one("x", 7), one("y", 8)});
-  write_index(folder, {{"x", "a.safetensors"}});
+  write_weight_map(folder, {{"x", "a.safetensors"}});
   {
     const ModelFolder model(folder.path());
     CHECK(value_of(model, "x") == 1);
     CHECK(warns_of(model, "model.safetensors is not read"));
   }
-  write_index(folder, {{"x", "a.safetensors"}, {"y", "b.safetensors"}});  // b was deleted
+  write_weight_map(folder, {{"x", "a.safetensors"}, {"y", "b.safetensors"}});  // b was deleted
   {
     const ModelFolder model(folder.path());
     CHECK(value_of(model, "x") == 7);
     CHECK_FALSE(model.has_index());
     CHECK(warns_of(model, "b.safetensors"));
   }
-  write_index(folder, {{"x", "a.safetensors"}, {"z", "b.safetensors"}});  // the single file has no z
+  write_weight_map(folder, {{"x", "a.safetensors"}, {"z", "b.safetensors"}});  // the single file has no z
   CHECK(has(refusal(ErrorKind::kNoInput, [&] { ModelFolder{folder.path()}; }), "b.safetensors"));
-  write_index(folder, {{"x", "model.safetensors"}});  // an index of one file is no second reading
+  write_weight_map(folder, {{"x", "model.safetensors"}});  // an index of one file is no second reading
   CHECK(ModelFolder(folder.path()).warnings().empty());
 }
 

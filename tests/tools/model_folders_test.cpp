@@ -1,5 +1,5 @@
-// Model folders as people have them, through both programs: the same answers whatever the folder is spelled like,
-// and the same refusals.
+// Model folders as people have them, through both programs: the same answers whatever the folder is spelled
+// like, and the same refusals.
 #include <doctest/doctest.h>
 
 #include <cstring>
@@ -95,9 +95,11 @@ TEST_CASE("folders spelled otherwise give the same answers") {
   const Copy compressed(kArch + "deepseek_v3_fp8");
   compressed.replace(".safetensors", "weight_scale_inv", "weight_scale");
   compressed.replace("index.json", "weight_scale_inv", "weight_scale");
-  compressed.replace("config.json", "\"weight_block_size\"", "\"config_groups\":{\"group_0\":{\"weights\":"
-                     "{\"strategy\":\"block\",\"num_bits\":8,\"type\":\"float\",\"block_structure\":[128,128]}}},"
-                     "\"not_read\"");
+  compressed.replace(
+      "config.json", "\"weight_block_size\"",
+      "\"config_groups\":{\"group_0\":{\"weights\":"
+      "{\"strategy\":\"block\",\"num_bits\":8,\"type\":\"float\",\"block_structure\":[128,128]}}},"
+      "\"not_read\"");
   compressed.replace("config.json", "\"fp8\"", "\"compressed-tensors\"");
   check_same(compressed.path(), kArch + "deepseek_v3_fp8");
 

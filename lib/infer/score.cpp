@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "infer/logits_file.h"
 #include "infer/request.h"
@@ -56,6 +55,12 @@ void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, con
   }
   if (read.finish_reason == FinishReason::kInterrupted)
     throw Error(ErrorKind::kInterrupted, "interrupted", where);
+}
+
+std::optional<int32_t> begin_id(const ModelText& text) {
+  const auto begun = text.encode_plain("a"), plain = text.tokenizer().encode("a");
+  const bool is_begun = begun.size() > plain.size() && (plain.empty() || begun[0] != plain[0]);
+  return is_begun ? std::optional(begun[0]) : std::nullopt;
 }
 
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {

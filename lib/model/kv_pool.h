@@ -27,9 +27,9 @@ struct CacheStream {
 
 struct KvPoolSize {
   int64_t n_sequences = 1;
-  int64_t ctx = 0;          // tokens of one sequence
-  int64_t step_tokens = 0;  // that one sequence appends at most before it reads
-  int64_t page_tokens = 0;  // a multiple of every stream's tokens_per_row
+  int64_t ctx = 0;            // tokens of one sequence
+  int64_t step_tokens = 0;    // that one sequence appends at most before it reads
+  int64_t page_tokens = 0;    // a multiple of every stream's tokens_per_row
   DType dtype = DType::kF32;  // of rows: kF32 or kBF16
 };
 
@@ -105,7 +105,7 @@ class KvSequence {
 
   KvPool& pool_;
   int64_t length_ = 0;
-  int64_t written_ = 0;                       // tokens whose rows were ever written since the sequence was empty
+  int64_t written_ = 0;  // tokens whose rows were ever written since the sequence was empty
   std::vector<std::vector<int32_t>> tables_;  // per group: its pages
   std::vector<std::vector<void*>> pointers_;  // per stream: the same pages, where its rows lie
 };

@@ -1,12 +1,16 @@
 #include "infer/scheduler.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "infer/conversation.h"
 #include "infer/engine.h"
+#include "infer/model_change.h"
 #include "infer/score.h"
+#include "io/files.h"
 
 using namespace ds;
 using namespace ds::infer;
@@ -296,4 +300,47 @@ TEST_CASE("log_probability is a stable log-softmax") {
   CHECK(log_probability(logits, 1) == doctest::Approx(-1 - std::log(total)));
   CHECK(log_probability(logits, 2) == doctest::Approx(-2000 - std::log(total)));
   CHECK_THROWS_AS(log_probability(std::vector<float>{1.0f, NAN}, 0), Error);
+}
+
+TEST_CASE("every window of a text begins as the tokenizer begins a text") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("ds-begin-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  for (const auto& entry : fs::directory_iterator(DS_SOURCE_DIR "/data/dsv3-tiny"))
+    fs::create_symlink(entry.path(), folder / entry.path().filename());
+  std::string config = io::read_file(DS_SOURCE_DIR "/data/dsv3-tiny/tokenizer_config.json");
+  const std::string off = "\"add_bos_token\": false";
+  REQUIRE(config.find(off) != std::string::npos);
+  config.replace(config.find(off), off.size(), "\"add_bos_token\": true");
+  fs::remove(folder / "tokenizer_config.json");
+  io::AtomicFile file((folder / "tokenizer_config.json").string());
+  file.write(config);
+  file.commit();
+  const auto begins = Engine::load(folder.string(), {});
+  fs::remove_all(folder);
+  CHECK_FALSE(begin_id(tiny().text()));
+  REQUIRE(begin_id(begins->text()));
+  CHECK(*begin_id(begins->text()) == begins->text().tokenizer().token_id("<｜begin▁of▁sentence｜>"));
+
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += "The sky is blue, since air scatters blue light the most. ";
+  const std::vector<int32_t> ids = begins->text().tokenizer().encode(text);
+  Scheduler scheduler(*begins);
+  for (const Engine* engine : {&tiny(), begins.get()}) {
+    const auto begin = begin_id(engine->text());
+    double sum = 0;
+    int64_t n = 0;
+    for (size_t at = 0; at < ids.size(); at += begin ? 31 : 32) {
+      std::vector<int32_t> window;
+      if (begin) window.push_back(*begin);
+      for (size_t i = at; i < ids.size() && window.size() < 32; ++i) window.push_back(ids[i]);
+      const std::vector<float> logits = logits_of(scheduler, window);
+      for (size_t t = 1; t < window.size(); ++t, ++n)
+        sum += log_probability(std::span(logits).subspan((t - 1) * 2048, 2048), window[t]);
+    }
+    const ModelChange change = compare_models(*engine, *engine, text, 32, "text");
+    CHECK(change.n_tokens == n);
+    CHECK(change.perplexity_before == doctest::Approx(std::exp(-sum / static_cast<double>(n))).epsilon(1e-9));
+    CHECK(change.top1_agreement == 1);
+  }
 }

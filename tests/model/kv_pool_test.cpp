@@ -23,7 +23,8 @@ float value_of(const std::vector<int32_t>& tokens, int64_t s, int64_t row, int64
   const CacheStream& stream = kStreams[s];
   float sum = static_cast<float>(s * 1000 + column);
   for (int64_t t = row * stream.tokens_per_row; t < (row + 1) * stream.tokens_per_row; ++t)
-    if (t < static_cast<int64_t>(tokens.size())) sum += static_cast<float>(tokens[t]) * static_cast<float>(t + 1);
+    if (t < static_cast<int64_t>(tokens.size()))
+      sum += static_cast<float>(tokens[t]) * static_cast<float>(t + 1);
   return sum;
 }
 
@@ -85,7 +86,8 @@ TEST_CASE("sequences that grow, are cut and share pages each hold their own rows
         case 1:
           if (&other == &h) break;
           h.tokens = other.tokens;
-          h.tokens.resize(other.sequence->cut_length(static_cast<int64_t>(random() % (other.tokens.size() + 1))));
+          h.tokens.resize(
+              other.sequence->cut_length(static_cast<int64_t>(random() % (other.tokens.size() + 1))));
           h.sequence->share(*other.sequence, static_cast<int64_t>(h.tokens.size()));
           n_shared += !h.tokens.empty();
           break;

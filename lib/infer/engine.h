@@ -11,7 +11,7 @@
 #include "infer/model_text.h"
 #include "infer/plan.h"
 #include "infer/session.h"
-#include "kernels/exec.h"
+#include "kernels/context.h"
 #include "model/model.h"
 
 namespace ds::infer {
@@ -19,7 +19,7 @@ namespace ds::infer {
 struct EngineOptions {
   int n_threads = 0;                            // 0: what the machine allows
   std::optional<Isa> isa;                       // unset: the best this machine has
-  Activations activations = Activations::kF32;  // in prompts; see kernels/exec.h
+  Activations activations = Activations::kF32;  // in prompts; see kernels/context.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
   WeightPlacement weights = WeightPlacement::kAuto;
   bool plan_only = false;  // leave the weights unread: only plan() is wanted
@@ -40,8 +40,9 @@ class Engine {
   bool is_stop_id(int32_t id) const;
 
   // The engine's threads serve one session at a time.
-  Exec exec() const { return {*pool_, plan_.isa, activations_}; }
-  Session new_session() const { return Session(*model_, exec(), plan_.session.ctx); }
+  ThreadPool& pool() const { return *pool_; }
+  Policy policy() const { return {plan_.isa, activations_}; }
+  Session new_session() const { return Session(*model_, pool(), policy(), plan_.session.ctx); }
 
  private:
   Engine() = default;

@@ -61,7 +61,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
       if (job.stop_requested && job.stop_requested())
         throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
       const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-      engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+      engine.pool().parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
         for (int64_t row = begin; row < end; ++row) {
           const size_t next = static_cast<size_t>(first + row + 1);
           if (next < ids.size())

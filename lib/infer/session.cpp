@@ -37,13 +37,13 @@ SessionSize plan_session(const Model& model, int64_t ctx, int n_threads) {
   return size;
 }
 
-Session::Session(const Model& model, const Exec& exec, int64_t ctx)
+Session::Session(const Model& model, ThreadPool& pool, const Policy& policy, int64_t ctx)
     : model_(model),
-      exec_(exec),
-      size_(plan_session(model, ctx, exec.pool.n_threads())),
+      size_(plan_session(model, ctx, pool.n_threads())),
       rows_per_pass_(rows_per_pass(model, size_.chunk_tokens)),
       cache_(model.cache_streams(), ctx),
-      workspace_(size_.workspace_bytes / 4),
+      arena_(size_.workspace_bytes / 4),
+      context_{&pool, arena_, policy},
       logits_(new float[size_.logits_bytes / 4]) {
   tokens_.reserve(ctx);
   rows_.reserve(size_.chunk_tokens);
@@ -67,8 +67,7 @@ void Session::check(std::span<const int32_t> tokens, int64_t n_new, const std::s
 
 void Session::forward(std::span<const int32_t> tokens, std::span<const int32_t> rows) {
   const Segment segment{&cache_, static_cast<int64_t>(tokens.size())};
-  workspace_.reset_to(0);
-  model_.forward(exec_, workspace_, tokens, {&segment, 1}, rows, logits_.get());
+  model_.forward(context_, tokens, {&segment, 1}, rows, logits_.get());
   tokens_.insert(tokens_.end(), tokens.begin(), tokens.end());
 }
 

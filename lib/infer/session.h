@@ -23,7 +23,7 @@ SessionSize plan_session(const Model& model, int64_t ctx, int n_threads);
 class Session {
  public:
   // Reserves memory for `ctx` tokens; it is committed as the context grows.
-  Session(const Model& model, const Exec& exec, int64_t ctx);
+  Session(const Model& model, ThreadPool& pool, const Policy& policy, int64_t ctx);
 
   int64_t ctx() const { return size_.ctx; }
   int64_t chunk_tokens() const { return size_.chunk_tokens; }
@@ -59,11 +59,11 @@ class Session {
   void forward(std::span<const int32_t> tokens, std::span<const int32_t> rows);
 
   const Model& model_;
-  Exec exec_;
   SessionSize size_;
   int64_t rows_per_pass_ = 1;
   KvCache cache_;
-  Workspace workspace_;
+  Arena arena_;
+  Context context_;
   std::vector<int32_t> tokens_, rows_;
   std::unique_ptr<float[]> logits_;
 };

@@ -31,10 +31,10 @@ class Decoder : public Model {
 
   const ModelConfig& config() const override { return config_; }
   std::vector<CacheStream> cache_streams() const override { return streams_; }
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
-  void forward(const Exec& exec, Workspace& workspace, std::span<const int32_t> tokens,
-               std::span<const Segment> segments, std::span<const int32_t> logit_rows,
-               float* logits) const override;
+  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
+                           int64_t max_sequences) const override;
+  void forward(const Context& context, std::span<const int32_t> tokens, std::span<const Segment> segments,
+               std::span<const int32_t> logit_rows, float* logits) const override;
   void copy_into_large_pages(ThreadPool& pool) const override { weights_.copy_into_large_pages(pool); }
   int64_t weight_bytes_per_token() const override;
   int64_t weight_bytes() const override { return weights_.bound_bytes(); }
@@ -47,6 +47,9 @@ class Decoder : public Model {
     std::unique_ptr<Ffn> ffn;
   };
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
+  void run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
+           std::span<const int32_t> logit_rows, float* logits) const;
+  int64_t measure(const Context& context, std::span<const int64_t> segment_tokens, int64_t context_tokens) const;
 
   ModelConfig config_;
   Weights weights_;

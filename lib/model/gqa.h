@@ -16,8 +16,7 @@ class GroupedQueryAttention : public Attention {
   GroupedQueryAttention(const ModelConfig& config, const RopeTable& rope_table, const Options& options,
                         const std::string& prefix, int64_t layer, Weights& weights,
                         std::vector<CacheStream>& streams);
-  void forward(const Step& step, const float* x, float* y) const override;
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
+  void forward(const Step& step, TensorView x, TensorView y) const override;
 
  private:
   const RopeTable& rope_;

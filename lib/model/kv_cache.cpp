@@ -33,8 +33,9 @@ int64_t KvCache::bytes_per_token(const std::vector<CacheStream>& streams) {
   return bytes;
 }
 
-KvCache::KvCache(std::vector<CacheStream> streams, int64_t capacity) : capacity_(capacity) {
-  memory_bytes_ = std::max<int64_t>(bytes(streams, capacity), 64);
+KvCache::KvCache(std::vector<CacheStream> streams, int64_t capacity)
+    : capacity_(capacity), streams_(std::move(streams)) {
+  memory_bytes_ = std::max<int64_t>(bytes(streams_, capacity), 64);
   memory_ = ::mmap(nullptr, memory_bytes_, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (memory_ == MAP_FAILED) {
@@ -45,7 +46,7 @@ KvCache::KvCache(std::vector<CacheStream> streams, int64_t capacity) : capacity_
                 "cache", "lower --ctx");
   }
   auto* at = static_cast<float*>(memory_);
-  for (const CacheStream& s : streams) {
+  for (const CacheStream& s : streams_) {
     base_.push_back(at);
     at += stream_floats(s, capacity);
   }
@@ -53,6 +54,11 @@ KvCache::KvCache(std::vector<CacheStream> streams, int64_t capacity) : capacity_
 
 KvCache::~KvCache() {
   if (memory_) ::munmap(memory_, memory_bytes_);
+}
+
+KvRows KvCache::rows(int64_t stream_idx) const {
+  const CacheStream& s = streams_[stream_idx];
+  return {&base_[stream_idx], 1, stream_rows(s, capacity_), s.width, DType::kF32, false};
 }
 
 void KvCache::truncate(int64_t length) {

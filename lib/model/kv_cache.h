@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "kernels/kv_rows.h"
+
 namespace ds::model {
 
 struct CacheStream {
@@ -33,9 +35,8 @@ class KvCache {
   void truncate(int64_t length);
   void advance(int64_t n_tokens);
 
-  // Stream s as [rows, width] float32, contiguous. Streams are numbered as given to the constructor.
-  float* rows(int64_t stream_idx) { return base_[stream_idx]; }
-  const float* rows(int64_t stream_idx) const { return base_[stream_idx]; }
+  // Streams are numbered as given to the constructor. One page each, float32.
+  KvRows rows(int64_t stream_idx) const;
 
   static int64_t bytes(const std::vector<CacheStream>& streams, int64_t capacity);
   // Bytes one more token costs, windows not counted.
@@ -45,7 +46,8 @@ class KvCache {
   int64_t capacity_, length_ = 0;
   void* memory_ = nullptr;
   int64_t memory_bytes_ = 0;
-  std::vector<float*> base_;
+  std::vector<CacheStream> streams_;
+  std::vector<void*> base_;
 };
 
 }  // namespace ds::model

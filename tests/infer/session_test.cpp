@@ -64,7 +64,7 @@ TEST_CASE("reading at once, in parts and with a kept prefix gives the same logit
 }
 
 TEST_CASE("a session checks ids and room, and says its bytes") {
-  Session session(tiny().model(), tiny().exec(), 32);
+  Session session(tiny().model(), tiny().pool(), tiny().policy(), 32);
   CHECK_THROWS_AS(session.check(some_tokens(33), 0, "x"), Error);
   CHECK_THROWS_AS(session.check(some_tokens(32), 1, "x"), Error);
   CHECK_NOTHROW(session.check(some_tokens(32), 0, "x"));

@@ -60,14 +60,14 @@ double worst(const std::vector<float>& a, const std::vector<float>& b) {
 struct Runner {
   ThreadPool pool;
   std::unique_ptr<const Model> model;
-  Exec exec;
-  Workspace workspace;
+  Arena arena;
+  Context context;
   int64_t V;
   Runner(const fs::path& folder, Isa isa, int n_threads, Activations activations = Activations::kF32)
       : pool(n_threads),
         model(load_model(open_model_folder(folder.string()))),
-        exec{pool, isa, activations},
-        workspace(model->workspace_floats(128, 128, n_threads)),
+        arena(model->workspace_floats(128, 128, n_threads)),
+        context{&pool, arena, {isa, activations}},
         V(model->config().vocab_size) {}
 
   // Logits [T, V] of one sequence, its tokens fed in runs of `chunk`.
@@ -79,7 +79,7 @@ struct Runner {
       std::vector<int32_t> rows;
       for (size_t i = 0; i < n; ++i) rows.push_back(static_cast<int32_t>(i));
       const Segment segment{&cache, static_cast<int64_t>(n)};
-      model->forward(exec, workspace, std::span(tokens).subspan(t, n), {&segment, 1}, rows,
+      model->forward(context, std::span(tokens).subspan(t, n), {&segment, 1}, rows,
                      out.data() + t * V);
     }
     return out;
@@ -118,7 +118,7 @@ TEST_CASE("greedy ids are exactly the reference's") {
       while (got.size() < want.size()) {
         const Segment segment{&cache, static_cast<int64_t>(next.size())};
         const int32_t last = static_cast<int32_t>(next.size()) - 1;
-        run.model->forward(run.exec, run.workspace, next, {&segment, 1}, {&last, 1}, logits.data());
+        run.model->forward(run.context, next, {&segment, 1}, {&last, 1}, logits.data());
         next = {static_cast<int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin())};
         got.push_back(next[0]);
       }
@@ -158,7 +158,7 @@ TEST_CASE("a batch of sequences equals each alone") {
     const Segment segments[] = {{&a, static_cast<int64_t>(tokens_a.size())},
                                 {&b, static_cast<int64_t>(tokens_b.size())}};
     std::vector<float> got(both.size() * run.V);
-    run.model->forward(run.exec, run.workspace, both, segments, rows, got.data());
+    run.model->forward(run.context, both, segments, rows, got.data());
     auto want = floats(golden, "logits.1");
     const auto more = floats(golden, "logits.2");
     want.insert(want.end(), more.begin(), more.end());

@@ -20,15 +20,15 @@ constexpr int64_t kFewTiles = 16, kPartKeys = 1024, kMaxParts = 16;
 
 // How one sequence is cut into units of work: (kv head, tile of rows, part of the keys).
 struct Cut {
-  int64_t span = 0;            // rows that tiles do not cross: all of the sequence's, with a selection a token's
+  int64_t span = 0;  // rows that tiles do not cross: all of the sequence's, with a selection a token's
   int64_t tiles_per_span = 0;
   int64_t tiles_per_head = 0;
-  int64_t first_key = 0;       // of part 0
+  int64_t first_key = 0;  // of part 0
   int64_t part_keys = 0;
   int64_t n_parts = 1;
   int64_t n_units = 0;
-  int64_t unit_begin = 0;      // in the loop over all sequences
-  int64_t part_begin = 0;      // first of its kept parts
+  int64_t unit_begin = 0;  // in the loop over all sequences
+  int64_t part_begin = 0;  // first of its kept parts
 };
 
 int64_t align_down(int64_t key) { return key / kAttentionKeyBlock * kAttentionKeyBlock; }
@@ -92,7 +92,8 @@ AttentionTile make_tile(const AttentionJob& job, const AttentionSequence& sequen
 }
 
 // One row from its parts: out = sum_p e^(max_p - max) sums_p / sum_p e^(max_p - max) sum_p
-void merge_row(const AttentionJob& job, const float* parts, int64_t n_parts, int64_t r, float* out, float* lse) {
+void merge_row(const AttentionJob& job, const float* parts, int64_t n_parts, int64_t r, float* out,
+               float* lse) {
   const int64_t stride = part_floats(job), maxima = kAttentionRows * job.Dv;
   float top = parts[maxima + r];
   for (int64_t p = 1; p < n_parts; ++p) top = std::max(top, parts[p * stride + maxima + r]);
@@ -119,7 +120,8 @@ void check(const AttentionJob& job, const AttentionSequence& sequence) {
 
 }  // namespace
 
-void attention(const Context& context, const AttentionJob& job, std::span<const AttentionSequence> sequences) {
+void attention(const Context& context, const AttentionJob& job,
+               std::span<const AttentionSequence> sequences) {
   const Op op(context, job.q, job.out, job.selected, job.lse);
   DS_CHECK(job.KV > 0 && job.H % job.KV == 0);
   DS_CHECK(is_f32(job.q, job.q.rows, job.H * job.Dk) && is_f32(job.out, job.out.rows, job.H * job.Dv));
@@ -169,7 +171,8 @@ void attention(const Context& context, const AttentionJob& job, std::span<const 
         for (int64_t r = 0; r < tile.n_rows; ++r) {
           const int64_t t = (tile.row_begin + r) / tile.group, h = (tile.row_begin + r) % tile.group;
           merge_row(job, parts + (cut.part_begin + u * cut.n_parts) * part_floats(job), cut.n_parts, r,
-                    tile.out + t * tile.ldo + h * job.Dv, tile.lse ? tile.lse + t * tile.ld_lse + h : nullptr);
+                    tile.out + t * tile.ldo + h * job.Dv,
+                    tile.lse ? tile.lse + t * tile.ld_lse + h : nullptr);
         }
       }
     });

@@ -6,8 +6,8 @@
 
 namespace ds::kernels {
 
-void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights, bool add,
-                     TensorView y) {
+void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights,
+                     bool add, TensorView y) {
   const Op op(context, sorted, slots, weights, y);
   const int64_t T = y.rows, D = y.cols, K = slots.cols;
   DS_CHECK(is_f32(sorted, T * K, D) && is_i32(slots, T, K) && is_f32(weights, T, K) && is_f32(y, T, D));

@@ -6,7 +6,7 @@
 
 namespace ds::kernels {
 
-void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights, bool add,
-                     TensorView y);
+void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights,
+                     bool add, TensorView y);
 
 }  // namespace ds::kernels

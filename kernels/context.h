@@ -1,4 +1,5 @@
-// How ops run: on which threads, with which kernels, with what scratch memory. Passed to every op; owns nothing.
+// How ops run: on which threads, with which kernels, with what scratch memory. Passed to every op; owns
+// nothing.
 #pragma once
 #include "core/cpu.h"
 #include "core/parallel.h"

@@ -31,7 +31,8 @@ void index_scores(const Context& context, TensorView q, TensorView weights, floa
     std::fill(out + begin, out + end, 0.0f);
     for (int64_t h = 0; h < H; ++h) {
       const float head_weight = f32(weights)[h] * factor;
-      for (int64_t s = begin; s < end; ++s) out[s] += head_weight * std::max(head_scores[h * n_keys + s], 0.0f);
+      for (int64_t s = begin; s < end; ++s)
+        out[s] += head_weight * std::max(head_scores[h * n_keys + s], 0.0f);
     }
     for (int64_t s = begin; s < end; ++s)
       if (std::isnan(out[s])) out[s] = -INFINITY;

@@ -48,7 +48,8 @@ void kv_read(const Context& context, const KvRows& rows, int64_t first_row, Tens
       if (rows.dtype == DType::kF32) {
         std::memcpy(f32(y, i), from, y.cols * sizeof(float));
       } else {
-        for (int64_t c = 0; c < y.cols; ++c) f32(y, i)[c] = bf16_to_f32(static_cast<const uint16_t*>(from)[c]);
+        for (int64_t c = 0; c < y.cols; ++c)
+          f32(y, i)[c] = bf16_to_f32(static_cast<const uint16_t*>(from)[c]);
       }
     }
   });

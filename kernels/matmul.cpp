@@ -215,7 +215,9 @@ class TaskLists {
   size_t n_few_ = 0, n_many_ = 0;
 };
 
-int64_t n_runs(std::span<const TokenRun> runs) { return std::max<int64_t>(1, static_cast<int64_t>(runs.size())); }
+int64_t n_runs(std::span<const TokenRun> runs) {
+  return std::max<int64_t>(1, static_cast<int64_t>(runs.size()));
+}
 
 // The matrix of head h.
 WeightView head_weight(const HeadsMatmulJob& job, int64_t h) {
@@ -238,9 +240,10 @@ void matmul_heads(const Context& context, const HeadsMatmulJob& job, std::span<c
   TaskLists tasks(op, job.H * n_runs(runs));
   for_each_run(runs, job.x.rows, [&](int64_t begin, int64_t n, TokenRun::Kind kind) {
     for (int64_t h = 0; h < job.H; ++h) {
-      tasks.add(make_task(head_weight(job, h), job.x.rows_from(begin, n).cols_from(h * job.x_head, job.w.cols),
-                          job.y.rows_from(begin, n).cols_from(h * job.y_head, job.n_rows)),
-                kind);
+      tasks.add(
+          make_task(head_weight(job, h), job.x.rows_from(begin, n).cols_from(h * job.x_head, job.w.cols),
+                    job.y.rows_from(begin, n).cols_from(h * job.y_head, job.n_rows)),
+          kind);
     }
   });
   tasks.run();
@@ -267,15 +270,16 @@ void matmul_heads_transposed(const Context& context, const HeadsMatmulJob& job,
   });
 }
 
-void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts, int64_t T,
-                   std::span<const MatmulJob> dense, std::span<const TokenRun> runs) {
+void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts,
+                   int64_t T, std::span<const MatmulJob> dense, std::span<const TokenRun> runs) {
   const Op op(context, starts);
   DS_CHECK(!routed.empty());
   const auto E = static_cast<int64_t>(routed[0].w.size()), n_slots = routed[0].x.rows;
   const auto n_routed = static_cast<int64_t>(routed.size());
   DS_CHECK(is_i32(starts, 1, 2 * E + 1));
   if (op.dry()) {
-    // Who goes where is not known: scratch for every row as a few-token one, and for any expert with all tokens.
+    // Who goes where is not known: scratch for every row as a few-token one, and for any expert with all
+    // tokens.
     TaskLists few(op, n_routed + static_cast<int64_t>(dense.size()) * n_runs(runs));
     for (const RoutedMatmulJob& job : routed)
       few.add(make_task(job.w[0], job.x, job.y), TokenRun::Kind::kFew);
@@ -289,7 +293,8 @@ void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> rout
     }
     return;
   }
-  TaskLists tasks(op, n_routed * std::min(2 * E, n_slots) + static_cast<int64_t>(dense.size()) * n_runs(runs));
+  TaskLists tasks(op,
+                  n_routed * std::min(2 * E, n_slots) + static_cast<int64_t>(dense.size()) * n_runs(runs));
   const int32_t* start = i32(starts);
   for (int64_t part = 0; part < 2 * E; ++part) {
     const int64_t n = start[part + 1] - start[part];

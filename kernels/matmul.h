@@ -62,7 +62,7 @@ struct RoutedMatmulJob {
 };
 // starts: [1, 2 * E + 1] i32, permute_tokens()'s. T: the tokens of the step, the most that one expert gets.
 // `dense` jobs over the step's tokens run in the same parallel loops.
-void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts, int64_t T,
-                   std::span<const MatmulJob> dense, std::span<const TokenRun> runs);
+void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts,
+                   int64_t T, std::span<const MatmulJob> dense, std::span<const TokenRun> runs);
 
 }  // namespace ds::kernels

@@ -1,5 +1,5 @@
-// The kernels behind matmul.h, by level. Private to kernels/ and its tests, which call them one by one and see
-// by name which ran.
+// The kernels behind matmul.h, by level. Private to kernels/ and its tests, which call them one by one and
+// see by name which ran.
 #pragma once
 #include <cstdint>
 
@@ -48,8 +48,8 @@ struct GemmKernels {
   void (*pack)(const float* x, int64_t ldx, int64_t T, int64_t in, int64_t panel, float* packed, bool split);
   // Scratch of one thread.
   int64_t (*scratch_floats)(int64_t T);
-  void (*gemm)(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end, float* scratch,
-               bool split);
+  void (*gemm)(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end,
+               float* scratch, bool split);
 };
 const MatmulKernels& matmul_kernels(Isa isa);
 // nullptr where the level has none or the weights do not suit it.

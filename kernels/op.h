@@ -42,17 +42,21 @@ class Op {
 };
 
 // Row r of a tensor.
-inline float* f32(const TensorView& view, int64_t r = 0) { return static_cast<float*>(view.data) + r * view.ld; }
+inline float* f32(const TensorView& view, int64_t r = 0) {
+  return static_cast<float*>(view.data) + r * view.ld;
+}
 inline int32_t* i32(const TensorView& view, int64_t r = 0) {
   return static_cast<int32_t*>(view.data) + r * view.ld;
 }
 
 // Whether a tensor of float32 has this shape; a row's length may be anything when there is at most one row.
 inline bool is_f32(const TensorView& view, int64_t rows, int64_t cols) {
-  return view.dtype == DType::kF32 && view.rows == rows && view.cols == cols && (rows <= 1 || view.ld >= cols);
+  return view.dtype == DType::kF32 && view.rows == rows && view.cols == cols &&
+         (rows <= 1 || view.ld >= cols);
 }
 inline bool is_i32(const TensorView& view, int64_t rows, int64_t cols) {
-  return view.dtype == DType::kI32 && view.rows == rows && view.cols == cols && (rows <= 1 || view.ld >= cols);
+  return view.dtype == DType::kI32 && view.rows == rows && view.cols == cols &&
+         (rows <= 1 || view.ld >= cols);
 }
 
 // The variants of a kernel by level; a level without one of its own takes the one below.
@@ -70,7 +74,7 @@ const Kernels& pick(const Levels<Kernels>& levels, Isa isa) {
 }
 // Declares NAME_scalar and its siblings, each defined in cpu/<op>_<level>.cpp, and the table LEVELS of them.
 #if DS_X86
-#define DS_KERNEL_LEVELS(KERNELS, NAME, LEVELS)                  \
+#define DS_KERNEL_LEVELS(KERNELS, NAME, LEVELS)                   \
   extern const KERNELS NAME##_scalar, NAME##_avx2, NAME##_avx512; \
   constexpr Levels<KERNELS> LEVELS = {&NAME##_scalar, &NAME##_avx2, &NAME##_avx512}
 #else

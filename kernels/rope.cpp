@@ -7,7 +7,8 @@
 namespace ds::kernels {
 namespace {
 
-void rotate(const RopeTable& table, RopePairs pairs, float position, float* x, int64_t H, int64_t head_stride) {
+void rotate(const RopeTable& table, RopePairs pairs, float position, float* x, int64_t H,
+            int64_t head_stride) {
   const auto n_pairs = static_cast<int64_t>(table.theta.size());
   const bool adjacent = pairs == RopePairs::kAdjacent;
   constexpr int64_t kChunk = 64;  // angles of up to 64 pairs on the stack

@@ -1,5 +1,5 @@
-// The gate of a SwiGLU: y[t, i] = gate[t, i] / (1 + exp(-gate[t, i])) * up[t, i]. All [T, F] f32; y may be gate
-// or up.
+// The gate of a SwiGLU: y[t, i] = gate[t, i] / (1 + exp(-gate[t, i])) * up[t, i]. All [T, F] f32; y may be
+// gate or up.
 #pragma once
 #include "kernels/context.h"
 

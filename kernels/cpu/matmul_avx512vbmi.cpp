@@ -153,7 +153,8 @@ void tile(const MatmulTask& task, const Tables& tables, int64_t t0, int64_t row)
 }
 
 template <int NT>
-void gemv_tokens(const MatmulTask& task, const Tables& tables, int64_t t0, int64_t row_begin, int64_t row_end) {
+void gemv_tokens(const MatmulTask& task, const Tables& tables, int64_t t0, int64_t row_begin,
+                 int64_t row_end) {
   // As in matmul_body.h: long activations are shared by several rows.
   constexpr int kLongRows = NT == 1 ? 8 : 2;
   constexpr int64_t kLongCols = 4096;

@@ -58,10 +58,10 @@ inline int64_t column_block(const WeightView& w) {
   return w.scales ? w.block_cols : (w.cols > 0 ? w.cols : 1);
 }
 
-// Longer activations than this do not stay in the first-level cache: several rows share them. Shorter ones are
-// read anew for every row, which streams best from memory, and then one sum would wait for its own FMA: it is
-// added up in kChains parts. Both follow from the row alone, so that a token's bits do not depend on how many
-// are multiplied with it.
+// Longer activations than this do not stay in the first-level cache: several rows share them. Shorter ones
+// are read anew for every row, which streams best from memory, and then one sum would wait for its own FMA:
+// it is added up in kChains parts. Both follow from the row alone, so that a token's bits do not depend on
+// how many are multiplied with it.
 constexpr int64_t kLongCols = 4096;
 constexpr int kShortChains = 4;
 
@@ -126,8 +126,9 @@ void gemv_tile(const MatmulTask& task, int64_t row_bytes, int64_t t0, int64_t ro
   }
   for (int64_t begin = 0, b = 0; begin < w.cols; begin += block, ++b) {
     Vec sum[NR][NT];
-    dot_block<W, NR, NT, kChains>(static_cast<const char*>(w.data) + row * row_bytes, row_bytes, task.prefetch_bytes, x,
-                         task.ldx, begin, smaller(begin + block, w.cols), sum);
+    dot_block<W, NR, NT, kChains>(static_cast<const char*>(w.data) + row * row_bytes, row_bytes,
+                                  task.prefetch_bytes, x, task.ldx, begin, smaller(begin + block, w.cols),
+                                  sum);
     for (int r = 0; r < NR; ++r) {
       const Vec scale = Vec::set1((scales[r] ? scales[r][b] : 1.0f) * W::kFactor);
       for (int t = 0; t < NT; ++t) total[r][t] = fma(sum[r][t], scale, total[r][t]);

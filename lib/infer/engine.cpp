@@ -9,7 +9,7 @@ namespace ds::infer {
 
 std::unique_ptr<const Engine> Engine::load(const std::string& path, const EngineOptions& options) {
   std::unique_ptr<Engine> engine(new Engine);
-  const ModelFolder folder = open_model_folder(path);
+  const auto folder = open_model(path);
   engine->folder_ = path;
   // A large vocabulary takes as long to read as the weights take to bind: do both at once.
   std::future<std::unique_ptr<const ModelText>> text;
@@ -25,7 +25,7 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   plan.isa = options.isa ? *options.isa : best_isa();
   plan.rounds_activations = options.activations == Activations::kBF16;
   plan.weights = options.weights;
-  engine->plan_ = make_plan(folder, *engine->model_, plan);
+  engine->plan_ = make_plan(*folder, *engine->model_, plan);
   engine->activations_ = options.activations;
   engine->pool_ = std::make_unique<ThreadPool>(plan.threads.n_threads);
   if (engine->plan_.copies_weights && !options.plan_only)

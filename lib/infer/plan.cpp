@@ -1,7 +1,5 @@
 #include "infer/plan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -53,15 +51,12 @@ std::string bytes_text(int64_t bytes) {
 Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options) {
   const ModelConfig& config = model.config();
   Plan plan;
-  plan.path = folder.path;
+  plan.path = folder.path();
   plan.model_type = config.model_type;
   plan.n_layers = config.num_hidden_layers;
   plan.vocab_size = config.vocab_size;
-  plan.n_weight_files = static_cast<int64_t>(folder.weight_files.size());
-  for (const std::string& file : folder.weight_files) {
-    struct stat st {};
-    if (::stat(file.c_str(), &st) == 0) plan.weight_file_bytes += st.st_size;
-  }
+  plan.n_weight_files = static_cast<int64_t>(folder.files().size());
+  for (const WeightFile& file : folder.files()) plan.weight_file_bytes += file.bytes;
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
   plan.cache_bytes_per_token = KvCache::bytes_per_token(model.cache_streams());

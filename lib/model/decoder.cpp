@@ -6,22 +6,40 @@
 #include "kernels/gather_rows.h"
 #include "kernels/norm.h"
 #include "kernels/residual_add.h"
+#include "model/gqa.h"
+#include "model/mla.h"
+#include "model/mlp.h"
+#include "model/moe.h"
 #include "model/rope_scaling.h"
 
 namespace ds::model {
-Decoder::Decoder(const ModelFolder& folder, int64_t rope_dims, const BindLayer& bind_layer)
-    : config_(folder.config),
-      weights_(folder.weight_files, config_),
-      rope_(make_rope_table(config_, rope_dims)) {
+Decoder::Layer::Layer(const ModelConfig& c, const BlockSpec& block, const RopeTable& rope, int64_t layer,
+                      Weights& weights, std::vector<CacheStream>& streams) {
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  input_layernorm = weights.vector(prefix + "input_layernorm.weight", c.hidden_size);
+  if (block.attention == BlockSpec::Attention::kGrouped) {
+    attention = std::make_unique<GroupedQueryAttention>(c, block, rope, prefix + "self_attn.", layer, weights,
+                                                        streams);
+  } else {
+    attention =
+        std::make_unique<LatentAttention>(c, block, rope, prefix + "self_attn.", layer, weights, streams);
+  }
+  post_attention_layernorm = weights.vector(prefix + "post_attention_layernorm.weight", c.hidden_size);
+  if (block.ffn == BlockSpec::Ffn::kExperts) {
+    ffn = std::make_unique<MixtureOfExperts>(c, prefix + "mlp.", weights);
+  } else {
+    ffn = std::make_unique<Mlp>(c, prefix + "mlp.", weights);
+  }
+}
+
+Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture)
+    : config_(folder->config()),
+      weights_(folder),
+      rope_(make_rope_table(config_, config_.kv_lora_rank ? config_.qk_rope_head_dim : config_.head_dim)) {
   const int64_t D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = weights_.matrix("model.embed_tokens", V, D);
-  const Binding binding{config_, rope_, weights_, streams_};
-  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    LayerParts parts = bind_layer(binding, i);
-    layers_.push_back({weights_.vector(prefix + "input_layernorm.weight", D), std::move(parts.attention),
-                       weights_.vector(prefix + "post_attention_layernorm.weight", D), std::move(parts.ffn)});
-  }
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
+    layers_.emplace_back(config_, architecture.block(config_, i), rope_, i, weights_, streams_);
   norm_ = weights_.vector("model.norm.weight", D);
   lm_head_ = config_.tie_word_embeddings ? embed_tokens_ : weights_.matrix("lm_head", V, D);
 }
@@ -73,8 +91,8 @@ void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::
   const auto n_rows = static_cast<int64_t>(logit_rows.size());
   const auto eps = static_cast<float>(config_.rms_norm_eps);
 
-  // How each sequence's tokens are multiplied, and those of its tokens that get logits, follows from their own
-  // number.
+  // How each sequence's tokens are multiplied, and those of its tokens that get logits, follows from their
+  // own number.
   const auto positions = arena.list<int32_t>(T);
   const auto segment_tokens = arena.list<int64_t>(n_segments);
   const auto runs = arena.list<TokenRun>(n_segments), logit_runs = arena.list<TokenRun>(n_segments);
@@ -114,7 +132,8 @@ void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::
 int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,
                          int64_t context_tokens) const {
   std::vector<KvRows> rows;
-  for (const CacheStream& s : streams_) rows.push_back({nullptr, 1, context_tokens, s.width, DType::kF32, true});
+  for (const CacheStream& s : streams_)
+    rows.push_back({nullptr, 1, context_tokens, s.width, DType::kF32, true});
   std::vector<StepSegment> segments;
   std::vector<int32_t> tokens, logit_rows;
   for (const int64_t n : segment_tokens) {
@@ -151,6 +170,14 @@ int64_t Decoder::weight_bytes_per_token() const {
   // Of the embedding one row is read; a tied one is read whole, as the head.
   if (!config_.tie_word_embeddings) bytes -= (embed_tokens_.rows - 1) * embed_tokens_.row_bytes();
   return bytes;
+}
+
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
+  // The row first: a config of an unknown family would only fail for a key it spells differently.
+  if (folder->model_type().empty()) folder->config();  // says what is wrong
+  const Architecture& architecture = require_architecture(folder->model_type(), folder->config_path());
+  folder->require_readable();
+  return std::make_unique<Decoder>(folder, architecture);
 }
 
 }  // namespace ds::model

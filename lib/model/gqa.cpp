@@ -1,27 +1,27 @@
 #include "model/gqa.h"
 
-#include <cmath>
-
 #include "kernels/norm.h"
 
 namespace ds::model {
 
-GroupedQueryAttention::GroupedQueryAttention(const ModelConfig& c, const RopeTable& rope_table,
-                                             const Options& options, const std::string& prefix, int64_t layer,
-                                             Weights& weights, std::vector<CacheStream>& streams)
+GroupedQueryAttention::GroupedQueryAttention(const ModelConfig& c, const BlockSpec& block,
+                                             const RopeTable& rope_table, const std::string& prefix,
+                                             int64_t layer, Weights& weights,
+                                             std::vector<CacheStream>& streams)
     : rope_(rope_table),
       D_(c.hidden_size),
       H_(c.num_attention_heads),
       KV_(c.num_key_value_heads),
       hd_(c.head_dim),
-      eps_(static_cast<float>(c.rms_norm_eps)) {
+      window_(block.window),
+      eps_(static_cast<float>(c.rms_norm_eps)),
+      scale_(static_cast<float>(block.scale)) {
   const auto required = [](bool is) { return is ? Weights::Bias::kRequired : Weights::Bias::kNone; };
-  const auto bias = required(options.qkv_bias || c.attention_bias);
-  q_proj_ = weights.matrix(prefix + "q_proj", H_ * hd_, D_, bias);
-  k_proj_ = weights.matrix(prefix + "k_proj", KV_ * hd_, D_, bias);
-  v_proj_ = weights.matrix(prefix + "v_proj", KV_ * hd_, D_, bias);
-  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * hd_, required(c.attention_bias && !options.qkv_bias));
-  if (options.qk_norm) {
+  q_proj_ = weights.matrix(prefix + "q_proj", H_ * hd_, D_, required(block.qkv_bias));
+  k_proj_ = weights.matrix(prefix + "k_proj", KV_ * hd_, D_, required(block.qkv_bias));
+  v_proj_ = weights.matrix(prefix + "v_proj", KV_ * hd_, D_, required(block.qkv_bias));
+  o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * hd_, required(block.o_bias));
+  if (block.qk_norm) {
     q_norm_ = weights.vector(prefix + "q_norm.weight", hd_);
     k_norm_ = weights.vector(prefix + "k_norm.weight", hd_);
   }
@@ -57,7 +57,7 @@ void GroupedQueryAttention::forward(const Step& step, TensorView x, TensorView y
   job.q = q, job.out = o;
   job.H = H_, job.KV = KV_, job.Dk = hd_, job.Dv = hd_;
   job.k_head_stride = hd_, job.v_head_stride = hd_;
-  job.scale = 1.0f / std::sqrt(static_cast<float>(hd_));
+  job.scale = scale_, job.window = window_;
   attention(context, job, sequences);
 
   const MatmulJob out[] = {{o_proj_, o, y}};

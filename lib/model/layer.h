@@ -4,11 +4,12 @@
 #include <span>
 #include <vector>
 
+#include "checkpoint/architecture.h"
+#include "checkpoint/weights.h"
 #include "kernels/attention.h"
 #include "kernels/kv_append.h"
 #include "kernels/matmul.h"
 #include "model/model.h"
-#include "model/weights.h"
 
 namespace ds::model {
 
@@ -22,11 +23,11 @@ struct StepSegment {
 // One forward pass: T new tokens of one or more sequences.
 struct Step {
   const Context& context;
-  std::span<const int32_t> tokens;              // [T]
-  std::span<const int32_t> positions;           // [T], in the token's sequence
+  std::span<const int32_t> tokens;     // [T]
+  std::span<const int32_t> positions;  // [T], in the token's sequence
   std::span<const StepSegment> segments;
-  std::span<const int64_t> segment_tokens;      // n_tokens of each
-  std::span<const TokenRun> runs;               // how the tokens are multiplied
+  std::span<const int64_t> segment_tokens;  // n_tokens of each
+  std::span<const TokenRun> runs;           // how the tokens are multiplied
   int64_t T() const { return static_cast<int64_t>(tokens.size()); }
 
   // Appends x [T, width] to a stream of every sequence.

@@ -1,11 +1,9 @@
 #include "model/mla.h"
 
 #include <algorithm>
-#include <cmath>
 
 #include "kernels/gather_rows.h"
 #include "kernels/norm.h"
-#include "model/rope_scaling.h"
 
 namespace ds::model {
 namespace {
@@ -19,7 +17,7 @@ constexpr int64_t kMaxExpandedFloats = int64_t{8} << 20;
 
 }  // namespace
 
-LatentAttention::LatentAttention(const ModelConfig& c, const RopeTable& rope_table, bool sparse,
+LatentAttention::LatentAttention(const ModelConfig& c, const BlockSpec& block, const RopeTable& rope_table,
                                  const std::string& prefix, int64_t layer, Weights& weights,
                                  std::vector<CacheStream>& streams)
     : rope_(rope_table),
@@ -31,9 +29,8 @@ LatentAttention::LatentAttention(const ModelConfig& c, const RopeTable& rope_tab
       Rq_(c.q_lora_rank),
       Rkv_(c.kv_lora_rank),
       pairs_(c.rope_interleave ? RopePairs::kAdjacent : RopePairs::kHalfSplit),
-      scale_(static_cast<float>(mla_softmax_factor(c.rope_scaling) /
-                                std::sqrt(static_cast<double>(Dn_ + Dr_)))) {
-  const auto bias = c.attention_bias ? Weights::Bias::kRequired : Weights::Bias::kNone;
+      scale_(static_cast<float>(block.scale)) {
+  const auto bias = block.qkv_bias ? Weights::Bias::kRequired : Weights::Bias::kNone;
   if (Rq_) {
     q_a_proj_ = weights.matrix(prefix + "q_a_proj", Rq_, D_, bias);
     q_a_layernorm_ = weights.vector(prefix + "q_a_layernorm.weight", Rq_);
@@ -47,7 +44,7 @@ LatentAttention::LatentAttention(const ModelConfig& c, const RopeTable& rope_tab
   o_proj_ = weights.matrix(prefix + "o_proj", D_, H_ * Dv_, bias);
   stream_ = static_cast<int64_t>(streams.size());
   streams.push_back({"latent", layer, Rkv_ + Dr_});
-  if (sparse)
+  if (block.attention == BlockSpec::Attention::kSparseLatent)
     indexer_ = std::make_unique<Indexer>(c, rope_table, prefix + "indexer.", layer, weights, streams);
 }
 
@@ -89,13 +86,14 @@ void LatentAttention::forward(const Step& step, TensorView x, TensorView y) cons
     const bool absorbed = sparse || absorbed_is_cheaper(s.n_tokens, S);
     runs[i] = {s.n_tokens, absorbed ? few_or_many(s.n_tokens) : TokenRun::Kind::kSkip};
     if (absorbed || measuring) {
-      sequences[n_absorbed++] = {s.first_token,        s.n_tokens,           s.position,
+      sequences[n_absorbed++] = {s.first_token,      s.n_tokens,         s.position,
                                  s.streams[stream_], s.streams[stream_], sparse};
     }
     // A shorter context than the one that is measured may take the other form.
     if (!absorbed || measuring) attend_expanded(step, s, q, o);
   }
-  if (n_absorbed) attend_absorbed(step, sequences.first(n_absorbed), measuring ? step.runs : runs, q, selected, o);
+  if (n_absorbed)
+    attend_absorbed(step, sequences.first(n_absorbed), measuring ? step.runs : runs, q, selected, o);
 
   const MatmulJob out[] = {{o_proj_, o, y}};
   matmul(context, out, step.runs);
@@ -146,15 +144,18 @@ void LatentAttention::attend_expanded(const Step& step, const StepSegment& segme
   const int64_t max_heads = std::clamp<int64_t>(budget / S, 1, H_);
   // As much as the longest context up to S needs: heads times rows do not grow with S alone.
   const int64_t most = std::min(S * H_, std::max(S, budget));
-  const TensorView kv_room = context.arena.take(1, most * kv_row), k_room = context.arena.take(1, most * k_row);
+  const TensorView kv_room = context.arena.take(1, most * kv_row),
+                   k_room = context.arena.take(1, most * k_row);
   // As many rows at a time as the segment has tokens.
   const int64_t block = std::max<int64_t>(n, 1);
   const TensorView latents = context.arena.take(block, Rkv_ + Dr_);
   for (int64_t h0 = 0; h0 < H_; h0 += max_heads) {
     const int64_t heads = std::min(max_heads, H_ - h0);
     const WeightView w = kv_b_proj_.rows_from(h0 * kv_row, heads * kv_row);
-    const TensorView kv = kv_room.cols_from(0, S * heads * kv_row).split(heads * kv_row);  // [S, heads, Dn + Dv]
-    const TensorView keys = k_room.cols_from(0, S * heads * k_row).split(heads * k_row);   // [S, heads, Dn + Dr]
+    const TensorView kv =
+        kv_room.cols_from(0, S * heads * kv_row).split(heads * kv_row);  // [S, heads, Dn + Dv]
+    const TensorView keys =
+        k_room.cols_from(0, S * heads * k_row).split(heads * k_row);  // [S, heads, Dn + Dr]
     for (int64_t s = 0; s < S; s += block) {
       const TensorView some = latents.rows_from(0, std::min(block, S - s));
       kv_read(context, segment.streams[stream_], s, some);

@@ -17,7 +17,7 @@ namespace ds::model {
 class LatentAttention : public Attention {
  public:
   // prefix: "model.layers.N.self_attn."; adds the stream "latent" (and the indexer's) of this layer.
-  LatentAttention(const ModelConfig& config, const RopeTable& rope_table, bool sparse,
+  LatentAttention(const ModelConfig& config, const BlockSpec& block, const RopeTable& rope_table,
                   const std::string& prefix, int64_t layer, Weights& weights,
                   std::vector<CacheStream>& streams);
   void forward(const Step& step, TensorView x, TensorView y) const override;
@@ -25,7 +25,8 @@ class LatentAttention : public Attention {
  private:
   // q: [T, H * (Dn + Dr)], rotated; out: [T, H * Dv]. runs: the tokens of the sequences, the others skipped.
   void attend_absorbed(const Step& step, std::span<const AttentionSequence> sequences,
-                       std::span<const TokenRun> runs, TensorView q, TensorView selected, TensorView out) const;
+                       std::span<const TokenRun> runs, TensorView q, TensorView selected,
+                       TensorView out) const;
   void attend_expanded(const Step& step, const StepSegment& segment, TensorView q, TensorView out) const;
   bool absorbed_is_cheaper(int64_t n, int64_t S) const;
 

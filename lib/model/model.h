@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_folder.h"
 #include "kernels/context.h"
-#include "model/config.h"
 #include "model/kv_cache.h"
 
 namespace ds::model {
@@ -34,8 +34,8 @@ class Model {
   // Runs T = tokens.size() new tokens, the segments' tokens one after the other, and appends them to the
   // caches. logits: [logit_rows.size(), V] float32, row i for token logit_rows[i] of the batch (ascending).
   // A sequence's bits do not depend on its companions. Weights are read least often when segments of few
-  // tokens (kFewTokens) stand together. Token ids are checked against V (Error{kBadData}); a cache without room
-  // is Error{kBadData} naming --ctx.
+  // tokens (kFewTokens) stand together. Token ids are checked against V (Error{kBadData}); a cache without
+  // room is Error{kBadData} naming --ctx.
   virtual void forward(const Context& context, std::span<const int32_t> tokens,
                        std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                        float* logits) const = 0;
@@ -49,19 +49,8 @@ class Model {
   virtual int64_t weight_bytes() const = 0;
 };
 
-// A model folder opened but not yet loaded: config.json and the safetensors files, for plans and for
-// load_model().
-struct ModelFolder {
-  std::string path;
-  ModelConfig config;
-  std::vector<std::string> weight_files;  // full paths, in order
-};
-// Reads config.json (strictly) and finds the weight files. Throws Error{kNoInput} when the folder or
-// config.json is missing, {kBadModel} when they make no sense.
-ModelFolder open_model_folder(const std::string& path);
-
 // Maps the files and binds every tensor the architecture needs, strictly by name, shape and dtype. Throws
 // Error{kBadModel} naming file and tensor; architectures not (yet) supported are named.
-std::unique_ptr<const Model> load_model(const ModelFolder& folder);
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder);
 
 }  // namespace ds::model

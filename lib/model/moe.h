@@ -16,8 +16,8 @@ class MixtureOfExperts : public Ffn {
  private:
   RouterOptions router_;
   int64_t D_, F_, F_shared_;
-  WeightView gate_;              // [E, D]
-  const float* bias_ = nullptr;  // e_score_correction_bias [E]
+  WeightView gate_;                              // [E, D]
+  const float* bias_ = nullptr;                  // e_score_correction_bias [E]
   std::vector<WeightView> gate_proj_, up_proj_;  // [E], each [F, D]
   std::vector<WeightView> down_proj_;            // [E], each [D, F]
   // All shared experts as one; F_shared_ 0: none.

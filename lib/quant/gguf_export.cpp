@@ -24,7 +24,7 @@ constexpr int64_t kPieceValues = 1 << 20;
 // Rows [row, row + n) of a GGUF tensor as F32.
 class RowReader {
  public:
-  RowReader(const Checkpoint& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
+  RowReader(const ModelFolder& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
       : model_(model),
         isa_(isa),
         tensor_(tensor),
@@ -82,14 +82,13 @@ class RowReader {
   void values(int64_t part, int64_t row, int64_t rows, BandScratch& scratch, float* to) const {
     const StoredTensor& t = *source_.parts[part];
     const WeightCoding c = source_.parts.size() == 1 ? coding_ : model_.coding(t);
-    if (t.info.dtype != DType::kF64 && t.info.dtype != DType::kF32 && t.info.dtype != DType::kF16 &&
-        t.info.dtype != DType::kBF16 && c.coding == Coding::kPlain)
+    if (!c.format)
       throw Error(ErrorKind::kBadModel,
                   "has dtype " + t.info.dtype_name + ", which GGUF export does not read", model_.where(t));
     read_values(model_, t, c, isa_, row, rows, 0, c.cols, scratch, to);
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   Isa isa_;
   const GgufTensor& tensor_;
   const GgufSource& source_;
@@ -148,7 +147,7 @@ void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row
   }
 }
 
-GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
+GgufReport export_gguf(const ModelFolder& model, const QuantizeOptions& o) {
   const int64_t start = now_ns();
   GgufModel gguf =
       name_for_gguf(model, o.target == QuantTarget::kGgufQ8_0 ? GgufType::kQ8_0 : GgufType::kBF16);

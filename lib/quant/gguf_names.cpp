@@ -7,6 +7,7 @@
 #include <regex>
 #include <set>
 
+#include "checkpoint/architecture.h"
 #include "core/error.h"
 #include "io/json.h"
 
@@ -76,13 +77,6 @@ const std::map<std::string, std::string>& layer_names() {
       {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
       {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
       {"mlp.shared_experts.down_proj", "ffn_down_shexp"}};
-  return names;
-}
-
-const std::map<std::string, std::string>& architectures() {
-  static const std::map<std::string, std::string> names = {
-      {"llama", "llama"},       {"qwen2", "qwen2"},           {"qwen3", "qwen3"},
-      {"deepseek", "deepseek"}, {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
   return names;
 }
 
@@ -232,7 +226,7 @@ bool looks_like_control(const std::string& token) {
   return between("<|", "|>") || between("<\uFF5C", "\uFF5C>");
 }
 
-void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
+void set_tokenizer(GgufMetadata& m, const ModelFolder& model, const Config& c,
                    std::vector<std::string>& notes) {
   const std::string path = model.path() + "/tokenizer.json";
   if (!file_exists(path)) {
@@ -314,7 +308,7 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
 
 class Naming {
  public:
-  Naming(const Checkpoint& model, const Config& config, std::string arch, GgufType wide, GgufModel& out)
+  Naming(const ModelFolder& model, const Config& config, std::string arch, GgufType wide, GgufModel& out)
       : model_(model), config_(config), arch_(std::move(arch)), wide_(wide), out_(out) {}
 
   void run() {
@@ -434,7 +428,7 @@ class Naming {
     push(name, {n, c.rows, c.cols}, std::move(source));
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   const Config& config_;
   std::string arch_;
   GgufType wide_;
@@ -445,17 +439,17 @@ class Naming {
 
 }  // namespace
 
-GgufModel name_for_gguf(const Checkpoint& model, GgufType wide) {
+GgufModel name_for_gguf(const ModelFolder& model, GgufType wide) {
   const std::string where = model.path() + "/config.json";
-  const Config config(model.config(), where);
-  const auto arch = architectures().find(config.text("model_type"));
-  if (arch == architectures().end())
+  const Config config(model.config_json(), where);
+  const Architecture* architecture = find_architecture(config.text("model_type"));
+  if (!architecture || !architecture->gguf_name)
     bad(where, "model_type " + config.text("model_type") + " has no GGUF architecture here",
         "llama, qwen2, qwen3, deepseek, deepseek_v2 and deepseek_v3 have");
   GgufModel out;
-  set_model_metadata(out.metadata, config, arch->second, wide, where);
+  set_model_metadata(out.metadata, config, architecture->gguf_name, wide, where);
   set_tokenizer(out.metadata, model, config, out.notes);
-  Naming(model, config, arch->second, wide, out).run();
+  Naming(model, config, architecture->gguf_name, wide, out).run();
   return out;
 }
 

@@ -100,7 +100,7 @@ uint64_t bytes_of(const std::vector<TensorInfo>& tensors) {
 }
 
 // The steps, in input order; companions of what is decoded or encoded anew disappear into it.
-std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptions& o) {
+std::vector<QuantStep> choose_steps(const ModelFolder& model, const QuantizeOptions& o) {
   const Selection selection(o);
   const bool is_quantised = model.is_quantised();
   std::vector<QuantStep> steps;
@@ -109,19 +109,19 @@ std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptio
     QuantStep step;
     step.source = &t;
     step.coding = model.coding(t);
-    const bool coded = step.coding.coding != Coding::kPlain;
+    const bool coded = step.coding.is_scaled();
     if (o.target == QuantTarget::kBF16) {
       if (coded) step.action = Action::kDecode;
     } else if (o.target == QuantTarget::kExpertsFp8) {
-      if (step.coding.coding == Coding::kE2M1) {
+      if (step.coding.format == &kE2M1Format) {
         step.action = Action::kFp4ToE4M3;
-        step.block_rows = model.config_block_rows() ? model.config_block_rows() : o.block_rows;
-        step.block_cols = model.config_block_cols() ? model.config_block_cols() : o.block_cols;
+        step.block_rows = model.quantization().block_rows ? model.quantization().block_rows : o.block_rows;
+        step.block_cols = model.quantization().block_cols ? model.quantization().block_cols : o.block_cols;
       }
     } else if (o.target == QuantTarget::kFp8 && is_matrix_weight(t)) {
       // In a folder that is quantised already, what its makers left alone stays alone unless named.
       const bool plain = is_float(t.info.dtype) && (!is_quantised || selection.has_include() || o.requantize);
-      const bool again = step.coding.coding == Coding::kE4M3 && o.requantize;
+      const bool again = step.coding.format == &kE4M3Format && o.requantize;
       if ((plain || again) && selection.chooses(t.info.name)) {
         step.action = Action::kEncode;
         step.block_rows = o.block_rows, step.block_cols = o.block_cols;
@@ -147,7 +147,7 @@ std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptio
 }
 
 // Groups steps into files. A weight and its scales stay together.
-std::vector<PlannedShard> make_shards(const Checkpoint& model, const QuantizeOptions& o,
+std::vector<PlannedShard> make_shards(const ModelFolder& model, const QuantizeOptions& o,
                                       const std::vector<QuantStep>& steps) {
   std::vector<PlannedShard> shards;
   uint64_t filled = 0;
@@ -240,13 +240,13 @@ std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions&
   return pretty_json(q, 1);
 }
 
-std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, const QuantizePlan& plan) {
+std::string edited_config(const ModelFolder& model, const QuantizeOptions& o, const QuantizePlan& plan) {
   using Edits = std::vector<std::pair<std::string, std::optional<std::string>>>;
   Edits edits;
   if (o.target == QuantTarget::kBF16) {
     if (plan.n_decoded == 0 && !model.is_quantised()) return model.config_text();
     edits = {{"quantization_config", {}}, {"compression_config", {}}, {"expert_dtype", {}}};
-    const bool has_dtype = model.config().find("dtype");
+    const bool has_dtype = model.config_json().find("dtype");
     if (plan.n_decoded > 0) edits.push_back({has_dtype ? "dtype" : "torch_dtype", "\"bfloat16\""});
   } else if (o.target == QuantTarget::kExpertsFp8) {
     edits = {{"expert_dtype", {}}};
@@ -326,15 +326,15 @@ void check_options(const QuantizeOptions& o) {
 
 // A config names one kind of quantisation for the whole folder: what is encoded must not contradict what is
 // passed through, and what is decoded must leave nothing quantised behind.
-void check_one_kind(const Checkpoint& model, const QuantizeOptions& o, const std::vector<QuantStep>& steps) {
+void check_one_kind(const ModelFolder& model, const QuantizeOptions& o, const std::vector<QuantStep>& steps) {
   const bool encodes =
       std::any_of(steps.begin(), steps.end(), [](const QuantStep& s) { return s.action == Action::kEncode; });
-  const std::string method = model.quant_method();
+  const std::string method = model.quantization().method;
   for (const QuantStep& step : steps) {
     if (step.action != Action::kCopy || step.follows) continue;
     const StoredTensor& t = *step.source;
     const WeightCoding& c = step.coding;
-    const bool other_blocks = c.coding == Coding::kE4M3 &&
+    const bool other_blocks = c.format == &kE4M3Format &&
                               (c.block_rows != o.block_rows || c.block_cols != o.block_cols || !c.scale ||
                                c.scale->info.name == module_of(t.info.name) + ".weight_scale");
     if (encodes && other_blocks)
@@ -375,7 +375,7 @@ const char* action_name(Action action) {
   }
 }
 
-QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
+QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& o) {
   check_options(o);
   QuantizePlan plan;
   const std::vector<QuantStep> steps = choose_steps(model, o);
@@ -389,8 +389,7 @@ QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
        : step.action == Action::kEncode ? plan.n_encoded
                                         : plan.n_decoded)++;
       if (model.is_companion(*step.source)) continue;
-      const DType d = step.source->info.dtype;
-      const bool values = is_float(d) || step.coding.coding != Coding::kPlain;
+      const bool values = is_float(step.source->info.dtype) || step.coding.is_scaled();
       const int64_t n = values ? step.coding.rows * step.coding.cols : 0;
       plan.n_parameters += n;
       plan.bytes_as_f32 += values ? 4 * n : static_cast<int64_t>(step.source->bytes());

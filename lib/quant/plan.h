@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_folder.h"
 #include "io/safetensors.h"
-#include "quant/checkpoint.h"
 #include "quant/options.h"
 
 namespace ds::quant {
@@ -51,6 +51,6 @@ struct QuantizePlan {
 };
 
 // Throws Error{kUsage} for options that contradict each other or the model, {kBadModel} for the model.
-QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& options);
+QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& options);
 
 }  // namespace ds::quant

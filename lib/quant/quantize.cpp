@@ -24,12 +24,12 @@ constexpr size_t kPrefetchJobs =
     8;  // read ahead of each thread: a cold disk stays busy while bands are encoded
 
 // Everything the bytes of the output depend on.
-std::string fingerprint(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o) {
+std::string fingerprint(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& o) {
   std::string text = "ds-quantize 1";
   for (const int64_t v : {static_cast<int64_t>(o.target), static_cast<int64_t>(o.scales),
                           static_cast<int64_t>(o.recipe), static_cast<int64_t>(o.nan_policy)})
     text += " " + std::to_string(v);
-  for (const Checkpoint::File& f : model.files())
+  for (const WeightFile& f : model.files())
     text += "; " + f.name + " " + std::to_string(f.bytes) + " " + std::to_string(f.mtime_ns);
   // The headers say which tensors are converted, and to which shapes.
   uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
@@ -79,7 +79,7 @@ void store_band(int fd, const PlannedShard& shard, const BandJob& job, const Ban
 
 class Conversion {
  public:
-  Conversion(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o)
+  Conversion(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& o)
       : model_(model), plan_(plan), o_(o), pool_(o.n_threads), scratch_(o.n_threads) {}
 
   QuantizeReport run() {
@@ -240,7 +240,7 @@ class Conversion {
     file.commit(o_.sync);
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   const QuantizePlan& plan_;
   const QuantizeOptions& o_;
   ThreadPool pool_;
@@ -251,7 +251,7 @@ class Conversion {
 
 }  // namespace
 
-QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& options) {
+QuantizeReport quantize(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& options) {
   return Conversion(model, plan, options).run();
 }
 

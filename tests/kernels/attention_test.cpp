@@ -62,8 +62,8 @@ struct Case {
     for (int64_t t = 0; t < s.T; ++t) {
       int64_t n = 0;
       // Each key or every second one, as many as there is room for.
-      for (int64_t key = (s.position + t + 1 > 160) ? t % 2 : 0; key <= s.position + t && n < 80;
-           key += s.position + t + 1 > 160 ? 2 : 1)
+      for (int64_t key = (s.position + t + 1 > 160) ? t % 2 : 0;
+           key <= s.position + t && n<80; key += s.position + t + 1> 160 ? 2 : 1)
         selected.at(t, n++) = static_cast<int32_t>(key);
     }
   }
@@ -86,7 +86,8 @@ struct Case {
     for (int64_t t = 0; t < s.T; ++t) {
       std::vector<int64_t> keys;
       const int64_t p = s.position + t;
-      for (int64_t i = 0; s.sparse && i < std::min<int64_t>(80, p + 1); ++i) keys.push_back(selected.at(t, i));
+      for (int64_t i = 0; s.sparse && i < std::min<int64_t>(80, p + 1); ++i)
+        keys.push_back(selected.at(t, i));
       for (int64_t key = s.window ? std::max<int64_t>(0, p - s.window + 1) : 0; !s.sparse && key <= p; ++key)
         keys.push_back(key);
       for (int64_t h = 0; h < s.H; ++h) {
@@ -95,7 +96,8 @@ struct Case {
         double top = -INFINITY, sum = 0;
         for (const int64_t key : keys) {
           double dot = 0;
-          for (int64_t i = 0; i < s.Dk; ++i) dot += double(q.at(t, h * s.Dk + i)) * k.rows.at(key, g * s.Dk + i);
+          for (int64_t i = 0; i < s.Dk; ++i)
+            dot += double(q.at(t, h * s.Dk + i)) * k.rows.at(key, g * s.Dk + i);
           score.push_back(dot * 0.2f);
           top = std::max(top, score.back());
         }

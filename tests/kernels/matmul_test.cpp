@@ -204,8 +204,7 @@ TEST_CASE("a token's bits do not depend on how many are multiplied with it") {
         const auto x = random_floats(rng, T * s.cols);
         const auto multiply = [&](int64_t begin, int64_t n, std::vector<TokenRun> runs) {
           std::vector<float> y(n * s.rows, NAN);
-          const MatmulJob job[] = {
-              {w.view, matrix(x, T, s.cols).rows_from(begin, n), matrix(y, n, s.rows)}};
+          const MatmulJob job[] = {{w.view, matrix(x, T, s.cols).rows_from(begin, n), matrix(y, n, s.rows)}};
           matmul(bench.context, job, runs);
           return y;
         };
@@ -240,8 +239,9 @@ TEST_CASE("matmul_heads, its transpose, and embed over parts of rows") {
       for (const int64_t T : {1, 3, 9}) {
         const auto wide = random_floats(rng, T * H * kCols), narrow = random_floats(rng, T * H * kRows);
         std::vector<float> y(T * H * kRows, NAN), z(T * H * kCols, NAN), row(kCols, NAN);
-        HeadsMatmulJob job{w.view, H, kHead, kFirst, kRows, matrix(wide, T, H * kCols), kCols,
-                           matrix(y, T, H * kRows), kRows};
+        HeadsMatmulJob job{
+            w.view, H, kHead, kFirst, kRows, matrix(wide, T, H * kCols), kCols, matrix(y, T, H * kRows),
+            kRows};
         matmul_heads(bench.context, job, {});
         job.x = matrix(narrow, T, H * kRows), job.x_head = kRows;
         job.y = matrix(z, T, H * kCols), job.y_head = kCols;

@@ -152,7 +152,8 @@ TEST_CASE("rope turns pairs by position * theta, keeps the rest, and cares for r
       const float* got = x.values.data() + i * 8;
       const float* was = from.values.data() + i * 8;
       for (int j = 0; j < 3; ++j) {
-        const int a = pairs == RopePairs::kAdjacent ? 2 * j : j, b = pairs == RopePairs::kAdjacent ? 2 * j + 1 : j + 3;
+        const int a = pairs == RopePairs::kAdjacent ? 2 * j : j,
+                  b = pairs == RopePairs::kAdjacent ? 2 * j + 1 : j + 3;
         const double angle = double(positions[i / 2]) * table.theta[j];
         CHECK(got[a] == doctest::Approx(was[a] * std::cos(angle) - was[b] * std::sin(angle)).epsilon(1e-4));
         CHECK(got[b] == doctest::Approx(was[b] * std::cos(angle) + was[a] * std::sin(angle)).epsilon(1e-4));
@@ -194,7 +195,8 @@ TEST_CASE("route_experts: softmax and sigmoid, with groups and without") {
         double sum = 0;
         for (int64_t e = 0; e < E; ++e) sum += std::exp(double(logits.at(t, e)));
         for (int64_t e = 0; e < E; ++e) {
-          score[e] = o.sigmoid ? 1 / (1 + std::exp(-double(logits.at(t, e)))) : std::exp(double(logits.at(t, e))) / sum;
+          score[e] = o.sigmoid ? 1 / (1 + std::exp(-double(logits.at(t, e))))
+                               : std::exp(double(logits.at(t, e))) / sum;
           choice[e] = score[e] + (b ? b[e] : 0);
         }
         if (o.n_group > 1) {
@@ -216,7 +218,8 @@ TEST_CASE("route_experts: softmax and sigmoid, with groups and without") {
         for (int64_t k = 0; k < K; ++k) total += score[order[k]];
         for (int64_t k = 0; k < K; ++k) {
           CHECK(experts.at(t, k) == order[k]);
-          CHECK(weights.at(t, k) == doctest::Approx(score[order[k]] / (norm ? total : 1) * 2.5).epsilon(1e-5));
+          CHECK(weights.at(t, k) ==
+                doctest::Approx(score[order[k]] / (norm ? total : 1) * 2.5).epsilon(1e-5));
         }
       }
     }
@@ -236,7 +239,8 @@ TEST_CASE("permute_tokens sorts by expert, few-token sequences first; combine_ex
       experts.at(t, 0) = static_cast<int32_t>(rng.next_u32() % (E - 1));
       experts.at(t, 1) = experts.at(t, 0) + 1;
     }
-    permute_tokens(bench.context, x.view(), experts.view(), segments, slots.view(), starts.view(), sorted.view());
+    permute_tokens(bench.context, x.view(), experts.view(), segments, slots.view(), starts.view(),
+                   sorted.view());
     CHECK(starts.at(0, 0) == 0);
     CHECK(starts.at(0, 2 * E) == T * K);
     int64_t first = 0;

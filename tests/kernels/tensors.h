@@ -16,8 +16,9 @@ struct Tensor {
   Tensor(int64_t n_rows, int64_t n_cols, T fill = T(), int64_t gap = 0)
       : values(n_rows * (n_cols + gap), fill), rows(n_rows), cols(n_cols), ld(n_cols + gap) {}
   TensorView view() {
-    return {values.data(), sizeof(T) == 4 && T(0.5f) == T(0) ? DType::kI32 : DType::kF32, Device::kCpu, rows,
-            cols, ld};
+    return {values.data(), sizeof(T) == 4 && T(0.5f) == T(0) ? DType::kI32 : DType::kF32,
+            Device::kCpu,  rows,
+            cols,          ld};
   }
   T* row(int64_t r) { return values.data() + r * ld; }
   T& at(int64_t r, int64_t c) { return values[r * ld + c]; }

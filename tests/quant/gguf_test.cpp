@@ -116,7 +116,7 @@ struct Exporter {
   ReadGguf run() {
     o.out = out / "m.gguf";
     o.force = true;
-    const Checkpoint checkpoint(model.path());
+    const ModelFolder checkpoint(model.path());
     export_gguf(checkpoint, o);
     return ReadGguf(slurp(o.out));
   }

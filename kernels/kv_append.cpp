@@ -8,9 +8,10 @@
 namespace ds::kernels {
 namespace {
 
-void check(const KvRows& rows, int64_t end) {
+void check(const KvRows& rows, int64_t begin, int64_t n) {
+  const int64_t room = rows.n_pages * rows.page_rows;
   DS_CHECK(rows.dtype == DType::kF32 || rows.dtype == DType::kBF16);
-  DS_CHECK(rows.ring || end <= rows.n_pages * rows.page_rows);
+  DS_CHECK(n <= room && (rows.ring || begin + n <= room));
 }
 
 }  // namespace
@@ -19,7 +20,7 @@ void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob
   const Op op(context, x);
   for (const KvAppendJob& job : jobs) {
     DS_CHECK(is_f32(x, x.rows, job.rows.width) && job.first_row + job.n_rows <= x.rows);
-    check(job.rows, job.position + job.n_rows);
+    check(job.rows, job.position, job.n_rows);
   }
   if (op.dry()) return;
   for (const KvAppendJob& job : jobs) {
@@ -40,7 +41,7 @@ void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob
 void kv_read(const Context& context, const KvRows& rows, int64_t first_row, TensorView y) {
   const Op op(context, y);
   DS_CHECK(is_f32(y, y.rows, rows.width));
-  check(rows, first_row + y.rows);
+  check(rows, first_row, y.rows);
   if (op.dry()) return;
   op.parallel_for(y.rows, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {

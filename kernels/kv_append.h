@@ -13,7 +13,7 @@ struct KvAppendJob {
   int64_t position = 0;
   KvRows rows;
 };
-// x: [T, width] f32.
+// x: [T, width] f32. A ring must hold all rows of one call.
 void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob> jobs);
 
 // y[i] = row first_row + i of the stream. y: [n, width] f32

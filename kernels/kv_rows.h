@@ -8,7 +8,8 @@ namespace ds::kernels {
 
 // Row r of a stream lies at pages[(r / page_rows) % n_pages] + (r % page_rows) * width elements. A stream
 // with a window is a ring: n_pages pages hold its latest rows and later rows overwrite the oldest, so rows
-// are numbered from the sequence's beginning either way.
+// are numbered from the sequence's beginning either way. A step appends its rows before it reads: a ring
+// holds the window and the longest step.
 struct KvRows {
   void* const* pages = nullptr;  // [n_pages], each [page_rows, width]
   int64_t n_pages = 0;

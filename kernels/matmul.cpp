@@ -286,6 +286,10 @@ void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> rout
     few.add(dense, runs);
     few.run();
     for (int64_t e = 0; e < E; ++e) {
+      const auto same_kernels = [&](const RoutedMatmulJob& job) {
+        return e > 0 && &gemm_kernels(op.isa(), job.w[e]) == &gemm_kernels(op.isa(), job.w[e - 1]);
+      };
+      if (std::all_of(routed.begin(), routed.end(), same_kernels)) continue;
       TaskLists many(op, n_routed);
       for (const RoutedMatmulJob& job : routed)
         many.add(make_task(job.w[e], job.x.rows_from(0, T), job.y.rows_from(0, T)), TokenRun::Kind::kMany);

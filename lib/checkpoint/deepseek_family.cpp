@@ -1,7 +1,8 @@
 // DeepSeek V1 to V4 (spec sections 2 to 5). What the papers differ by, row by row:
 //
-//   deepseek      DeepSeekMoE: Llama's attention. y = sum_{k in top K of softmax(G x)} s_k FFN_k(x) + FFN_shared(x)
-//   deepseek_v2   latent attention: c = norm(W_a x), [k_nope; v] = W_b c, k = [k_nope; rope(W_r x)], all heads
+//   deepseek      DeepSeekMoE: Llama's attention. y = sum_{k in top K of softmax(G x)} s_k FFN_k(x) +
+//   FFN_shared(x) deepseek_v2   latent attention: c = norm(W_a x), [k_nope; v] = W_b c, k = [k_nope; rope(W_r
+//   x)], all heads
 //                 sharing the rope key; q through a latent, too, unless q_lora_rank is absent. Experts of the
 //                 topk_group best of n_group groups, where topk_method says so
 //   deepseek_v3   s = sigmoid(G x); the choice, not the weight, adds a bias learnt to balance load, and ranks

@@ -1,7 +1,8 @@
 // Llama and what descends from it (spec section 1): grouped-query attention, SwiGLU.
 //
 //   q, k, v = W x (+ b);  q, k = norm(q), norm(k) by head where qk_norm;  q, k = rope(q), rope(k)
-//   o = softmax(q . k / sqrt(head_dim)) v over the tokens before, the last `window` of them where there is one
+//   o = softmax(q . k / sqrt(head_dim)) v over the tokens before, the last `window` of them where there is
+//   one
 #include <cmath>
 
 #include "checkpoint/families.h"

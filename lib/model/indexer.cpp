@@ -53,7 +53,7 @@ void Indexer::select(const Step& step, const StepSegment& segment, TensorView x,
   matmul(exact, w_job);
   rope(exact, rope_, RopePairs::kHalfSplit, step.positions.subspan(first, n), q, H_, Di_);
   const float factor = 1.0f / std::sqrt(static_cast<float>(H_)) / std::sqrt(static_cast<float>(Di_));
-  for (int64_t t = 0; t < n; ++t) {
+  for (int64_t t = exact.arena.measuring() ? n - 1 : 0; t < n; ++t) {  // the last sees most
     const ScratchScope token_scope(exact.arena);
     const TensorView scores = exact.arena.take(1, segment.position + t + 1);
     if (scores.cols > topk_)  // else all are selected

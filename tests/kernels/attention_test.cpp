@@ -39,8 +39,10 @@ struct Stream {
     for (int64_t p = 0; p < n_pages; ++p) memory.emplace_back(page_rows * width * dtype_bytes(s.dtype), 0xFF);
     for (auto& page : memory) pages.push_back(page.data());
     view = {pages.data(), n_pages, page_rows, width, s.dtype, kept > 0};
-    const KvAppendJob job[] = {{0, S, 0, view}};
-    kv_append(bench.context, rows.view(), job);
+    for (int64_t r = 0; r < S; r += 16) {  // a step never brings more than a ring holds
+      const KvAppendJob job[] = {{r, std::min<int64_t>(16, S - r), r, view}};
+      kv_append(bench.context, rows.view(), job);
+    }
     if (s.dtype == DType::kBF16)
       for (float& v : rows.values) v = bf16_to_f32(f32_to_bf16(v));
   }

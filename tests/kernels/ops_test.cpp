@@ -230,8 +230,8 @@ TEST_CASE("permute_tokens sorts by expert, few-token sequences first; combine_ex
   Bench bench(Isa::kScalar);
   CounterRng rng(17);
   constexpr int64_t E = 5, K = 2, D = 3;
-  for (const std::vector<int64_t>& segments :
-       {std::vector<int64_t>{}, {1}, {40}, {3, 40, 1, 20}, {40, 1, 1, 1, 1, 1, 1, 1}}) {
+  for (const auto& segments :
+       std::vector<std::vector<int64_t>>{{}, {1}, {40}, {3, 40, 1, 20}, {40, 1, 1, 1, 1, 1, 1, 1}}) {
     const int64_t T = std::accumulate(segments.begin(), segments.end(), int64_t{0});
     Floats x = random_tensor(rng, T, D), sorted(T * K, D), weights = random_tensor(rng, T, K), y(T, D, 1);
     Ints experts(T, K), slots(T, K), starts(1, 2 * E + 1);

@@ -1,7 +1,6 @@
 // config.json, parsed once. Field names are config.json's keys; what a folder does not say has the value its
 // vendor's code assumes.
 #pragma once
-#include <cmath>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -22,11 +21,6 @@ struct RopeScaling {
   double attention_factor = 0;                       // yarn, the magnitude itself; 0: not given
   double attn_factor = 0;                            // yarn, multiplies 0.1 ln(factor) + 1; 0: not given
 };
-
-// YaRN's magnitude for a context extended `factor` times (Peng et al. 2023, section 3.4).
-inline double yarn_magnitude(double factor, double mscale) {
-  return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
-}
 
 struct ModelConfig {
   std::string path;        // the config.json this came from, for messages

@@ -12,6 +12,7 @@
 #include <cmath>
 
 #include "checkpoint/families.h"
+#include "checkpoint/rope_scaling.h"
 
 namespace ds::checkpoint {
 namespace {
@@ -27,11 +28,8 @@ BlockSpec v1_block(const ModelConfig& c, int64_t layer) {
 BlockSpec latent_block(const ModelConfig& c, int64_t layer) {
   BlockSpec block = v1_block(c, layer);
   block.attention = BlockSpec::Attention::kLatent;
-  // YaRN scales the softmax by m(factor, mscale_all_dim)^2, at every length.
-  const RopeScaling& rs = c.rope_scaling;
-  const bool yarn = rs.type == RopeScaling::Type::kYarn && rs.mscale_all_dim != 0;
-  const double m = yarn ? yarn_magnitude(rs.factor, rs.mscale_all_dim) : 1;
-  block.scale = m * m / std::sqrt(static_cast<double>(c.qk_nope_head_dim + c.qk_rope_head_dim));
+  block.scale = mla_softmax_factor(c.rope_scaling) /
+                std::sqrt(static_cast<double>(c.qk_nope_head_dim + c.qk_rope_head_dim));
   return block;
 }
 BlockSpec sparse_block(const ModelConfig& c, int64_t layer) {

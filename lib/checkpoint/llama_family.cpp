@@ -38,7 +38,7 @@ BlockSpec qwen3_block(const ModelConfig& c, int64_t layer) {
 constexpr Architecture kRows[] = {
     {"llama", "llama", 0.6, 0.95, {.max_position_embeddings = 2048}, llama_block},
     {"mistral",
-     nullptr,
+     "llama",
      1,
      1,
      {.max_position_embeddings = 131072,
@@ -62,7 +62,7 @@ constexpr Architecture kRows[] = {
       .sliding_window = 4096},
      qwen3_block},
     {"qwen3_moe",
-     nullptr,
+     "qwen3moe",
      0.6,
      0.95,
      {.max_position_embeddings = 32768,

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <set>
 
+#include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
 
@@ -41,11 +42,8 @@ bool is_other_weights(const std::string& name) {
 
 }  // namespace
 
-ModelFolder::ModelFolder(const std::string& folder) : path_(folder) {
+ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
-  std::error_code ignored;
-  if (!fs::is_directory(path_, ignored))
-    throw Error(ErrorKind::kNoInput, "is no folder", path_, "give a model folder in the Hugging Face layout");
   config_text_ = read_model_file(config_path(), kMaxConfigBytes);
   config_json_ = parse_model_json(config_text_, config_path());
   if (!config_json_.is_object()) bad(config_path(), "is no JSON object");
@@ -105,8 +103,8 @@ void ModelFolder::warn_of_double_scales() {
                                 " several scale tensors (" + first + ")");
 }
 
-std::shared_ptr<const ModelFolder> open_model(const std::string& path) {
-  return std::make_shared<const ModelFolder>(path);
+std::shared_ptr<const ModelFolder> open_model(const std::string& name) {
+  return std::make_shared<const ModelFolder>(name);
 }
 
 std::string ModelFolder::model_type() const {

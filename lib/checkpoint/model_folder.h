@@ -32,7 +32,7 @@ class ModelFolder {
   // Opens config.json and every safetensors file that belongs to the folder (checkpoint/weight_files.h says
   // which) and checks their headers. Throws Error{kNoInput} for what is missing, {kBadModel} for what makes
   // no sense.
-  explicit ModelFolder(const std::string& path);
+  explicit ModelFolder(const std::string& name);
 
   const std::string& path() const { return path_; }
   std::string config_path() const { return path_ + "/config.json"; }
@@ -94,7 +94,7 @@ class ModelFolder {
   std::vector<std::string> other_files_, skipped_files_;
 };
 
-// A model folder by its path; shared by all that read from it.
-std::shared_ptr<const ModelFolder> open_model(const std::string& path);
+// A model by its path or name (checkpoint/locate.h); shared by all that read from it.
+std::shared_ptr<const ModelFolder> open_model(const std::string& name);
 
 }  // namespace ds::checkpoint

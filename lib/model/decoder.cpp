@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "checkpoint/rope_scaling.h"
 #include "kernels/embed.h"
 #include "kernels/gather_rows.h"
 #include "kernels/norm.h"
@@ -10,7 +11,6 @@
 #include "model/mla.h"
 #include "model/mlp.h"
 #include "model/moe.h"
-#include "model/rope_scaling.h"
 
 namespace ds::model {
 Decoder::Layer::Layer(const ModelConfig& c, const BlockSpec& block, const RopeTable& rope, int64_t layer,

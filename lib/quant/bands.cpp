@@ -255,7 +255,7 @@ void read_values(const ModelFolder& model, const StoredTensor& t, const WeightCo
 }
 
 void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
-  if (step.action == Action::kCopy) {
+  if (step.treatment == Treatment::kCopy) {
     const int64_t n = static_cast<int64_t>(step.source->bytes());
     for (int64_t at = 0; at < n; at += kJobBytes)
       jobs.push_back({&step, at, std::min(kJobBytes, n - at), 0, 0});
@@ -277,22 +277,22 @@ void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
 }
 
 int64_t job_bytes(const BandJob& job) {
-  if (job.step->action == Action::kCopy) return job.rows;
+  if (job.step->treatment == Treatment::kCopy) return job.rows;
   return job.step->coding.format->bytes_of(job.rows * job.cols);
 }
 
 void convert_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   s.out_scales.clear();
-  switch (job.step->action) {
-    case Action::kCopy:
+  switch (job.step->treatment) {
+    case Treatment::kCopy:
       s.out.resize(job.rows);
       model.read(*job.step->source, job.row, s.out.data(), job.rows);
       return;
-    case Action::kEncode:
+    case Treatment::kEncode:
       return encode_band(model, o, job, s);
-    case Action::kDecode:
+    case Treatment::kDecode:
       return decode_band(model, o, job, s);
-    case Action::kFp4ToE4M3:
+    case Treatment::kFp4ToE4M3:
       return fp4_to_fp8_band(model, job, s);
   }
 }

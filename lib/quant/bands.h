@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "checkpoint/model_folder.h"
+#include "quant/conversion_plan.h"
 #include "quant/options.h"
-#include "quant/plan.h"
 #include "quant/stats.h"
 
 namespace ds::quant {

@@ -129,17 +129,24 @@ void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
   }
 }
 
+// Q8_0 blocks have a binary16 scale, amax / 127: what is larger would become infinite.
+constexpr float kMostOfQ8_0 = 127 * 65504.0f;
+
 // What is not finite fails, becomes 0, or stays, where the type can say it.
 void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row, std::vector<float>& x,
                       const std::string& where) {
   const int64_t cols = t.cols();
+  const auto place = [&](size_t i) {
+    return "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
+           std::to_string(static_cast<int64_t>(i) % cols) + "] is ";
+  };
   for (size_t i = 0; i < x.size(); ++i) {
+    if (t.type == GgufType::kQ8_0 && std::isfinite(x[i]) && std::fabs(x[i]) > kMostOfQ8_0)
+      throw Error(ErrorKind::kBadModel, place(i) + std::to_string(x[i]) + ", beyond what Q8_0 can hold",
+                  where + ": tensor " + t.name, "--to gguf:bf16 holds it");
     if (std::isfinite(x[i])) continue;
     if (o.nan_policy == NanPolicy::kFail || (o.nan_policy == NanPolicy::kKeep && t.type == GgufType::kQ8_0))
-      throw Error(ErrorKind::kBadModel,
-                  "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
-                      std::to_string(static_cast<int64_t>(i) % cols) + "] is " +
-                      (std::isnan(x[i]) ? "NaN" : "infinite"),
+      throw Error(ErrorKind::kBadModel, place(i) + (std::isnan(x[i]) ? "NaN" : "infinite"),
                   where + ": tensor " + t.name,
                   o.nan_policy == NanPolicy::kFail ? "--nan-policy zero or keep goes on"
                                                    : "Q8_0 cannot hold it: --nan-policy zero goes on");

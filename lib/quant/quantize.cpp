@@ -52,7 +52,7 @@ void store_band(int fd, const PlannedShard& shard, const BandJob& job, const Ban
   const QuantStep& step = *job.step;
   const TensorInfo& out = shard.tensors[step.out];
   const uint64_t base = shard.header.size() + out.begin;
-  if (step.action == Action::kCopy) {
+  if (step.treatment == Treatment::kCopy) {
     write_at(fd, s.out.data(), s.out.size(), base + job.row, where);
     return;
   }
@@ -178,8 +178,8 @@ class Conversion {
           const std::lock_guard<std::mutex> turn(writing);
           store_band(file.fd(), shard, jobs[i], scratch, path);
         }
-        if (jobs[i].step->action == Action::kEncode) job_stats[i] = std::move(scratch.stats);
-        if (jobs[i].step->action == Action::kDecode) nan_codes[i] = scratch.n_nan_codes;
+        if (jobs[i].step->treatment == Treatment::kEncode) job_stats[i] = std::move(scratch.stats);
+        if (jobs[i].step->treatment == Treatment::kDecode) nan_codes[i] = scratch.n_nan_codes;
         const int64_t done = done_ += job_bytes(jobs[i]);
         if (thread == 0 && o_.progress) o_.progress(done, total_);
       }
@@ -195,7 +195,7 @@ class Conversion {
     std::vector<TensorStats> stats;
     const QuantStep* last = nullptr;
     for (size_t i = 0; i < jobs.size(); ++i) {
-      if (jobs[i].step->action != Action::kEncode) continue;
+      if (jobs[i].step->treatment != Treatment::kEncode) continue;
       if (jobs[i].step != last) {
         stats.emplace_back();
         stats.back().name = jobs[i].step->source->info.name;
@@ -208,7 +208,7 @@ class Conversion {
 
   void prefetch(const BandJob& job) const {
     const StoredTensor& t = *job.step->source;
-    const int64_t row_bytes = job.step->action == Action::kCopy || job.rows == 0
+    const int64_t row_bytes = job.step->treatment == Treatment::kCopy || job.rows == 0
                                   ? 1
                                   : static_cast<int64_t>(t.bytes()) / job.step->coding.rows;
     model_.prefetch(t, job.row * row_bytes, job.rows * row_bytes);

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "quant/conversion_plan.h"
 #include "quant/options.h"
-#include "quant/plan.h"
 #include "quant/stats.h"
 
 namespace ds::quant {

@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "quant/bands.h"
-#include "quant/plan.h"
+#include "quant/conversion_plan.h"
 
 using namespace ds;
 using namespace ds::quant;

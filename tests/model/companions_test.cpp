@@ -1,5 +1,5 @@
-// What a sequence is told does not depend on who else is in the step, to the bit: decode steps, short and long
-// prompts side by side in any order, for grouped, latent and sparse attention, with experts and without.
+// What a sequence is told does not depend on who else is in the step, to the bit: decode steps, short and
+// long prompts side by side in any order, for grouped, latent and sparse attention, with experts and without.
 #include "core/rng.h"
 #include "goldens.h"
 
@@ -25,9 +25,14 @@ TEST_CASE("companions do not change a sequence's bits") {
       Runner run(folder, isa, 2);
       std::vector<Part> parts;
       const auto n_all = static_cast<int64_t>(all.size());
-      for (const auto& [begin, held, n] :
-           {std::array<int64_t, 3>{0, 9, 1}, {3, 30, 1}, {0, 0, n_all}, {1, 0, 7}, {2, 12, 3}, {5, 10, 20},
-            {0, 24, 6}, {4, 1, 1}})
+      for (const auto& [begin, held, n] : {std::array<int64_t, 3>{0, 9, 1},
+                                           {3, 30, 1},
+                                           {0, 0, n_all},
+                                           {1, 0, 7},
+                                           {2, 12, 3},
+                                           {5, 10, 20},
+                                           {0, 24, 6},
+                                           {4, 1, 1}})
         parts.push_back({begin, held, n, {}, nullptr});
       const auto tokens_of = [&](const Part& p) { return std::span(all).subspan(p.begin + p.held, p.n); };
       const auto hold = [&](Part& p) {
@@ -63,8 +68,8 @@ TEST_CASE("companions do not change a sequence's bits") {
                                 every_row(static_cast<int64_t>(tokens.size())), logits.data());
         size_t at = 0;
         for (const Part& p : parts) {
-          INFO(folder.filename().string(), " ", isa_name(isa), " shuffle ", shuffle, ": ", p.n, " tokens after ",
-               p.held);
+          INFO(folder.filename().string(), " ", isa_name(isa), " shuffle ", shuffle, ": ", p.n,
+               " tokens after ", p.held);
           CHECK(std::memcmp(logits.data() + at, p.alone.data(), p.alone.size() * sizeof(float)) == 0);
           at += p.alone.size();
         }

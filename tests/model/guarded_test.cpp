@@ -1,6 +1,6 @@
-// Only ops touch tensors. Scratch, caches, logits and the mapped weights of a model lie behind pages that nobody
-// may read or write while no op is at work: any other access would end this program. So a device whose memory
-// the CPU cannot reach asks nothing of the code above kernels/.
+// Only ops touch tensors. Scratch, caches, logits and the mapped weights of a model lie behind pages that
+// nobody may read or write while no op is at work: any other access would end this program. So a device whose
+// memory the CPU cannot reach asks nothing of the code above kernels/.
 #include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -93,7 +93,9 @@ TEST_CASE("every golden with memory that only ops may touch") {
       cache.truncate(0);
       memory.close();
       for (size_t t = 0; t < tokens.size();) {  // a prompt of up to 20, then chunks of 3 and single tokens
-        const size_t n = t == 0 ? std::min<size_t>(20, tokens.size()) : t % 2 ? 1 : std::min<size_t>(3, tokens.size() - t);
+        const size_t n = t == 0  ? std::min<size_t>(20, tokens.size())
+                         : t % 2 ? 1
+                                 : std::min<size_t>(3, tokens.size() - t);
         std::vector<int32_t> rows;
         for (size_t r = 0; r < n; ++r) rows.push_back(static_cast<int32_t>(r));
         const Segment segment{&cache, static_cast<int64_t>(n)};

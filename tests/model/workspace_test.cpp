@@ -1,8 +1,8 @@
 // The scratch memory that a model plans is enough for every length up to the planned context.
 #include <doctest/doctest.h>
 
+#include "checkpoint/model_maker.h"
 #include "model/model.h"
-#include "quant/model_maker.h"
 
 using namespace ds;
 using namespace ds::model;

@@ -8,10 +8,10 @@
 #include <cmath>
 #include <filesystem>
 
+#include "checkpoint/model_maker.h"
 #include "io/json.h"
 #include "quant/bands.h"
 #include "quant/gguf_export.h"
-#include "quant/model_maker.h"
 #include "quant/output_folder.h"
 #include "quant/verify.h"
 

@@ -3,9 +3,12 @@
 #include "checkpoint/config.h"
 #include "kernels/rope.h"
 
-namespace ds::model {
+namespace ds::checkpoint {
 
 // theta for D rotated dimensions, and the magnitude of cos and sin.
 RopeTable make_rope_table(const ModelConfig& config, int64_t D);
 
-}  // namespace ds::model
+// What YaRN adds to the softmax scale of MLA: m(factor, mscale_all_dim)^2, at every length; 1 without YaRN.
+double mla_softmax_factor(const RopeScaling& scaling);
+
+}  // namespace ds::checkpoint

@@ -1,11 +1,16 @@
-#include "model/rope_scaling.h"
+#include "checkpoint/rope_scaling.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace ds::model {
+namespace ds::checkpoint {
 namespace {
+
+// YaRN's magnitude for a context extended `factor` times (Peng et al. 2023, section 3.4).
+double yarn_magnitude(double factor, double mscale) {
+  return factor <= 1 ? 1.0 : 0.1 * mscale * std::log(factor) + 1.0;
+}
 
 // The dimension whose wave turns `rotations` times within the original context.
 double yarn_dimension(double rotations, double D, double base, double original) {
@@ -77,4 +82,10 @@ RopeTable make_rope_table(const ModelConfig& config, int64_t D) {
   return table;
 }
 
-}  // namespace ds::model
+double mla_softmax_factor(const RopeScaling& rs) {
+  if (rs.type != RopeScaling::Type::kYarn || rs.mscale_all_dim == 0) return 1;
+  const double m = yarn_magnitude(rs.factor, rs.mscale_all_dim);
+  return m * m;
+}
+
+}  // namespace ds::checkpoint

@@ -1,12 +1,12 @@
 // RoPE frequencies where the reference logits do not tell one reading from another.
-#include "model/rope_scaling.h"
+#include "checkpoint/rope_scaling.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 
 using namespace ds;
-using namespace ds::model;
+using namespace ds::checkpoint;
 
 TEST_CASE("YaRN without rounding: the ramp's ends lie between dimensions") {
   ModelConfig c;

@@ -20,7 +20,7 @@ namespace {
 BlockSpec v1_block(const ModelConfig& c, int64_t layer) {
   BlockSpec block;
   block.qkv_bias = block.o_bias = c.attention_bias;
-  block.scale = 1 / std::sqrt(static_cast<double>(c.head_dim));
+  block.scale = 1.0f / std::sqrt(static_cast<float>(c.head_dim));
   block.ffn = c.is_moe_layer(layer) ? BlockSpec::Ffn::kExperts : BlockSpec::Ffn::kMlp;
   return block;
 }

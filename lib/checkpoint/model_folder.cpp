@@ -285,9 +285,10 @@ void ModelFolder::require_readable() const {
         "take the model's original weights or its FP8 version instead");
   };
   const std::string method = quantization_.method.empty() ? "unknown" : quantization_.method;
-  for (const StoredTensor& t : tensors()) {
+  for (const StoredTensor& t : tensors())
     for (const auto& [tail, whose] : kPacked)
       if (ends_with(t.info.name, tail)) refuse(t, quantization_.method.empty() ? whose : method);
+  for (const StoredTensor& t : tensors()) {
     const bool is_matrix = t.info.shape.size() == 2 && ends_with(t.info.name, ".weight");
     const WeightCoding c = coding(t);
     if (is_matrix && !c.format) refuse(t, method);

@@ -31,7 +31,8 @@ std::string refusal(const std::string& json, const GenerationOverrides& told = {
 
 TEST_CASE("generation_config.json: values, and both spellings of off") {
   const GenerationSettings s =
-      read(R"({"temperature":0.5,"top_p":0.9,"top_k":-1,"repetition_penalty":1.1,"max_new_tokens":7})").settings({});
+      read(R"({"temperature":0.5,"top_p":0.9,"top_k":-1,"repetition_penalty":1.1,"max_new_tokens":7})")
+          .settings({});
   CHECK(s.sampling.temperature == 0.5);
   CHECK(s.sampling.top_p == 0.9);
   CHECK(s.sampling.top_k == 0);
@@ -46,10 +47,18 @@ TEST_CASE("generation_config.json: values, and both spellings of off") {
 }
 
 TEST_CASE("generation_config.json: a bad value is named by the file's key, where it is needed") {
-  for (const auto& [key, value] : {std::pair("temperature", "-3"), {"temperature", "\"hot\""}, {"temperature", "Infinity"},
-                                   {"top_p", "0"}, {"top_p", "1.5"}, {"min_p", "2"}, {"repetition_penalty", "0"},
-                                   {"top_k", "-2"}, {"top_k", "1.5"}, {"max_new_tokens", "\"many\""},
-                                   {"eos_token_id", "\"</s>\""}, {"eos_token_id", "[1,-1]"}}) {
+  for (const auto& [key, value] : {std::pair("temperature", "-3"),
+                                   {"temperature", "\"hot\""},
+                                   {"temperature", "Infinity"},
+                                   {"top_p", "0"},
+                                   {"top_p", "1.5"},
+                                   {"min_p", "2"},
+                                   {"repetition_penalty", "0"},
+                                   {"top_k", "-2"},
+                                   {"top_k", "1.5"},
+                                   {"max_new_tokens", "\"many\""},
+                                   {"eos_token_id", "\"</s>\""},
+                                   {"eos_token_id", "[1,-1]"}}) {
     const std::string found = refusal("{\"" + std::string(key) + "\":" + value + "}");
     CAPTURE(found);
     CHECK(found.find(key) != std::string::npos);

@@ -1,15 +1,33 @@
 #include "infer/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "checkpoint/model_folder.h"
 #include "core/clock.h"
 
 namespace ds::infer {
 
+namespace {
+
+// Nothing can be chosen among logits that are no numbers. Only now are the weights worth a search: NaN in
+// what no answer needs harms nobody.
+void require_finite(const Engine& engine, const float* logits, size_t n) {
+  if (std::all_of(logits, logits + n, [](float x) { return std::isfinite(x); })) return;
+  const std::string& path = engine.plan().path;
+  const std::string culprit = first_non_finite(*open_model(path));
+  throw Error(ErrorKind::kBadModel, "the model's logits are NaN or infinite",
+              culprit.empty() ? path : culprit,
+              culprit.empty() ? "its activations overflow: config.json and weights may not belong together"
+                              : "this weight is NaN or infinite: fetch the model again");
+}
+
+}  // namespace
+
 Scheduler::Scheduler(const Engine& engine)
     : engine_(engine),
-      exec_(engine.exec()),
-      workspace_(engine.plan().scheduler.workspace_bytes / 4),
+      arena_(engine.plan().scheduler.workspace_bytes / 4),
+      context_{&engine.pool(), arena_, engine.policy()},
       cache_(engine.model().cache_streams(), engine.plan().scheduler.pool()),
       logits_(new float[engine.plan().scheduler.logits_bytes / 4]) {
   const SchedulerSize& size = engine.plan().scheduler;
@@ -96,8 +114,8 @@ void Scheduler::step() {
   tokens_.clear(), rows_.clear(), segments_.clear(), parts_.clear();
   gather(false);  // first those that answer: a long prompt must not hold them up
   gather(true);
-  workspace_.reset_to(0);
-  engine_.model().forward(exec_, workspace_, tokens_, segments_, rows_, logits_.get());
+  engine_.model().forward(context_, tokens_, segments_, rows_, logits_.get());
+  require_finite(engine_, logits_.get(), rows_.size() * engine_.model().config().vocab_size);
   const float* logits = logits_.get();
   for (const Part& part : parts_) {
     const auto n_floats = static_cast<size_t>(part.n_rows * engine_.model().config().vocab_size);

@@ -50,8 +50,8 @@ class Scheduler {
   void forget_ended();
 
   const Engine& engine_;
-  Exec exec_;
-  Workspace workspace_;
+  Arena arena_;
+  Context context_;
   KvPool cache_;
   std::unique_ptr<float[]> logits_;  // [step_rows, V]
   std::vector<std::unique_ptr<Sequence>> sequences_;

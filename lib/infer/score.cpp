@@ -79,7 +79,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
     read_with_logits(
         scheduler, ids, record.where, job.stop_requested, [&](int64_t first, std::span<const float> logits) {
           const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-          engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+          engine.pool().parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
             for (int64_t row = begin; row < end; ++row) {
               const size_t next = static_cast<size_t>(first + row + 1);
               if (next < ids.size())

@@ -14,7 +14,7 @@ packages=(
   zlib1g-dev libzstd-dev            # compressed input
   libre2-dev libcld2-dev libxxhash-dev  # filter: patterns, language, hashes
   libcurl4-openssl-dev              # bench: talking to a server
-  doctest-dev                       # tests
+  doctest-dev universal-ctags       # tests
 )
 ci_packages=(clang clang-format libclang-rt-dev)
 

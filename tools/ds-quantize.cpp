@@ -5,7 +5,11 @@
 #include <cstdio>
 #include <map>
 
-#include "cli.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "infer/model_change.h"
@@ -32,7 +36,7 @@ const std::map<std::string, NanPolicy> kNanPolicies = {
 
 struct Options {
   QuantizeOptions quantize;
-  cli::Machine machine;
+  cli::CommonOptions machine;
   std::string to = "fp8", scales = "f32", recipe = "deepseek", nan_policy = "fail", block = "128x128";
   std::string experts, verify, eval, report, html;
   double min_sqnr = 28;
@@ -95,7 +99,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--html", o.html, "Write a page with histograms")->type_name("FILE");
   app.add_flag("--histogram", o.histogram, "Draw the histogram of codes on stderr");
   app.add_flag("--quiet", o.quiet, "No words but errors");
-  cli::add_machine_options(app, o.machine);
+  cli::add_common_options(app, o.machine, {cli::Common::kThreads, cli::Common::kIsa});
 }
 
 [[noreturn]] void usage(const std::string& what, const std::string& where) {
@@ -159,7 +163,7 @@ Json run_eval(const Options& o, const std::string& text) {
 }
 
 int run_verify(const Options& o, const Checkpoint& model) {
-  cli::ReportFile report_file(o.report), html_file(o.html);
+  cli::OutputFile report_file(o.report), html_file(o.html);
   const std::string text = o.eval.empty() ? "" : read_file(o.eval, 64 << 20);
   const VerifyReport report = verify(model, Checkpoint(o.verify), o.quantize);
   const TensorStats total = total_of(report.tensors);
@@ -173,8 +177,8 @@ int run_verify(const Options& o, const Checkpoint& model) {
     cli::note(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
   Json json = verify_json(report, o.min_sqnr);
   if (!o.eval.empty()) json.set("eval", run_eval(o, text));
-  report_file.write(json.dump() + "\n");
-  html_file.write(report_html(o.verify + " against " + o.quantize.model, report.tensors));
+  report_file.finish(json.dump() + "\n");
+  html_file.finish(report_html(o.verify + " against " + o.quantize.model, report.tensors));
   const bool passed = below.empty() && report.problems.empty();
   if (!o.quiet)
     cli::note(passed ? "passed"
@@ -189,11 +193,11 @@ int run_gguf(const Options& o, const Checkpoint& model) {
   if (o.quantize.out == "-" && o.report == "-") usage("stdout holds one thing", "--report");
   if (o.quantize.out == "-" && cli::stdout_is_terminal() && !o.dry_run)
     usage("is a terminal, and a GGUF is no text", "stdout");
-  cli::ReportFile report_file(o.report, o.quantize.out);
+  cli::OutputFile report_file(o.report, o.quantize.out);
   QuantizeOptions options = o.quantize;
   if (o.dry_run) options.out.clear();
   const GgufReport r = export_gguf(model, options);
-  report_file.write(gguf_json(r).dump() + "\n");
+  report_file.finish(gguf_json(r).dump() + "\n");
   if (o.quiet) return 0;
   for (const std::string& n : r.notes) cli::note("note: " + n);
   std::string text = std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_planned);
@@ -203,25 +207,25 @@ int run_gguf(const Options& o, const Checkpoint& model) {
 }
 
 int run_quantize(const Options& o, const Checkpoint& model) {
-  cli::ReportFile report_file(o.report, o.quantize.out);
+  cli::OutputFile report_file(o.report, o.quantize.out);
   const QuantizePlan plan = plan_quantize(model, o.quantize);
   if (!o.quiet) {
     cli::note(quantize_plan_text(plan));
     for (const std::string& n : plan.notes) cli::note("note: " + n);
   }
   if (o.dry_run) {
-    report_file.write(quantize_plan_json(plan).dump() + "\n");
+    report_file.finish(quantize_plan_json(plan).dump() + "\n");
     return 0;
   }
-  cli::ReportFile html_file(o.html, o.quantize.out);
+  cli::OutputFile html_file(o.html, o.quantize.out);
   const QuantizeReport report = quantize(model, plan, o.quantize);
   const TensorStats total = total_of(report.tensors);
   show_picture(o, total);
   if (!o.quiet) {
     cli::note(quantize_text(report));
   }
-  report_file.write(quantize_json(plan, report).dump() + "\n");
-  html_file.write(report_html(o.quantize.model + " as " + o.to, report.tensors));
+  report_file.finish(quantize_json(plan, report).dump() + "\n");
+  html_file.finish(report_html(o.quantize.model + " as " + o.to, report.tensors));
   return 0;
 }
 

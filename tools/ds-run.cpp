@@ -2,7 +2,11 @@
 #include <iostream>
 #include <optional>
 
-#include "cli.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 #include "ds-run-help.h"
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
@@ -26,7 +30,7 @@ struct Options {
   EngineOptions engine;
   GenerationOverrides generation;
   RequestDefaults defaults;
-  cli::Machine machine;
+  cli::CommonOptions machine;
 };
 
 void note(const Options& o, const std::string& text) {
@@ -123,7 +127,7 @@ int run_chat(const Options& o, const Engine& engine) {
   AnswerPrinter printer(printing(o, true, nullptr));
   for (;;) {
     const auto line = cli::ask_line(lines);
-    if (!line) return cli::stop_requested() ? cli::stop_exit_code() : 0;
+    if (!line) return cli::stop_requested() ? cli::stop_exit_code(cli::Stopped::kAnswer) : 0;
     std::string text(*line);
     if (text.find_first_not_of(" \t") == std::string::npos) continue;
     if (repair_utf8(text)) note(o, "not valid UTF-8: broken parts were replaced by U+FFFD");
@@ -157,7 +161,7 @@ int run_once(const Options& o, const Engine& engine, const std::string& prompt) 
   timings.commit();
   if (think_out) think_out->commit();
   note(o, speed_text(answer) + "; " + engine.plan().machine_text());
-  return answer.finish_reason == FinishReason::kInterrupted ? cli::stop_exit_code() : 0;
+  return answer.finish_reason == FinishReason::kInterrupted ? cli::stop_exit_code(cli::Stopped::kAnswer) : 0;
 }
 
 int run(Options o) {
@@ -248,7 +252,7 @@ int main(int argc, char** argv) {
   for (auto* a : {score, tokenize, detokenize, render, plan})
     for (auto* b : {score, tokenize, detokenize, render, plan})
       if (a != b) a->excludes(b);
-  cli::add_machine_options(app, o.machine);
+  cli::add_common_options(app, o.machine, {cli::Common::kThreads, cli::Common::kIsa});
   group = "Machine";
   option("--activations", o.activations, "TYPE", "f32; bf16 rounds in prompts, faster on some CPUs [f32]")
       ->check(CLI::IsMember({"f32", "bf16"}));

@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# Filters the shipped raw corpus, English and Chinese, and shows what happened. Part of `make demo`.
+#   scripts/demo/filter.sh [BUILD [OUTPUT_FOLDER]]
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+bin=${1:-build}/ds-filter; out=${2:-${1:-build}/demo-filter}
+mkdir -p "$out"
+"$bin" data/filter/demo-raw.jsonl -o "$out/clean.jsonl" --rejects "$out/rejects/" --bad-lines "$out/bad-lines.jsonl" \
+  --report "$out/report.json" --html "$out/report.html" --no-short-circuit
+echo
+echo "one record explained (the rules that it failed):"
+id=$(sed -n '1s/.*"id": "\([^"]*\)".*/\1/p' "$out/rejects/entities.jsonl")
+"$bin" explain data/filter/demo-raw.jsonl --id "$id" -q | grep -E '^x|found|dropped by'
+echo
+echo "kept: $out/clean.jsonl   dropped, with reasons: $out/rejects/   report: $out/report.html"

@@ -56,7 +56,8 @@ bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOUL
 
 // Whether `path` still names the file that is open as fd: its run may have renamed or removed it meanwhile.
 bool is_still(const std::string& path, int fd) {
-  struct stat named {}, opened {};
+  struct stat named {
+  }, opened{};
   return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
          named.st_ino == opened.st_ino;
 }
@@ -70,7 +71,8 @@ FileHandle open_partial(const std::string& path) {
       struct stat st {};
       if (::lstat(path.c_str(), &st) != 0 && errno == ENOENT) continue;  // gone again
       if (!S_ISREG(st.st_mode))
-        throw Error(ErrorKind::kCannotCreate, "is in the way, and no file of an earlier run", path, "delete it");
+        throw Error(ErrorKind::kCannotCreate, "is in the way, and no file of an earlier run", path,
+                    "delete it");
       fd = FileHandle(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
       if (fd.get() < 0 && errno == ENOENT) continue;
       if (fd.get() < 0) cannot_create(errno, path);
@@ -274,8 +276,7 @@ AtomicFile::AtomicFile(const std::string& path, Existing existing)
     : path_(existing == Existing::kFollow ? followed(path) : path),
       partial_(existing == Existing::kFollow && is_special(path_) ? path_ : path_ + ".partial"),
       in_place_(partial_ == path_) {
-  if (is_folder(path_))
-    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  if (is_folder(path_)) throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
   fd_ = in_place_                       ? open_in_place(partial_)
         : existing == Existing::kFollow ? open_partial(partial_)
                                         : open_replacing(partial_);

@@ -7,7 +7,7 @@ MODELS ?= $(or $(DS_MODELS),models)
 export JOBS
 
 .DEFAULT_GOAL := all
-.PHONY: all help deps tools demo test test-real asan tsan fuzz format format-check tidy docs install clean
+.PHONY: all help deps tools demo test test-real asan tsan fuzz format format-check tidy docs install deb clean
 
 all: $(BUILD)/build.ninja ## build everything into build/
 	@cmake --build $(BUILD) -j $(JOBS)
@@ -60,11 +60,16 @@ tidy: $(BUILD)/build.ninja ## clang-tidy over lib/ and tools/
 	@command -v clang-tidy > /dev/null || { echo "tidy: clang-tidy is missing: apt-get install clang-tidy"; exit 1; }
 	@find lib kernels tools -name '*.cpp' -print0 | xargs -0 -n 1 -P $(JOBS) clang-tidy -p $(BUILD) --quiet
 
-docs: tools ## man pages and bash completions, from the tools' own option tables
+docs: tools ## man pages and completions for bash, zsh and fish, from the tools' own option tables
 	@scripts/make/docs.sh $(BUILD)
 
-install: docs ## tools, man pages and completions under PREFIX (/usr/local)
+install: docs ## tools, model, evaluation sets, man pages, completions under PREFIX (/usr/local)
 	@cmake --install $(BUILD) --prefix $(PREFIX)
+
+deb: docs ## a Debian package in BUILD/
+	@command -v dpkg-shlibdeps > /dev/null || { echo "deb: dpkg-shlibdeps is missing: apt-get install dpkg-dev"; exit 1; }
+	@cpack --config $(BUILD)/CPackConfig.cmake -B $(BUILD) > $(BUILD)/cpack.log || { cat $(BUILD)/cpack.log; exit 1; }
+	@ls $(BUILD)/dstools_*.deb
 
 clean: ## remove what was built
 	rm -rf $(BUILD) $(BUILD)-asan $(BUILD)-tsan

@@ -1,7 +1,6 @@
 #include "io/files.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -11,6 +10,8 @@
 #include <cstdlib>
 #include <cstring>
 #include <utility>
+
+#include "io/run_lock.h"
 
 namespace ds::io {
 namespace {
@@ -46,14 +47,6 @@ bool is_folder(const std::string& path) {
               "check the folder and its permissions");
 }
 
-// False: another run holds it. Without locks in the file system nobody does.
-bool lock(int fd) { return ::flock(fd, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK; }
-
-[[noreturn]] void held_by_another_run(const std::string& path) {
-  throw Error(ErrorKind::kCannotCreate, "is being written by another run", path,
-              "give this run an output of its own, or wait");
-}
-
 // Whether `path` still names the file that is open as fd: its run may have renamed or removed it meanwhile.
 bool is_still(const std::string& path, int fd) {
   struct stat named {
@@ -77,7 +70,7 @@ FileHandle open_partial(const std::string& path) {
       if (fd.get() < 0 && errno == ENOENT) continue;
       if (fd.get() < 0) cannot_create(errno, path);
     }
-    if (!lock(fd.get())) held_by_another_run(path);
+    RunLock::take(fd.get(), path);
     if (!is_still(path, fd.get())) continue;
     if (::ftruncate(fd.get(), 0) != 0) cannot_create(errno, path);
     return fd;
@@ -309,25 +302,6 @@ void AtomicFile::commit(bool sync) {
   committed_ = true;
   if (!sync) return;
   sync_folder(folder_of(path_));  // the rename itself is durable only then
-}
-
-std::string folder_of(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
-void sync_folder(const std::string& folder) {
-  const FileHandle dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir.get() < 0 && errno == EACCES) return ::sync();  // one may write into a folder one may not list
-  if (dir.get() < 0) throw Error(ErrorKind::kIo, "cannot open the folder to sync it: " + os_error(), folder);
-  if (::fsync(dir.get()) == 0 || errno == EINVAL || errno == ENOTSUP) return;
-  throw Error(ErrorKind::kIo, "cannot sync the folder: " + os_error(), folder,
-              "what was written there may be lost in a power cut");
-}
-
-RunLock::RunLock(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-  if (fd_.get() < 0) throw Error(ErrorKind::kCannotCreate, "cannot open: " + os_error(), path);
-  if (!lock(fd_.get())) held_by_another_run(path);
 }
 
 }  // namespace ds::io

@@ -70,23 +70,6 @@ void write_all(int fd, std::string_view bytes, const std::string& where);
 void read_at(int fd, void* to, size_t n, uint64_t offset, const std::string& where);
 void write_at(int fd, const void* from, size_t n, uint64_t offset, const std::string& where);
 
-// Makes renames and new names in `folder` durable. Throws Error{kIo}. A file system that has no such thing is
-// none's fault.
-void sync_folder(const std::string& folder);
-// The folder that a path lies in, "." for a bare name.
-std::string folder_of(const std::string& path);
-
-// A folder, or a file, that one run at a time may write: held until the run ends, however it ends, so that
-// nothing stale can block. Where the file system has no locks nothing is held.
-class RunLock {
- public:
-  // Throws Error{kCannotCreate} "is being written by another run" when another run holds it.
-  explicit RunLock(const std::string& path);
-
- private:
-  FileHandle fd_;
-};
-
 // Buffered output to a descriptor it does not own. Errors are thrown by the call that meets them; call
 // flush() at the end, a destructor cannot report.
 class OutputStream {
@@ -101,12 +84,11 @@ class OutputStream {
   std::string buffer_;
 };
 
-// An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-// commit(). Without commit() the partial file is removed; what a killed run left there is taken over. The
-// partial file of a run that is still at work is refused by name: no two runs write into one file. A symbolic
-// link at PATH is followed, one at PATH.partial never is, and what is no regular file (a device, a pipe) is
-// written in place: renaming over /dev/null would replace it. With kReplace whatever lies under either name
-// is replaced and never written through: for files inside a folder that this run holds (RunLock).
+// An output that appears whole or not at all: written as PATH.partial, then synced and renamed by commit();
+// without it removed. What a killed run left is taken over, a living run's refused (io/run_lock.h). A link at
+// PATH is followed, one at PATH.partial never; what is no regular file (a device, a pipe) is written in
+// place. kReplace: what lies under either name is replaced, never written through: inside a folder this run
+// holds.
 class AtomicFile {
  public:
   enum class Existing { kFollow, kReplace };

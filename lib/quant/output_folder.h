@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/files.h"
+#include "io/run_lock.h"
 #include "quant/stats.h"
 
 namespace ds::quant {

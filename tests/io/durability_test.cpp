@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "io/files.h"
+#include "io/run_lock.h"
 #include "io/temp_folder.h"
 
 namespace {

@@ -19,6 +19,8 @@ void RunLock::take(int fd, const std::string& path) {
                 "give this run an output of its own, or wait");
 }
 
+void require_creatable(const std::string& path) { const AtomicFile rehearsal(path); }
+
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);

@@ -31,12 +31,13 @@ ThreadChoice choose_threads(const CommonOptions& options);
 
 // An option whose value is one of a table's names; completions and "did you mean" know them.
 template <class T>
-CLI::Option* add_choice(CLI::App& app, const std::string& flag, std::string& value,
+CLI::Option* add_choice(CLI::App& app, const std::string& flag, T& value,
                         const std::map<std::string, T>& table, const std::string& text) {
-  return app.add_option(flag, value, text)
-      ->check(CLI::IsMember(table))
-      ->capture_default_str()
-      ->type_name("NAME");
+  CLI::Option* option = app.add_option_function<std::string>(
+      flag, [&value, &table](const std::string& name) { value = table.at(name); }, text);
+  for (const auto& [name, meaning] : table)
+    if (meaning == value) option->default_str(name);
+  return option->check(CLI::IsMember(table))->type_name("NAME");
 }
 
 // A tool's commands, one row each.

@@ -43,6 +43,13 @@ void occupy_closed_streams() {
   }
 }
 
+std::string shell_quoted(const std::string& word) {
+  if (!word.empty() && word.find_first_of(" \t\n'\"\\$`*?[]{}()<>|&;#~!") == std::string::npos) return word;
+  std::string out = "'";
+  for (const char c : word) out += c == '\'' ? "'\\''" : std::string(1, c);
+  return out + "'";
+}
+
 // Of the tool itself, and of a command once it is chosen: DS_BASELINE means another thing to another command.
 void read_environment(CLI::App& app) {
   for (CLI::Option* option : app.get_options())
@@ -137,6 +144,14 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   return code;
 }
 
-void note(const std::string& text) { std::cerr << program_name << ": " << text << std::endl; }
+std::string command_line(int argc, char** argv) {
+  std::string line = std::string(argv[0]).substr(std::string(argv[0]).rfind('/') + 1);
+  for (int i = 1; i < argc; ++i) line += " " + shell_quoted(argv[i]);
+  return line;
+}
+
+void note(const std::string& text, bool wanted) {
+  if (wanted) std::cerr << program_name << ": " << text << std::endl;
+}
 
 }  // namespace ds::cli

@@ -11,7 +11,10 @@ namespace ds::cli {
 // table. Call it last in main.
 int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body);
 
-// A line on stderr, "ds-run: text".
-void note(const std::string& text);
+// The command line as a shell would read it, for reports.
+std::string command_line(int argc, char** argv);
+
+// A line on stderr, "ds-run: text"; nothing unless `wanted`: what --quiet leaves out.
+void note(const std::string& text, bool wanted = true);
 
 }  // namespace ds::cli

@@ -19,6 +19,13 @@ void on_signal(int signal) {
   stop_signal = signal;
 }
 
+// Whether there was one to forget.
+bool forget_interrupt() {
+  if (stop_signal != SIGINT) return false;
+  stop_signal = 0;
+  return true;
+}
+
 }  // namespace
 
 void stop_on_signals() {
@@ -34,17 +41,11 @@ int stop_exit_code(Stopped what) {
                                                            : static_cast<int>(ErrorKind::kInterrupted);
 }
 
-bool forget_interrupt() {
-  if (stop_signal != SIGINT) return false;
-  stop_signal = 0;
-  return true;
-}
-
-std::optional<std::string_view> ask_line(io::LineReader& lines) {
+std::optional<std::string> ask_line(io::LineReader& lines) {
+  forget_interrupt();
   for (bool again = false;; again = true) {
     std::cerr << "> " << std::flush;
-    const auto line = lines.next();
-    if (line) return line;
+    if (const auto line = lines.next()) return std::string(*line);
     std::cerr << std::endl;
     if (again || !forget_interrupt()) return std::nullopt;
   }

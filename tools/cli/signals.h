@@ -1,7 +1,7 @@
 // Signals that ask a tool to stop.
 #pragma once
 #include <optional>
-#include <string_view>
+#include <string>
 
 #include "io/lines.h"
 
@@ -17,12 +17,9 @@ bool stop_requested();
 enum class Stopped { kWork, kAnswer };
 int stop_exit_code(Stopped what = Stopped::kWork);
 
-// Takes back a SIGINT (an interactive tool stops its answer and goes on) and says whether there was one;
-// other signals stay.
-bool forget_interrupt();
-
-// The next line that a person types after "> ". A SIGINT asks anew: one that comes late, after an answer,
-// must not end a conversation; a second one does. Nothing at the end.
-std::optional<std::string_view> ask_line(io::LineReader& lines);
+// The next line that a person types after "> ", nothing at the end. A SIGINT that stopped an answer, or came
+// late after one, is forgotten: it must not end a conversation. A second one while asking does; other signals
+// stay.
+std::optional<std::string> ask_line(io::LineReader& lines);
 
 }  // namespace ds::cli

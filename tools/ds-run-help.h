@@ -11,8 +11,8 @@ Give MODEL first. stdout carries the answer alone; reasoning (<think>) and notes
 
 Examples:
   ds-run MODEL 'Why is the sky blue?'     one question, the answer on stdout
-  git diff | ds-run MODEL 'Write a commit message'
-                                          instruction, blank line, piped text
+  git diff | ds-run MODEL 'Say what changed'
+  ds-run MODEL 'Say what changed' -f diff the instruction, a blank line, the text
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
   ds-run MODEL                            on a terminal: a chat; Ctrl-D ends it
   ds-run MODEL --jsonl < in > out         a record a line, answers in order

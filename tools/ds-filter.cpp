@@ -156,7 +156,7 @@ int with_report(Options& o, const std::function<filter::Report(filter::RunOption
   if (line.on()) o.run.progress = [&](const filter::Progress& p) { show_progress(line, p); };
   const filter::Report report = entry(o.run);
   line.clear();
-  if (!o.quiet) std::cerr << filter::report_text(report, 100, cli::stderr_has_colour());
+  if (!o.quiet) std::cerr << filter::report_text(report, cli::stderr_columns(100), cli::stderr_has_colour());
   if (!o.report.empty()) write_file(o.report, filter::report_json(report).dump() + "\n");
   if (!o.html.empty()) write_file(o.html, filter::report_html(report));
   return exit_code(report, o);

@@ -20,7 +20,7 @@ command_line() { printf '%s  $ %s%s\n' "$dim" "$1" "$plain"; }
 [ ! -f "$keep/today.jsonl" ] || mv "$keep/today.jsonl" "$keep/previous.jsonl"
 
 title "How fast is it, and how sure are we?"
-command_line "ds-bench run $model > today.jsonl && ds-bench stats today.jsonl"
+command_line "ds-bench run $model > today.jsonl; ds-bench stats today.jsonl"
 "$build/ds-bench" run "$model" --requests 60 --output-tokens 16 --ignore-eos --quiet --out "$keep/today.jsonl"
 "$build/ds-bench" stats "$keep/today.jsonl" | sed 's/^/    /'
 
@@ -38,10 +38,12 @@ else
 fi
 
 title "Still right? Thirty questions into a ledger that notices drift:"
-command_line "ds-bench eval $model --set math --limit 30 | ds-bench drift --ledger drift.jsonl"
+command_line "ds-bench eval $model --set math --limit 30 > items.jsonl"
+command_line "ds-bench drift --ledger drift.jsonl items.jsonl"
 "$build/ds-bench" eval "$model" --set math --limit 30 --quiet --out "$keep/items.jsonl"
-"$build/ds-bench" drift --ledger "$keep/drift.jsonl" "$keep/items.jsonl" | sed 's/^/    /' || true
+"$build/ds-bench" drift --ledger "$keep/drift.jsonl" "$keep/items.jsonl" | fold -s -w 76 | sed 's/^/    /' || true
 
 "$build/ds-bench" report "$keep/today.jsonl" "$keep/items.jsonl" "$keep/drift.jsonl" --title "dsv3-tiny" \
   --out "$keep/report.html"
-title "The report: $keep/report.html (one file, opens anywhere; ds-bench stats reads it back)"
+command_line "ds-bench report today.jsonl items.jsonl drift.jsonl -o report.html"
+title "The report: $keep/report.html, one file that opens anywhere"

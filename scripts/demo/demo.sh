@@ -17,17 +17,17 @@ else
 fi
 title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
 command_line() { printf '%s  $ %s%s\n' "$dim" "$1" "$plain"; }
+export COLUMNS=76 # what the tools print is indented by four
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
-# The question marked, the answer below it.
+# The command, the answer below it.
 ask() {
-  printf '  %s> %s%s\n' "$bold" "${1//$'\n'/$'\n    '}" "$plain"
-  "$build/ds-run" "$model" "$1" --quiet < /dev/null | sed 's/^/    /'
+  command_line "ds-run $model '${1//$'\n'/$'\n      '}'"
+  "$build/ds-run" "$model" "$1" --quiet < /dev/null | fold -s -w 76 | sed 's/^/    /'
 }
 
 step_run_answers() {
-  title "A model of the DeepSeek-V3 architecture with 7.4 million parameters answers in two languages:"
-  command_line "ds-run $model 'Why is the sky blue?'"
+  title "A DeepSeek-V3 model of 7.4 million parameters answers in two languages:"
   ask '你好,我叫小明。'
   ask 'Why is the sky blue?'
   ask '什么是混合专家模型?'
@@ -37,7 +37,7 @@ step_run_answers() {
 }
 
 step_run_think() {
-  title "It thinks before it calculates: thoughts and speed on stderr, the answer alone on stdout."
+  title "It thinks first: thoughts and speed on stderr, the answer alone on stdout."
   command_line "ds-run $model 'What is 62*7?' 2> thoughts"
   "$build/ds-run" "$model" 'What is 62*7?' < /dev/null 2> "$work/thoughts" | sed 's/^/    stdout: /'
   sed 's/^/    stderr: /' "$work/thoughts"
@@ -45,14 +45,16 @@ step_run_think() {
 
 step_run_pipe() {
   title "In a pipe:"
-  command_line "printf 'Facts: Anna lives in Rome. Ben has a cat.\\nQuestion: Where does Anna live?' | ds-run $model | tr a-z A-Z"
-  printf 'Facts: Anna lives in Rome. Ben has a cat.\nQuestion: Where does Anna live?' |
+  local facts='Facts: Anna lives in Rome. Ben has a cat.'
+  command_line "printf '$facts"
+  command_line "  Question: Where does Anna live?' | ds-run $model | tr a-z A-Z"
+  printf '%s\nQuestion: Where does Anna live?' "$facts" |
     "$build/ds-run" "$model" --quiet | tr '[:lower:]' '[:upper:]' | sed 's/^/    /'
   title "An answer in JSON, and the whole record:"
   command_line "ds-run $model '用JSON回答:法国的首都是哪里?'"
   "$build/ds-run" "$model" '用JSON回答:法国的首都是哪里?' --quiet < /dev/null | sed 's/^/    /'
   command_line "ds-run $model 'Write 47 in words.' --json"
-  "$build/ds-run" "$model" 'Write 47 in words.' --json --quiet < /dev/null | sed 's/^/    /'
+  "$build/ds-run" "$model" 'Write 47 in words.' --json --quiet < /dev/null | fold -w 76 | sed 's/^/    /'
 }
 
 step_run_score() {
@@ -60,11 +62,12 @@ step_run_score() {
   command_line "ds-run $model --score < records.jsonl"
   printf '%s\n' '{"id":"12+30=42","text":"Question: 12+30=?\nAnswer: 42"}' \
     '{"id":"12+30=77","text":"Question: 12+30=?\nAnswer: 77"}' |
-    "$build/ds-run" "$model" --score --quiet | sed -E 's/"logprobs":\[[^]]*\]/"logprobs":[...]/; s/^/    /'
+    "$build/ds-run" "$model" --score --quiet | sed -E 's/"logprobs":\[[^]]*\]/"logprobs":[...]/' | fold -w 76 | sed 's/^/    /'
 }
 
 step_run_accuracy() {
   title "Is it right? Questions it has not seen in training, through --jsonl:"
+  command_line "ds-run $model --jsonl < questions | compare with the answers"
   local name n label result begin
   while read -r name n label; do
     begin=$(now_ms)
@@ -91,7 +94,7 @@ fi
 for tool in quantize filter bench; do
   if [ -x "$build/ds-$tool" ]; then
     title "ds-$tool:"
-    "scripts/demo/$tool.sh" "$build"
+    "scripts/demo/$tool.sh" "$build" 2>&1
     n_steps=$((n_steps + 1))
   fi
 done

@@ -5,11 +5,13 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 bin=${1:-build}/ds-filter; out=${2:-${1:-build}/demo-filter}
 mkdir -p "$out"
+printf '  $ ds-filter demo-raw.jsonl -o clean.jsonl --rejects rejects/ --html report.html\n'
 "$bin" data/filter/demo-raw.jsonl -o "$out/clean.jsonl" --rejects "$out/rejects/" --bad-lines "$out/bad-lines.jsonl" \
   --report "$out/report.json" --html "$out/report.html" --no-short-circuit
 echo
-echo "one record explained (the rules that it failed):"
+echo "One record explained, the rules that it failed:"
 id=$(sed -n '1s/.*"id": "\([^"]*\)".*/\1/p' "$out/rejects/entities.jsonl")
+printf '  $ ds-filter explain demo-raw.jsonl --id %s | grep ^x\n' "$id"
 "$bin" explain data/filter/demo-raw.jsonl --id "$id" -q | grep -E '^x|found|dropped by'
 echo
-echo "kept: $out/clean.jsonl   dropped, with reasons: $out/rejects/   report: $out/report.html"
+printf '%s\n' "kept:    $out/clean.jsonl" "dropped: $out/rejects/, each with its reason" "report:  $out/report.html"

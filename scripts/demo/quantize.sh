@@ -4,12 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 build=${1:-build} model=data/dsv3-tiny
-work=${2:-$(mktemp -d)}
-[ -n "${2:-}" ] || trap 'rm -rf "$work"' EXIT
-run() { printf '  $ %s\n' "ds-${1#ds-} ${*:2}"; "$build/$1" "${@:2}" < /dev/null 2>&1 | sed 's/^/    /'; }
+work=${2:-$build/demo-quantize}
+rm -rf "$work" && mkdir -p "$work"
+run() { printf '  $ %s\n' "ds-${1#ds-} ${*:2}"; "$build/$1" "${@:2}" < /dev/null 2>&1 | fold -s -w 76 | sed 's/^/    /'; }
 size() { du -b --apparent-size "$1" | awk '{printf "%.2f MB", $1 / 1e6}'; }
 
-printf '\nDeepSeek-V3 was published in FP8 with 128x128 block scales. The embedded model in that layout:\n'
+printf '\nDeepSeek-V3 was published in FP8 with 128x128 block scales. So is this one now:\n'
 run ds-quantize "$model" -o "$work/fp8" --histogram
 printf '  %s in BF16, %s in FP8\n' "$(size "$model/model.safetensors")" "$(size "$work/fp8/model.safetensors")"
 printf '\nHow far its values are from the originals, and what that does to the model:\n'

@@ -61,8 +61,7 @@ void read_environment(CLI::App& app) {
 class Formatter : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
-    const char* wanted = std::getenv("COLUMNS");
-    return help_text(*app, stdout_columns(wanted ? std::atoi(wanted) : 80));
+    return help_text(*app, stdout_columns(80));
   }
 };
 

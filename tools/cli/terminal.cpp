@@ -11,10 +11,17 @@ namespace ds::cli {
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO); }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO); }
 
-int stdout_columns(int otherwise) {
+namespace {
+int columns_of(int fd, int otherwise) {
   winsize size{};
-  return ::ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col > 0 ? size.ws_col : otherwise;
+  if (::ioctl(fd, TIOCGWINSZ, &size) == 0 && size.ws_col > 0) return size.ws_col;
+  const char* wanted = std::getenv("COLUMNS");
+  const int columns = wanted ? std::atoi(wanted) : 0;
+  return columns > 0 ? columns : otherwise;
 }
+}  // namespace
+int stdout_columns(int otherwise) { return columns_of(STDOUT_FILENO, otherwise); }
+int stderr_columns(int otherwise) { return columns_of(STDERR_FILENO, otherwise); }
 
 bool stderr_is_animated() {
   const char* term = std::getenv("TERM");

@@ -5,8 +5,9 @@ namespace ds::cli {
 
 bool stdin_is_terminal();
 bool stdout_is_terminal();
-// Columns of the terminal that stdout is; `otherwise` when it is none.
+// Columns of the terminal that stdout or stderr is, else what COLUMNS says, else `otherwise`.
 int stdout_columns(int otherwise);
+int stderr_columns(int otherwise);
 // Whether stderr may show what moves: a terminal that is not dumb.
 bool stderr_is_animated();
 // Whether stderr may show colour: the same, and NO_COLOR unset.

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -19,7 +20,12 @@ void RunLock::take(int fd, const std::string& path) {
                 "give this run an output of its own, or wait");
 }
 
-void require_creatable(const std::string& path) { const AtomicFile rehearsal(path); }
+void require_creatable(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    return;  // a pipe's reader would see it end
+  const AtomicFile rehearsal(path);
+}
 
 std::string folder_of(const std::string& path) {
   const size_t slash = path.rfind('/');

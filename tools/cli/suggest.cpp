@@ -111,7 +111,7 @@ std::string guilty_variable(CLI::App& app, const std::vector<std::string>& words
       const std::string name = option->get_envname();
       const char* value = name.empty() ? nullptr : std::getenv(name.c_str());
       if (!value) continue;
-      option->envname("");
+      option->envname("DS_?");  // never set; an empty one would be filled in again
       const bool guilty = parses(app, words);
       option->envname(name);
       if (guilty) return name + "=" + value;

@@ -111,10 +111,10 @@ int run(Options& o) {
   const Page page{q.model + (o.verify.empty() ? " -> " + q.out : " and " + o.verify), o.command_line};
   cli::ProgressLine line(!o.common.quiet);
   if (line.on()) q.progress = [&](int64_t done, int64_t total) { line.show(done >> 20, total >> 20, "MiB"); };
-  const Checkpoint model(q.model);
+  const ModelFolder model(q.model);
   RunSummary summary;
   if (!o.verify.empty()) {
-    summary = verify_summary(verify(model, Checkpoint(o.verify), q), o.min_sqnr, page);
+    summary = verify_summary(verify(model, ModelFolder(o.verify), q), o.min_sqnr, page);
     if (!text.empty()) {
       const auto change = infer::compare_folders(q.model, o.verify, q.n_threads, q.isa, text, o.eval);
       summary.words.push_back(infer::change_text(change));

@@ -4,6 +4,7 @@
 #include "infer/batch.h"
 #include "infer/conversation.h"
 #include "infer/prompt.h"
+#include "infer/scheduler.h"
 #include "infer/score.h"
 #include "infer/text_jobs.h"
 #include "infer/timing_log.h"
@@ -95,9 +96,9 @@ RunEnd run_once(const RunJob& job, const RunStreams& streams, const Engine& engi
                 AtomicFile* think_out) {
   Record record;
   record.json.set("prompt", job.prompt);
-  const Request request = make_request(engine, record, job.defaults);
+  const RecordRequest request = make_request(engine, record, job.defaults);
   AnswerPrinter printer(printing(streams, !job.json && !timings.replaces_answers(), think_out));
-  const Generation answer = answer_request(engine, request, printer.sink(), streams.stop);
+  const Generation answer = Scheduler(engine).run(request.generate, {printer.sink()}, streams.stop);
   printer.end(!job.defaults.raw || streams.out_is_terminal);
   if (job.json && !timings.replaces_answers())
     streams.out->write(answer_record(engine, request, answer).dump() + "\n");
@@ -140,6 +141,7 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
     return RunEnd::kDone;
   }
   streams.ready();
+  for (const std::string& warning : plan.warnings) streams.note(warning);
   if (!plan.weights_fit()) streams.note(plan.shortage_text());
   job.defaults.settings = with_overrides(engine->defaults(), job.generation, ErrorKind::kUsage, "");
   const RunEnd end = run_on_engine(job, streams, *engine, timings, think_out ? &*think_out : nullptr);

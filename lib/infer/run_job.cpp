@@ -135,7 +135,7 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   if (!job.think_out.empty()) think_out.emplace(job.think_out);
   job.engine.plan_only = job.kind == Kind::kPlan;
   const auto engine = Engine::load(job.model, job.engine);
-  const Plan& plan = engine->plan();
+  const auto& plan = engine->plan();
   if (job.kind == Kind::kPlan) {
     streams.out->write(job.json ? plan.json().dump() + "\n" : plan.text());
     return RunEnd::kDone;

@@ -19,7 +19,8 @@ class RunLock {
   FileHandle fd_;
 };
 
-// Throws now what AtomicFile(path) would throw later: for outputs whose writer comes to be after hours of work.
+// Throws now what AtomicFile(path) would throw later: for outputs whose writer comes to be after hours of
+// work.
 void require_creatable(const std::string& path);
 
 // Makes renames and new names in `folder` durable. Throws Error{kIo}. A file system that has no such thing is

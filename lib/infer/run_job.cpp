@@ -143,7 +143,8 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   streams.ready();
   for (const std::string& warning : plan.warnings) streams.note(warning);
   if (!plan.weights_fit()) streams.note(plan.shortage_text());
-  job.defaults.settings = with_overrides(engine->defaults(), job.generation, ErrorKind::kUsage, "");
+  job.defaults.settings =
+      with_overrides(engine->defaults(job.generation), job.generation, ErrorKind::kUsage, "");
   const RunEnd end = run_on_engine(job, streams, *engine, timings, think_out ? &*think_out : nullptr);
   streams.out->flush();
   timings.commit();

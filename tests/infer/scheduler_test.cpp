@@ -175,23 +175,41 @@ TEST_CASE("what cannot be read is refused when it is submitted") {
   CHECK(engine->plan().scheduler.bytes() >= 32 * 4 * 80 * 4);
 }
 
-TEST_CASE("several sequences share steps and each ends by itself") {
+TEST_CASE("what a sequence yields does not depend, to the bit, on those that share its steps") {
   EngineOptions options;
   options.max_sequences = 3;
   const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
   Scheduler together(*engine), alone(tiny());
-  Answers answers(5);
-  const int64_t lengths[] = {600, 3, 40, 1, 7}, counts[] = {4, 9, 1, 12, 2};
-  for (size_t i = 0; i < 5; ++i) {
+  // Long and short prompts, one that is only read, greedy and sampled.
+  const int64_t lengths[] = {600, 3, 40, 1, 200, 7}, counts[] = {4, 9, 1, 12, 3, 2};
+  const auto request_number = [&](size_t i) {
+    GenerateRequest request = request_of(some_tokens(lengths[i]), counts[i], i % 2 ? 1 : 0);
+    request.stream = i;
+    request.prompt_logits = i == 4;
+    return request;
+  };
+  Answers answers(6);
+  std::vector<std::vector<float>> logits(6);
+  const auto keep = [](std::vector<float>& all) {
+    return [&all](int64_t, std::span<const float> rows) { all.insert(all.end(), rows.begin(), rows.end()); };
+  };
+  for (size_t i = 0; i < 6; ++i) {
     CHECK(together.has_room() == (i < 3));
-    together.submit(request_of(some_tokens(lengths[i]), counts[i]), answers.sink(i));
+    GenerateSink sink = answers.sink(i);
+    sink.logits = keep(logits[i]);
+    together.submit(request_number(i), sink);
   }
   int64_t n_steps = 0;
   for (; !together.is_idle(); ++n_steps) together.step();
   CHECK(n_steps < 4 + 9 + 1 + 12 + 2);
-  for (size_t i = 0; i < 5; ++i) {
+  for (size_t i = 0; i < 6; ++i) {
     CAPTURE(i);
-    CHECK(answers.of[i].ids == alone.run(request_of(some_tokens(lengths[i]), counts[i]), {}, {}).ids);
+    std::vector<float> want;
+    GenerateSink sink;
+    sink.logits = keep(want);
+    CHECK(answers.of[i].ids == alone.run(request_number(i), sink, {}).ids);
+    CHECK(want.size() == 2048 * static_cast<size_t>(i == 4 ? lengths[i] : counts[i]));
+    CHECK(logits[i] == want);
   }
 }
 

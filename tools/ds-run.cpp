@@ -41,7 +41,7 @@ void add_options(CLI::App& app, Options& o) {
   const auto flag = [&](const char* name, bool& value, const char* text) {
     return app.add_flag(name, value, text)->group(group);
   };
-  app.add_option("MODEL", job.model, "Model folder")->required();
+  app.add_option("MODEL", job.model, "Model folder, or ORG/NAME")->envname("DS_MODEL")->required();
   auto* question = app.add_option("PROMPT", o.prompt, "Question or instruction");
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
   auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");

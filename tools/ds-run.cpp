@@ -1,4 +1,6 @@
 // ds-run: a model folder and text in, answers out.
+#include <unistd.h>
+
 #include <iostream>
 #include <optional>
 
@@ -21,7 +23,7 @@ using namespace ds::infer;
 struct Options {
   std::string model, file, logits, think_out, timings, jsonl, bad_lines, activations, weights;
   std::optional<std::string> prompt;
-  bool json = false, quiet = false, think = false, no_think = false, has_jsonl = false;
+  bool json = false, quiet = false, think = false, no_think = false, has_jsonl = false, add_special = false;
   bool score = false, tokenize = false, detokenize = false, render = false, plan = false;
   EngineOptions engine;
   GenerationOverrides generation;
@@ -46,7 +48,11 @@ std::string read_prompt(const Options& o, bool exact) {
   if (!o.file.empty()) {
     material = read_file(o.file);
   } else if (!cli::stdin_is_terminal() || !o.prompt) {
+    const bool begun = ::lseek(STDIN_FILENO, 0, SEEK_CUR) > 0;
     material = read_file("-");
+    if (o.prompt && !material.empty())
+      note(o, "the prompt goes on with " + std::to_string(material.size()) + " bytes from stdin" +
+                  (begun ? ", which others have begun to read: in a shell loop add </dev/null" : ""));
   }
   std::string prompt = join_prompt(o.prompt, std::move(material), exact);
   if (repair_utf8(prompt)) note(o, "the prompt is not valid UTF-8: broken parts were replaced by U+FFFD");
@@ -60,6 +66,9 @@ RecordJob record_job(const Options& o) {
   job.stop_requested = cli::stop_requested;
   job.bad_lines = o.bad_lines;
   job.on_bad = [&o](const Error& e) { note(o, e.message()); };
+  job.on_note = [&o](const std::string& text) { note(o, text); };
+  if (job.input == "-" && cli::stdin_is_terminal())
+    note(o, "reading records from the terminal, one JSON object a line; Ctrl-D ends");
   cli::stop_on_signals();
   return job;
 }
@@ -73,12 +82,14 @@ int finish(const Options& o, const RecordCounts& counts) {
 int run_text_job(const Options& o) {
   const auto text = ModelText::open(o.model, o.engine.text);
   if (o.render) return finish(o, render_records(*text, record_job(o)));
+  if (o.tokenize && !o.add_special && !text->frame().empty())
+    note(o, "nothing is added; --add-special adds " + text->frame_text());
   if (o.has_jsonl)
-    return finish(
-        o, o.tokenize ? tokenize_records(*text, record_job(o)) : detokenize_records(*text, record_job(o)));
+    return finish(o, o.tokenize ? tokenize_records(*text, record_job(o), o.add_special)
+                                : detokenize_records(*text, record_job(o)));
   const std::string input = read_prompt(o, true);
   OutputStream& out = cli::standard_output();
-  o.tokenize ? write_ids(text->tokenizer().encode(input), out)
+  o.tokenize ? write_ids(o.add_special ? text->encode_plain(input) : text->tokenizer().encode(input), out)
              : out.write(text->tokenizer().decode(parse_ids(input, "<stdin>")));
   return 0;
 }
@@ -242,6 +253,8 @@ int main(int argc, char** argv) {
   option("--logits", o.logits, "FILE", "With --score: logits [T, V] of each record as safetensors")
       ->needs(score);
   auto* tokenize = flag("--tokenize", o.tokenize, "Text to token ids, nothing added");
+  flag("--add-special", o.add_special, "With --tokenize: what the tokenizer adds, too: BOS, EOS")
+      ->needs(tokenize);
   auto* detokenize = flag("--detokenize", o.detokenize, "Token ids to text");
   auto* render = flag("--render", o.render, "Records to the prompts that the chat template makes");
   auto* plan = flag("--plan", o.plan, "What would be loaded: memory, threads, kernels");

@@ -9,7 +9,7 @@ namespace ds::infer {
 RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
   RecordJob job = options.job;
   job.flush_each = true;
-  RecordReader reader(job.input, job.stop_requested);
+  RecordReader reader(job, request_members());
   RecordWriter writer(job);
   Scheduler scheduler(engine, job.stop_requested);
 

@@ -11,21 +11,16 @@ namespace ds::infer {
 namespace {
 
 std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
-  const std::string* text = string_member(record, "text");
-  const Json* messages = record.json.find("messages");
-  auto ids = ids_member(record, "input_ids");
-  if (messages && messages->is_null()) messages = nullptr;
+  const JsonMembers members = record.members();
+  const std::string* text = members.string("text");
+  const Json* messages = members.find("messages");
+  auto ids = ids_member(members, "input_ids");
   if ((text != nullptr) + (messages != nullptr) + ids.has_value() != 1)
     throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"",
                 record.where);
   if (ids) return *ids;
   if (text) return engine.text().encode_plain(*text);
-  RenderRequest chat;
-  chat.messages = *messages;
-  chat.add_generation_prompt = false;
-  if (const Json* tools = record.json.find("tools")) chat.tools = *tools;
-  chat.thinking = bool_member(record, "thinking");
-  return encode_chat(engine.text(), chat, record.where);
+  return encode_chat(engine.text(), chat_of(record, *messages, {}, ChatEnd::kWhole), record.where);
 }
 
 }  // namespace
@@ -50,43 +45,44 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   RecordJob job = options.job;
   job.flush_each = true;
 
-  const RecordCounts counts = for_each_record(job, [&](const Record& record) {
-    const std::vector<int32_t> ids = tokens_of(engine, record);
-    session.check(ids, 0, record.where);
-    if (logits_file)
-      logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);
-    session.clear();
-    std::vector<double> log_probs(ids.size());  // [T], of token t; the first is unused
-    session.read_all(ids, [&](int64_t first, std::span<const float> logits) {
-      if (job.stop_requested && job.stop_requested())
-        throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
-      const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-      engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t row = begin; row < end; ++row) {
-          const size_t next = static_cast<size_t>(first + row + 1);
-          if (next < ids.size())
-            log_probs[next] = log_probability(logits.subspan(row * vocab_size, vocab_size), ids[next]);
-        }
-      });
-      if (logits_file) logits_file->append(logits);
-    });
-    if (logits_file) logits_file->end();
+  const RecordCounts counts =
+      for_each_record(job, and_chat_members({"id", "text", "input_ids"}), [&](const Record& record) {
+        const std::vector<int32_t> ids = tokens_of(engine, record);
+        session.check(ids, 0, record.where);
+        if (logits_file)
+          logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);
+        session.clear();
+        std::vector<double> log_probs(ids.size());  // [T], of token t; the first is unused
+        session.read_all(ids, [&](int64_t first, std::span<const float> logits) {
+          if (job.stop_requested && job.stop_requested())
+            throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
+          const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
+          engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+            for (int64_t row = begin; row < end; ++row) {
+              const size_t next = static_cast<size_t>(first + row + 1);
+              if (next < ids.size())
+                log_probs[next] = log_probability(logits.subspan(row * vocab_size, vocab_size), ids[next]);
+            }
+          });
+          if (logits_file) logits_file->append(logits);
+        });
+        if (logits_file) logits_file->end();
 
-    Json::Array values;
-    values.reserve(ids.size());
-    double sum = 0;
-    for (size_t t = 0; t < ids.size(); ++t) {
-      values.push_back(t == 0 ? Json() : Json(log_probs[t]));
-      if (t > 0) sum += log_probs[t];
-    }
-    Json out;
-    out.set("n_tokens", static_cast<int64_t>(ids.size()));
-    out.set("logprobs", std::move(values));
-    out.set("sum_logprob", sum);
-    out.set("perplexity",
-            ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json());
-    return out;
-  });
+        Json::Array values;
+        values.reserve(ids.size());
+        double sum = 0;
+        for (size_t t = 0; t < ids.size(); ++t) {
+          values.push_back(t == 0 ? Json() : Json(log_probs[t]));
+          if (t > 0) sum += log_probs[t];
+        }
+        Json out;
+        out.set("n_tokens", static_cast<int64_t>(ids.size()));
+        out.set("logprobs", std::move(values));
+        out.set("sum_logprob", sum);
+        out.set("perplexity",
+                ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json());
+        return out;
+      });
   if (logits_file) logits_file->commit();
   return counts;
 }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/json_members.h"
 #include "io/files.h"
 #include "io/json.h"
 
@@ -25,6 +26,83 @@ void add_stop_id(std::vector<int32_t>& ids, const Json& value, const std::string
     throw Error(ErrorKind::kBadModel, "eos_token_id must be a token id or a list of token ids", path);
   const int32_t id = static_cast<int32_t>(value.as_int());
   if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+}
+
+// Reads the keys of generation_config.json one by one, so that a bad one spoils nothing but itself.
+class ConfigReader {
+ public:
+  ConfigReader(const Json& json, const std::string& path, GenerationConfig& out)
+      : members_(json, path, ErrorKind::kBadModel), out_(out) {}
+
+  void read() {
+    SamplingParams& sampling = out_.defaults.sampling;
+    const Json* sample = members_.find("do_sample");
+    if (sample && sample->is_bool() && !sample->as_bool())
+      sampling.temperature = 0;
+    else
+      number("temperature", "temperature", &SamplingParams::temperature);
+    number("top_p", "top_p", &SamplingParams::top_p);
+    number("min_p", "min_p", &SamplingParams::min_p);
+    number("repetition_penalty", "repeat_penalty", &SamplingParams::repeat_penalty);
+    attempt("top_k", [&] {
+      // -1 is vLLM's word for "off".
+      const auto top_k = members_.integer("top_k");
+      if (top_k) set("top_k", &SamplingParams::top_k, *top_k == -1 ? 0 : *top_k);
+    });
+    attempt("max_tokens", [&] {
+      out_.defaults.max_tokens = members_.count("max_new_tokens").value_or(out_.defaults.max_tokens);
+    });
+    attempt("eos_token_id", [&] {
+      const Json* eos = members_.find("eos_token_id");
+      if (!eos) return;
+      const Json::Array one{*eos};
+      for (const Json& id : eos->is_array() ? eos->as_array() : one)
+        add_stop_id(out_.stop_ids, id, members_.where());
+    });
+  }
+
+ private:
+  template <class F>
+  void attempt(std::string_view setting, F&& read_key) {
+    try {
+      read_key();
+    } catch (const Error& e) {
+      out_.defaults.faults.push_back({setting, e});
+    }
+  }
+  void number(const char* key, std::string_view setting, double SamplingParams::*param) {
+    attempt(setting, [&] {
+      if (const auto value = members_.number(key)) set(key, param, *value);
+    });
+  }
+  template <class T>
+  void set(const std::string& key, T SamplingParams::*param, T value) {
+    SamplingParams changed;
+    changed.*param = value;
+    try {
+      check_sampling(changed, ErrorKind::kBadModel, members_.where());
+    } catch (const Error& e) {
+      // "repeat_penalty must be ...", by the key's name.
+      const std::string what = e.what();
+      throw Error(e.kind(), key + what.substr(what.find(' ')), e.where());
+    }
+    out_.defaults.sampling.*param = value;
+  }
+
+  JsonMembers members_;
+  GenerationConfig& out_;
+};
+
+// Whether a setting of the file has a say.
+bool matters(std::string_view setting, const GenerationOverrides& o, const SamplingParams& sampling) {
+  if (setting == "temperature") return !o.temperature;
+  if (setting == "max_tokens") return !o.max_tokens;
+  if (setting == "repeat_penalty") return !o.repeat_penalty;
+  const bool draws = sampling.temperature > 0;
+  if (setting == "top_k") return draws && !o.top_k;
+  if (setting == "top_p") return draws && !o.top_p;
+  if (setting == "min_p") return draws && !o.min_p;
+  return true;
 }
 
 }  // namespace
@@ -53,6 +131,9 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
   if (settings.max_tokens < 0)
     throw Error(kind, "max_tokens must be 0 (until the context is full) or more", where);
   check_sampling(s, kind, where);
+  for (const SettingFault& fault : settings.faults)
+    if (matters(fault.setting, o, s)) throw fault.error;
+  settings.faults.clear();
   return settings;
 }
 
@@ -65,36 +146,7 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   const Json json = parse_json(read_file(path, 1 << 26), path, ErrorKind::kBadModel);
   if (!json.is_object()) throw Error(ErrorKind::kBadModel, "must be a JSON object", path);
 
-  const auto number = [&](const char* key, double& value) {
-    const Json* v = json.find(key);
-    if (!v || v->is_null()) return;
-    if (!v->is_number()) throw Error(ErrorKind::kBadModel, std::string(key) + " must be a number", path);
-    value = v->as_double();
-  };
-  const auto integer = [&](const char* key, int64_t& value) {
-    const Json* v = json.find(key);
-    if (!v || v->is_null()) return;
-    if (!v->is_int() || v->as_int() < 0)
-      throw Error(ErrorKind::kBadModel, std::string(key) + " must be a whole number, 0 or more", path);
-    value = v->as_int();
-  };
-  SamplingParams& sampling = out.defaults.sampling;
-  number("temperature", sampling.temperature);
-  number("top_p", sampling.top_p);
-  number("min_p", sampling.min_p);
-  number("repetition_penalty", sampling.repeat_penalty);
-  integer("top_k", sampling.top_k);
-  integer("max_new_tokens", out.defaults.max_tokens);
-  if (const Json* sample = json.find("do_sample"); sample && sample->is_bool() && !sample->as_bool())
-    sampling.temperature = 0;
-  check_sampling(sampling, ErrorKind::kBadModel, path);
-  if (const Json* eos = json.find("eos_token_id"); eos && !eos->is_null()) {
-    if (eos->is_array()) {
-      for (const Json& id : eos->as_array()) add_stop_id(out.stop_ids, id, path);
-    } else {
-      add_stop_id(out.stop_ids, *eos, path);
-    }
-  }
+  ConfigReader(json, path, out).read();
   return out;
 }
 

@@ -3,17 +3,26 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
+#include "core/error.h"
 #include "infer/sampler.h"
 #include "model/config.h"
 
 namespace ds::infer {
 
+// A value of generation_config.json that makes no sense: an error for those who use it.
+struct SettingFault {
+  std::string_view setting;  // as GenerationOverrides calls it
+  Error error;
+};
+
 struct GenerationSettings {
   SamplingParams sampling;
   int64_t max_tokens = 0;         // new tokens at most; 0: until the context is full
   std::vector<std::string> stop;  // strings that end the answer; they are not printed
+  std::vector<SettingFault> faults;
 };
 
 // What a command line or a record says of its own; the rest stays as it is.
@@ -22,7 +31,7 @@ struct GenerationOverrides {
   std::optional<int64_t> top_k, max_tokens, seed;
   std::optional<std::vector<std::string>> stop;
 };
-// Throws Error{kind} naming `where` for values that make no sense.
+// Throws Error{kind} naming `where` for values that make no sense, and faults of `settings` that matter now.
 GenerationSettings with_overrides(GenerationSettings settings, const GenerationOverrides& overrides,
                                   ErrorKind kind, const std::string& where);
 
@@ -34,7 +43,8 @@ struct GenerationConfig {
 // Sampling that the family's authors recommend, by config.json's model_type.
 SamplingParams recommended_sampling(const std::string& model_type);
 
-// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} for values that make no sense.
+// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} for what is no JSON object;
+// values that make no sense become faults of the defaults.
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config);
 
 }  // namespace ds::infer

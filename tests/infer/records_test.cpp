@@ -151,3 +151,41 @@ TEST_CASE("defaults: recommendation by family, then overrides") {
   overrides.max_tokens = -1;
   CHECK_THROWS_AS(with_overrides({}, overrides, ErrorKind::kUsage, ""), Error);
 }
+
+TEST_CASE("generation_config.json: what the job does not use is not judged, errors name the file's key") {
+  const test::TempFolder folder;
+  const std::string path = folder / "generation_config.json";
+  const auto settings = [&](const std::string& json, const GenerationOverrides& overrides) {
+    folder.write("generation_config.json", json);
+    return with_overrides(read_generation_config(folder.path(), {}).defaults, overrides, ErrorKind::kUsage,
+                          "");
+  };
+  const auto refusal = [&](const std::string& json, const GenerationOverrides& overrides) {
+    try {
+      settings(json, overrides);
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadModel);
+      return e.message();
+    }
+    return std::string();
+  };
+  GenerationOverrides greedy, own_top_p;
+  greedy.temperature = 0;
+  own_top_p.top_p = 0.5;
+  CHECK(settings(R"({"top_k":-1,"repetition_penalty":1.5,"max_new_tokens":7})", {}).sampling.top_k == 0);
+  CHECK(settings(R"({"repetition_penalty":1.5,"max_new_tokens":7})", {}).max_tokens == 7);
+  CHECK(refusal(R"({"repetition_penalty":0})", {}) ==
+        path + ": repetition_penalty must be above 0 and at most 1000");
+  CHECK(refusal(R"({"max_new_tokens":-5})", {}) ==
+        path + ": \"max_new_tokens\" must be a whole number, 0 or more");
+  CHECK(refusal(R"({"top_k":-2})", {}) == path + ": top_k must be 0 (all tokens) or more");
+  const std::string bad_top_p = R"({"top_p":"all"})";
+  CHECK(refusal(bad_top_p, {}) == path + ": \"top_p\" must be a number");
+  CHECK(refusal(bad_top_p, greedy).empty());
+  CHECK(refusal(bad_top_p, own_top_p).empty());
+  CHECK(refusal(R"({"do_sample":false,"temperature":-1,"top_p":0})", {}).empty());
+  CHECK(refusal(R"({"temperature":-1})", own_top_p) == path + ": temperature must be between 0 and 1000");
+  CHECK(refusal(R"({"temperature":-1})", greedy).empty());
+  CHECK(refusal(R"({"eos_token_id":[1,"x"]})", greedy).find("eos_token_id") != std::string::npos);
+  CHECK_THROWS_AS(settings("[]", {}), Error);
+}

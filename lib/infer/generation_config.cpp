@@ -2,9 +2,8 @@
 
 #include <algorithm>
 
+#include "checkpoint/model_file.h"
 #include "core/json_members.h"
-#include "io/files.h"
-#include "io/json.h"
 
 namespace ds::infer {
 namespace {
@@ -142,8 +141,8 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   out.defaults.sampling = recommended_sampling(config.model_type);
   out.stop_ids = config.eos_token_ids;
   const std::string path = folder + "/generation_config.json";
-  if (!file_exists(path)) return out;
-  const Json json = parse_json(read_file(path, 1 << 26), path, ErrorKind::kBadModel);
+  if (!model_file_exists(path)) return out;
+  const Json json = read_model_json(path, 1 << 26);
   if (!json.is_object()) throw Error(ErrorKind::kBadModel, "must be a JSON object", path);
 
   ConfigReader(json, path, out).read();

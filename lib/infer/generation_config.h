@@ -6,9 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "checkpoint/config.h"
 #include "core/error.h"
 #include "infer/sampler.h"
-#include "model/config.h"
 
 namespace ds::infer {
 

@@ -1,12 +1,10 @@
 #include "infer/model_text.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 
+#include "checkpoint/locate.h"
+#include "checkpoint/model_file.h"
 #include "infer/messages.h"
-#include "io/files.h"
-#include "io/json.h"
 
 namespace ds::infer {
 namespace {
@@ -14,23 +12,17 @@ namespace {
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
 
 std::string read_tokenizer_json(const std::string& folder) {
-  struct stat st {};
-  if (::stat(folder.c_str(), &st) != 0)
-    throw Error(ErrorKind::kNoInput, "no such model folder", folder,
-                "give the path of a downloaded model folder");
-  if (!S_ISDIR(st.st_mode))
-    throw Error(ErrorKind::kNoInput, "is a file, a model folder was expected", folder,
-                "give the folder that holds config.json and tokenizer.json");
   const std::string path = folder + "/tokenizer.json";
-  if (!file_exists(path))
+  if (!model_file_exists(path))
     throw Error(ErrorKind::kNoInput, "missing", path,
                 "text needs the model's tokenizer.json; without one only input_ids records can be used");
-  return read_file(path, kMaxConfigBytes);
+  return read_model_file(path, kMaxConfigBytes);
 }
 
 }  // namespace
 
-std::unique_ptr<const ModelText> ModelText::open(const std::string& folder, const ModelTextOptions& options) {
+std::unique_ptr<const ModelText> ModelText::open(const std::string& name, const ModelTextOptions& options) {
+  const std::string folder = locate_model(name);
   const std::string json = read_tokenizer_json(folder);
   const TokenizerFiles files = read_tokenizer_files(folder);
   std::unique_ptr<ModelText> text(
@@ -74,17 +66,17 @@ void ModelText::read_templates(const ModelTextOptions& options, const Json& conf
   // In files of their own, where they replace those of tokenizer_config.json.
   const std::string jinja = folder_ + "/chat_template.jinja";
   const std::string tool_jinja = folder_ + "/additional_chat_templates/tool_use.jinja";
-  if (file_exists(jinja)) set_template(template_, read_file(jinja, kMaxConfigBytes), jinja);
-  if (file_exists(tool_jinja))
-    set_template(tool_template_, read_file(tool_jinja, kMaxConfigBytes), tool_jinja);
+  if (model_file_exists(jinja)) set_template(template_, read_model_file(jinja, kMaxConfigBytes), jinja);
+  if (model_file_exists(tool_jinja))
+    set_template(tool_template_, read_model_file(tool_jinja, kMaxConfigBytes), tool_jinja);
   if (template_.source_found || tool_template_.source_found) return;
   Json own;
   std::string where = folder_ + "/tokenizer_config.json";
   const Json* value = config.find("chat_template");
   // Of models that also see or hear: their tokenizer's own template comes first.
   const std::string json = folder_ + "/chat_template.json";
-  if ((!value || value->is_null()) && file_exists(json)) {
-    own = parse_json(read_file(json, kMaxConfigBytes), json, ErrorKind::kBadModel);
+  if ((!value || value->is_null()) && model_file_exists(json)) {
+    own = read_model_json(json, kMaxConfigBytes);
     value = own.find("chat_template");
     where = json;
   }

@@ -5,9 +5,8 @@
 #include <map>
 #include <optional>
 
+#include "checkpoint/model_file.h"
 #include "core/json_members.h"
-#include "io/files.h"
-#include "io/json.h"
 
 namespace ds::infer {
 namespace {
@@ -18,8 +17,8 @@ constexpr const char* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_to
                                   "pad_token", "cls_token", "mask_token"};
 
 Json read_object(const std::string& path) {
-  if (!file_exists(path)) return Json(Json::Object{});
-  Json json = parse_json(read_file(path, kMaxConfigBytes), path, ErrorKind::kBadModel);
+  if (!model_file_exists(path)) return Json(Json::Object{});
+  Json json = read_model_json(path, kMaxConfigBytes);
   if (!json.is_object())
     throw Error(ErrorKind::kBadModel, "must be a JSON object", path, "download the file again");
   return json;

@@ -74,10 +74,11 @@ void alias_reasoning(Json& message) {
     if (!found) found = message.find(name);
   if (!found) return;
   const Json reasoning = *found;
-  if (!message.find("thinking")) {
-    auto& members = message.as_object();
-    members.insert(members.begin(), {"thinking", reasoning});
-  }
+  const Json* own = message.find("thinking");
+  Json::Member thinking("thinking", own ? *own : reasoning);
+  auto& members = message.as_object();
+  std::erase_if(members, [](const Json::Member& member) { return member.first == "thinking"; });
+  members.insert(members.begin(), std::move(thinking));
   message.set("reasoning_content", reasoning);
 }
 

@@ -9,31 +9,76 @@ class PostProcessorReader {
  public:
   PostProcessorReader(size_t n_ids, const std::string& where) : n_ids_(n_ids), where_(where) {}
 
-  void read(const Json& step, int depth) {
+  TextFrame read(const Json& post_processor) {
+    if (!post_processor.is_null()) run(post_processor, 0);
+    TextFrame frame;
+    bool behind = false;
+    for (const Piece& piece : pieces_)
+      for (const int32_t id : piece) {
+        if (id == kText && behind) refuse("the text stands twice in it");
+        if (id == kText)
+          behind = true;
+        else
+          (behind ? frame.after : frame.before).push_back(id);
+      }
+    if (!behind) refuse("the text does not stand in it");
+    return frame;
+  }
+
+ private:
+  // Ids, and kText for the text's own. Steps pass on lists of pieces; like the reference library, a template
+  // takes the pieces that the step before it made for a pair of texts when they are two.
+  using Piece = std::vector<int32_t>;
+  static constexpr int32_t kText = -1;
+
+  void run(const Json& step, int depth) {
     if (depth > 8) refuse("nested too deeply");
     const JsonMembers m = members(step);
     const std::string* type = m.string("type");
     if (!type) refuse("needs a \"type\"");
     if (*type == "ByteLevel") return;  // offsets alone
-    if (*type == "TemplateProcessing") return read_template(m);
+    if (*type == "TemplateProcessing") return run_template(m);
     if (*type == "BertProcessing" || *type == "RobertaProcessing") {
-      frame.before.insert(frame.before.begin(), pair_id(m, "cls"));
-      frame.after.push_back(pair_id(m, "sep"));
+      if (pieces_.size() != 1) refuse(*type + " behind a template is not supported");
+      pieces_[0].insert(pieces_[0].begin(), pair_id(m, "cls"));
+      pieces_[0].push_back(pair_id(m, "sep"));
       return;
     }
     if (*type != "Sequence") refuse("\"" + *type + "\" is not supported");
     const Json* steps = m.list("processors");
     if (!steps) refuse("Sequence needs a list \"processors\"");
-    for (const Json& inner : steps->as_array()) read(inner, depth + 1);
+    for (const Json& inner : steps->as_array()) run(inner, depth + 1);
   }
 
-  TextFrame frame;
-
- private:
-  [[noreturn]] void refuse(const std::string& what) const {
-    throw Error(ErrorKind::kBadModel, "post_processor: " + what, where_, "tokenizer.json cannot be used");
+  // {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
+  //  "special_tokens": {"<s>": {"ids": [1]}}}
+  void run_template(const JsonMembers& m) {
+    if (pieces_.size() > 2) refuse("a template behind templates is not supported");
+    const char* name = pieces_.size() == 1 ? "single" : "pair";
+    const Json* list = m.list(name);
+    if (!list) refuse(std::string("TemplateProcessing needs a list \"") + name + "\"");
+    const Json* tokens = m.object("special_tokens");
+    std::vector<Piece> out;
+    for (const Json& piece : list->as_array()) {
+      if (const Json* sequence = members(piece).object("Sequence")) {
+        const std::string* id = members(*sequence).string("id");
+        const size_t index = id && *id == "B" ? 1 : 0;
+        if (!id || index >= pieces_.size()) refuse(std::string("\"") + name + "\" names no such text");
+        out.push_back(pieces_[index]);
+        continue;
+      }
+      const Json* special = members(piece).object("SpecialToken");
+      const std::string* id = special ? members(*special).string("id") : nullptr;
+      if (!id)
+        refuse(std::string("\"") + name + "\" holds what is neither \"Sequence\" nor \"SpecialToken\"");
+      const Json* token = tokens ? tokens->find(*id) : nullptr;
+      const Json* ids = token ? members(*token).list("ids") : nullptr;
+      if (!ids) refuse("\"" + *id + "\" is not in \"special_tokens\"");
+      out.emplace_back();
+      for (const Json& value : ids->as_array()) out.back().push_back(checked(value));
+    }
+    pieces_ = std::move(out);
   }
-  JsonMembers members(const Json& json) const { return {json, where_, ErrorKind::kBadModel}; }
 
   int32_t checked(const Json& id) const {
     if (!id.is_int() || id.as_int() < 0 || id.as_int() >= static_cast<int64_t>(n_ids_))
@@ -46,44 +91,20 @@ class PostProcessorReader {
     if (!pair || pair->as_array().size() != 2) refuse(std::string(name) + " must be a token and its id");
     return checked(pair->as_array()[1]);
   }
-
-  // {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
-  //  "special_tokens": {"<s>": {"ids": [1]}}}
-  void read_template(const JsonMembers& m) {
-    const Json* single = m.list("single");
-    if (!single) refuse("TemplateProcessing needs a list \"single\"");
-    const Json* tokens = m.object("special_tokens");
-    TextFrame own;
-    bool behind = false;
-    for (const Json& piece : single->as_array()) {
-      if (members(piece).object("Sequence")) {
-        if (behind) refuse("the text stands twice in \"single\"");
-        behind = true;
-        continue;
-      }
-      const Json* special = members(piece).object("SpecialToken");
-      const std::string* name = special ? members(*special).string("id") : nullptr;
-      if (!name) refuse("\"single\" holds what is neither \"Sequence\" nor \"SpecialToken\"");
-      const Json* token = tokens ? tokens->find(*name) : nullptr;
-      const Json* ids = token ? members(*token).list("ids") : nullptr;
-      if (!ids) refuse("\"" + *name + "\" is not in \"special_tokens\"");
-      for (const Json& id : ids->as_array()) (behind ? own.after : own.before).push_back(checked(id));
-    }
-    if (!behind) refuse("the text does not stand in \"single\"");
-    frame.before.insert(frame.before.begin(), own.before.begin(), own.before.end());
-    frame.after.insert(frame.after.end(), own.after.begin(), own.after.end());
+  [[noreturn]] void refuse(const std::string& what) const {
+    throw Error(ErrorKind::kBadModel, "post_processor: " + what, where_, "tokenizer.json cannot be used");
   }
+  JsonMembers members(const Json& json) const { return {json, where_, ErrorKind::kBadModel}; }
 
   size_t n_ids_;
   const std::string& where_;
+  std::vector<Piece> pieces_{{kText}};
 };
 
 }  // namespace
 
 TextFrame read_post_processor(const Json& post_processor, size_t n_ids, const std::string& where) {
-  PostProcessorReader reader(n_ids, where);
-  if (!post_processor.is_null()) reader.read(post_processor, 0);
-  return std::move(reader.frame);
+  return PostProcessorReader(n_ids, where).read(post_processor);
 }
 
 }  // namespace ds::text

@@ -37,7 +37,7 @@ void note(const Options& o, const std::string& text) {
 
 RequestDefaults request_defaults(const Options& o, const Engine& engine) {
   RequestDefaults d = o.defaults;
-  d.settings = with_overrides(engine.defaults(), o.generation, ErrorKind::kUsage, "");
+  d.settings = with_overrides(engine.defaults(o.generation), o.generation, ErrorKind::kUsage, "");
   if (o.think || o.no_think) d.thinking = o.think;
   return d;
 }

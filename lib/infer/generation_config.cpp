@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "checkpoint/model_file.h"
-#include "core/json_members.h"
 
 namespace ds::infer {
 namespace {
@@ -20,89 +19,12 @@ constexpr Recommendation kRecommendations[] = {
     {"qwen2", 0.6, 0.95},        {"qwen3", 0.6, 0.95},
 };
 
-void add_stop_id(std::vector<int32_t>& ids, const Json& value, const std::string& path) {
-  if (!value.is_int() || value.as_int() < 0 || value.as_int() > INT32_MAX)
-    throw Error(ErrorKind::kBadModel, "eos_token_id must be a token id or a list of token ids", path);
-  const int32_t id = static_cast<int32_t>(value.as_int());
-  if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+bool is_told(const GenerationOverrides& told, const std::string& key) {
+  return (key == "temperature" && told.temperature) || (key == "top_k" && told.top_k) ||
+         (key == "top_p" && told.top_p) || (key == "min_p" && told.min_p) ||
+         (key == "repetition_penalty" && told.repeat_penalty) || (key == "max_new_tokens" && told.max_tokens);
 }
-
-// Reads the keys of generation_config.json one by one, so that a bad one spoils nothing but itself.
-class ConfigReader {
- public:
-  ConfigReader(const Json& json, const std::string& path, GenerationConfig& out)
-      : members_(json, path, ErrorKind::kBadModel), out_(out) {}
-
-  void read() {
-    SamplingParams& sampling = out_.defaults.sampling;
-    const Json* sample = members_.find("do_sample");
-    if (sample && sample->is_bool() && !sample->as_bool())
-      sampling.temperature = 0;
-    else
-      number("temperature", "temperature", &SamplingParams::temperature);
-    number("top_p", "top_p", &SamplingParams::top_p);
-    number("min_p", "min_p", &SamplingParams::min_p);
-    number("repetition_penalty", "repeat_penalty", &SamplingParams::repeat_penalty);
-    attempt("top_k", [&] {
-      // -1 is vLLM's word for "off".
-      const auto top_k = members_.integer("top_k");
-      if (top_k) set("top_k", &SamplingParams::top_k, *top_k == -1 ? 0 : *top_k);
-    });
-    attempt("max_tokens", [&] {
-      out_.defaults.max_tokens = members_.count("max_new_tokens").value_or(out_.defaults.max_tokens);
-    });
-    attempt("eos_token_id", [&] {
-      const Json* eos = members_.find("eos_token_id");
-      if (!eos) return;
-      const Json::Array one{*eos};
-      for (const Json& id : eos->is_array() ? eos->as_array() : one)
-        add_stop_id(out_.stop_ids, id, members_.where());
-    });
-  }
-
- private:
-  template <class F>
-  void attempt(std::string_view setting, F&& read_key) {
-    try {
-      read_key();
-    } catch (const Error& e) {
-      out_.defaults.faults.push_back({setting, e});
-    }
-  }
-  void number(const char* key, std::string_view setting, double SamplingParams::*param) {
-    attempt(setting, [&] {
-      if (const auto value = members_.number(key)) set(key, param, *value);
-    });
-  }
-  template <class T>
-  void set(const std::string& key, T SamplingParams::*param, T value) {
-    SamplingParams changed;
-    changed.*param = value;
-    try {
-      check_sampling(changed, ErrorKind::kBadModel, members_.where());
-    } catch (const Error& e) {
-      // "repeat_penalty must be ...", by the key's name.
-      const std::string what = e.what();
-      throw Error(e.kind(), key + what.substr(what.find(' ')), e.where());
-    }
-    out_.defaults.sampling.*param = value;
-  }
-
-  JsonMembers members_;
-  GenerationConfig& out_;
-};
-
-// Whether a setting of the file has a say.
-bool matters(std::string_view setting, const GenerationOverrides& o, const SamplingParams& sampling) {
-  if (setting == "temperature") return !o.temperature;
-  if (setting == "max_tokens") return !o.max_tokens;
-  if (setting == "repeat_penalty") return !o.repeat_penalty;
-  const bool draws = sampling.temperature > 0;
-  if (setting == "top_k") return draws && !o.top_k;
-  if (setting == "top_p") return draws && !o.top_p;
-  if (setting == "min_p") return draws && !o.min_p;
-  return true;
-}
+bool is_of_sampling(const std::string& key) { return key == "top_k" || key == "top_p" || key == "min_p"; }
 
 }  // namespace
 
@@ -120,7 +42,7 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
                                   const std::string& where) {
   SamplingParams& s = settings.sampling;
   s.temperature = o.temperature.value_or(s.temperature);
-  s.top_k = o.top_k.value_or(s.top_k);
+  s.top_k = o.top_k.value_or(s.top_k) == -1 ? 0 : o.top_k.value_or(s.top_k);  // -1: off, as 0
   s.top_p = o.top_p.value_or(s.top_p);
   s.min_p = o.min_p.value_or(s.min_p);
   s.repeat_penalty = o.repeat_penalty.value_or(s.repeat_penalty);
@@ -130,10 +52,14 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
   if (settings.max_tokens < 0)
     throw Error(kind, "max_tokens must be 0 (until the context is full) or more", where);
   check_sampling(s, kind, where);
-  for (const SettingFault& fault : settings.faults)
-    if (matters(fault.setting, o, s)) throw fault.error;
-  settings.faults.clear();
   return settings;
+}
+
+GenerationSettings GenerationConfig::settings(const GenerationOverrides& told) const {
+  const bool greedy = told.temperature.value_or(defaults.sampling.temperature) == 0;
+  for (const auto& [key, error] : unusable)
+    if (!is_told(told, key) && !(greedy && is_of_sampling(key))) throw error;
+  return defaults;
 }
 
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config) {
@@ -145,7 +71,50 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   const Json json = read_model_json(path, 1 << 26);
   if (!json.is_object()) throw Error(ErrorKind::kBadModel, "must be a JSON object", path);
 
-  ConfigReader(json, path, out).read();
+  const auto unusable = [&](const char* key, const Json& value, const std::string& expected) {
+    out.unusable.push_back(
+        {key, Error(ErrorKind::kBadModel,
+                    std::string(key) + " is " + value.dump() + ", " + expected + " was expected", path)});
+  };
+  const auto number = [&](const char* key, double& value, double low, double high) {
+    const Json* v = json.find(key);
+    if (!v || v->is_null()) return;
+    if (v->is_number() && v->as_double() >= low && v->as_double() <= high) {
+      value = v->as_double();
+    } else {
+      unusable(key, *v, "a number up to " + Json(high).dump());
+    }
+  };
+  // "Off" is written as 0 or as -1.
+  const auto count = [&](const char* key, int64_t& value) {
+    const Json* v = json.find(key);
+    if (!v || v->is_null()) return;
+    if (v->is_int() && v->as_int() >= -1) {
+      value = std::max<int64_t>(v->as_int(), 0);
+    } else {
+      unusable(key, *v, "a whole number, 0 or more");
+    }
+  };
+  constexpr double kLeast = 1e-9;  // above 0
+  SamplingParams& sampling = out.defaults.sampling;
+  number("temperature", sampling.temperature, 0, 1000);
+  number("top_p", sampling.top_p, kLeast, 1);
+  number("min_p", sampling.min_p, 0, 1);
+  number("repetition_penalty", sampling.repeat_penalty, kLeast, 1000);
+  count("top_k", sampling.top_k);
+  count("max_new_tokens", out.defaults.max_tokens);
+  if (const Json* sample = json.find("do_sample"); sample && sample->is_bool() && !sample->as_bool())
+    sampling.temperature = 0;
+  const Json* eos = json.find("eos_token_id");
+  if (!eos || eos->is_null()) return out;
+  for (const Json& id : eos->is_array() ? eos->as_array() : Json::Array{*eos}) {
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX) {
+      unusable("eos_token_id", *eos, "a token id or a list of them");
+      break;
+    }
+    if (std::find(out.stop_ids.begin(), out.stop_ids.end(), id.as_int()) == out.stop_ids.end())
+      out.stop_ids.push_back(static_cast<int32_t>(id.as_int()));
+  }
   return out;
 }
 

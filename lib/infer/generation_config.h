@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include "checkpoint/config.h"
@@ -12,17 +11,10 @@
 
 namespace ds::infer {
 
-// A value of generation_config.json that makes no sense: an error for those who use it.
-struct SettingFault {
-  std::string_view setting;  // as GenerationOverrides calls it
-  Error error;
-};
-
 struct GenerationSettings {
   SamplingParams sampling;
   int64_t max_tokens = 0;         // new tokens at most; 0: until the context is full
   std::vector<std::string> stop;  // strings that end the answer; they are not printed
-  std::vector<SettingFault> faults;
 };
 
 // What a command line or a record says of its own; the rest stays as it is.
@@ -31,20 +23,25 @@ struct GenerationOverrides {
   std::optional<int64_t> top_k, max_tokens, seed;
   std::optional<std::vector<std::string>> stop;
 };
-// Throws Error{kind} naming `where` for values that make no sense, and faults of `settings` that matter now.
+// Throws Error{kind} naming `where` for values that make no sense.
 GenerationSettings with_overrides(GenerationSettings settings, const GenerationOverrides& overrides,
                                   ErrorKind kind, const std::string& where);
 
 struct GenerationConfig {
   GenerationSettings defaults;
   std::vector<int32_t> stop_ids;  // tokens that end a turn, from generation_config.json and config.json
+  // Keys of generation_config.json whose values make no sense, which matters to jobs that use them.
+  std::vector<std::pair<std::string, Error>> unusable;
+
+  // The defaults for a job of which so much is told. Throws Error{kBadModel} naming the file's key when one
+  // that is needed is unusable.
+  GenerationSettings settings(const GenerationOverrides& told) const;
 };
 
 // Sampling that the family's authors recommend, by config.json's model_type.
 SamplingParams recommended_sampling(const std::string& model_type);
 
-// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} for what is no JSON object;
-// values that make no sense become faults of the defaults.
+// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} when it is no JSON object.
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config);
 
 }  // namespace ds::infer

@@ -1,5 +1,5 @@
-// A model folder's text side against transformers' answers (scripts/check_tokenizer_files.py,
-// scripts/make_message_goldens.py).
+// A model folder's text side against transformers' answers (scripts/check/tokenizer_files.py,
+// scripts/make/message_goldens.py).
 #include "infer/model_text.h"
 
 #include <doctest/doctest.h>

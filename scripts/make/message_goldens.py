@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""make_message_goldens.py OUT.json: conversations as clients send them, and the prompts that transformers' apply_chat_template makes
+"""message_goldens.py OUT.json: conversations as clients send them, and the prompts that transformers' apply_chat_template makes
 of them with templates of every kind. Needs pip install transformers jinja2."""
 import json, pathlib, sys, tempfile
 from transformers import AutoTokenizer

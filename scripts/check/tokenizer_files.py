@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""check_tokenizer_files.py DS_RUN [N] [--seed S] [--golden OUT.json]: folders whose tokens are told by several files, against
+"""tokenizer_files.py DS_RUN [N] [--seed S] [--golden OUT.json]: folders whose tokens are told by several files, against
 transformers. Makes N small folders (tokenizer.json with a post-processor, tokenizer_config.json, special_tokens_map.json,
 added_tokens.json, agreeing or not) and compares ids with and without what the tokenizer adds, and a rendered conversation.
 --golden writes folders and answers instead, for tests/text. Needs pip install transformers jinja2. Last line: counts."""

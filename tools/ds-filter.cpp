@@ -5,10 +5,10 @@
 
 #include "core/clock.h"
 #include "core/cpu.h"
-#include "filter/inspect.h"
-#include "filter/pipeline.h"
-#include "filter/report.h"
-#include "filter/shards.h"
+#include "filter/passes/inspect.h"
+#include "filter/passes/pipeline.h"
+#include "filter/passes/shards.h"
+#include "filter/report/report.h"
 #include "io/json.h"
 #include "tools/cli.h"
 

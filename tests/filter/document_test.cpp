@@ -1,11 +1,11 @@
-#include "filter/document.h"
+#include "filter/text/document.h"
 
 #include <doctest/doctest.h>
 
 #include <string>
 
-#include "filter/characters.h"
-#include "filter/tokenizer.h"
+#include "filter/text/characters.h"
+#include "filter/text/tokenizer.h"
 
 using namespace ds::filter;
 

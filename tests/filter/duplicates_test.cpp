@@ -7,10 +7,10 @@
 #include <random>
 #include <string>
 
-#include "filter/clusters.h"
-#include "filter/evaluation_sets.h"
-#include "filter/minhash.h"
-#include "filter/segment.h"
+#include "filter/duplicates/clusters.h"
+#include "filter/duplicates/minhash.h"
+#include "filter/passes/segment.h"
+#include "filter/stages/evaluation_sets.h"
 
 using namespace ds;
 using namespace ds::filter;

@@ -8,9 +8,9 @@
 
 #include "core/error.h"
 #include "filter/embedded.h"
-#include "filter/lexicon.h"
-#include "filter/personal_data.h"
-#include "filter/stage.h"
+#include "filter/stages/lexicon.h"
+#include "filter/stages/personal_data.h"
+#include "filter/stages/stage.h"
 
 using namespace ds;
 using namespace ds::filter;

@@ -1,5 +1,5 @@
 // Both passes inside this process, so that ThreadSanitizer sees them; what they do is tested from outside.
-#include "filter/pipeline.h"
+#include "filter/passes/pipeline.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>

@@ -5,7 +5,7 @@
 #include <map>
 #include <string>
 
-#include "filter/stage.h"
+#include "filter/stages/stage.h"
 #include "io/json.h"
 
 using namespace ds::filter;

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "filter/pipeline.h"
-#include "filter/worker.h"
+#include "filter/passes/pipeline.h"
+#include "filter/passes/worker.h"
 
 using namespace ds;
 using namespace ds::filter;

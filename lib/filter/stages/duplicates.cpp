@@ -1,9 +1,9 @@
 // Stage 4. What one record can be judged by alone is here: overlap with evaluation sets. Exact and near
 // duplicates need the whole input; clusters.h finds them and the pipeline reports them under the two rules
 // below.
-#include "filter/characters.h"
-#include "filter/evaluation_sets.h"
-#include "filter/stage.h"
+#include "filter/stages/evaluation_sets.h"
+#include "filter/stages/stage.h"
+#include "filter/text/characters.h"
 
 namespace ds::filter {
 namespace {

@@ -1,9 +1,9 @@
 // Stage 3: terms of unwanted categories, by lexicon, and personal data, masked or dropped.
 #include <algorithm>
 
-#include "filter/lexicon.h"
-#include "filter/personal_data.h"
-#include "filter/stage.h"
+#include "filter/stages/lexicon.h"
+#include "filter/stages/personal_data.h"
+#include "filter/stages/stage.h"
 
 namespace ds::filter {
 namespace {

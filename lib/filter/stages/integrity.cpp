@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "filter/characters.h"
-#include "filter/language.h"
-#include "filter/stage.h"
-#include "filter/urls.h"
+#include "filter/stages/stage.h"
+#include "filter/stages/urls.h"
+#include "filter/text/characters.h"
+#include "filter/text/language.h"
 
 namespace ds::filter {
 namespace {

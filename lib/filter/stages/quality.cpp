@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "filter/c4.h"
-#include "filter/characters.h"
-#include "filter/ngrams.h"
-#include "filter/stage.h"
-#include "filter/stopwords.h"
+#include "filter/stages/c4.h"
+#include "filter/stages/ngrams.h"
+#include "filter/stages/stage.h"
+#include "filter/text/characters.h"
+#include "filter/text/stopwords.h"
 
 namespace ds::filter {
 namespace {

@@ -1,6 +1,6 @@
 // Stage 5: does the text mean something like the reference texts: highest cosine to any of them.
-#include "filter/embedder.h"
-#include "filter/stage.h"
+#include "filter/semantic/embedder.h"
+#include "filter/stages/stage.h"
 
 namespace ds::filter {
 namespace {

@@ -1,0 +1,75 @@
+// What one thread does with one line: parse, run the record-local stages, sign what is left.
+#pragma once
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "filter/duplicates/minhash.h"
+#include "filter/passes/input.h"
+#include "filter/passes/segment.h"
+#include "filter/report/statistics.h"
+#include "filter/stages/stage.h"
+#include "io/record.h"
+
+namespace ds::filter {
+
+struct WorkerOptions {
+  RecordFields fields;
+  bool text_lines = false;  // each line is a text, not JSON
+  bool transcode = false;   // GB18030 lines become UTF-8
+  bool score_all = false;   // every rule of every stage, even after one has failed
+  bool sign = true;         // fill the signature
+};
+
+// The fate of one line.
+struct Outcome {
+  Fate fate = Fate::kKept;
+  bool blank = false;  // nothing but white space: no record
+  uint8_t stage = 0;
+  bool own = false;  // bytes are in `text`, else the line is passed on as it is
+  std::string text;
+  bool has_signature = false;
+  Signature signature;
+};
+
+class Worker {
+ public:
+  Worker(const Profile& profile, const Resources& resources, WorkerOptions options);
+  // `bytes` is the line, with kRecordPadding readable bytes behind it.
+  void judge(std::string_view bytes, const InputLine& line, const Batch& batch, const std::string& file_name,
+             size_t file, Outcome& out);
+  // After judge() of a record: what the rules saw.
+  const Judgement& judgement() const { return judgement_; }
+  const Document& document() const { return doc_; }
+  const Record& record() const { return record_; }
+  Statistics& statistics() { return statistics_; }
+
+ private:
+  bool parse(std::string_view bytes, Outcome& out);
+  void run_stages();
+  void count_entities(size_t first_span);
+  void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
+                  const char* error, const char* hint, Outcome& out);
+  std::string masked_text() const;
+  std::string verdict_member(const std::string& file_name, const InputLine& line) const;
+
+  const Profile& profile_;
+  WorkerOptions options_;
+  std::vector<std::unique_ptr<Stage>> stages_;  // in the profile's order
+  std::vector<int> stage_idx_, first_rule_;
+  const int entities_ = stage_index("entities"), duplicates_ = stage_index("duplicates");
+  RecordReader reader_;
+  Record record_;
+  Document doc_;
+  Judgement judgement_;
+  std::vector<Edit> edits_;
+  MinHasher hasher_;
+  Statistics statistics_;
+  std::string converted_;  // a transcoded line
+};
+
+// `record`, a JSON object in text form, with a member appended.
+std::string with_member(std::string_view record, std::string_view member);
+
+}  // namespace ds::filter

@@ -22,7 +22,7 @@ struct Options {
   std::vector<std::string> inputs;
   std::string output = "-", rejects, bad_lines, work, profile, stages, shard, report, html;
   filter::ResourceOptions resources;
-  filter::RunOptions run;
+  filter::FilterOptions run;
   double max_line_mb = 10, dedup_memory_mb = 1024, max_bad = 1;
   bool show_config = false, quiet = false;
   std::string id, out_of_domain, part = "0/1", clusters;
@@ -139,7 +139,7 @@ void write_out(std::string_view text) { cli::standard_output().write(text); }
 void prepare_run(Options& o) {
   if (o.inputs.empty() && cli::stdin_is_terminal())
     throw Error(ErrorKind::kUsage, "no input", "", "give JSONL files, or pipe some in; see --help");
-  filter::RunOptions& run = o.run;
+  filter::FilterOptions& run = o.run;
   run.inputs = filter::expand_inputs(o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs);
   run.output = o.output;
   run.rejects = o.rejects;
@@ -162,7 +162,7 @@ void prepare_run(Options& o) {
 }
 
 // Runs one of the pipeline's entries, then shows and writes its report.
-int with_report(Options& o, const std::function<filter::Report(filter::RunOptions&)>& entry) {
+int with_report(Options& o, const std::function<filter::Report(filter::FilterOptions&)>& entry) {
   prepare_run(o);
   ProgressLine line;
   if (!o.quiet && ::isatty(STDERR_FILENO)) o.run.progress = [&](const filter::Progress& p) { line.show(p); };
@@ -202,11 +202,11 @@ int filter_all(Options& o, const CLI::App& app) {
   }
   if (command == "sig") {
     need_work(o);
-    return with_report(o, [&](filter::RunOptions& run) { return filter::run_first_pass(profile, run); });
+    return with_report(o, [&](filter::FilterOptions& run) { return filter::run_first_pass(profile, run); });
   }
   if (command == "apply") {
     need_work(o);
-    return with_report(o, [&](filter::RunOptions& run) {
+    return with_report(o, [&](filter::FilterOptions& run) {
       run.resume = true;  // takes over what sig left; does it now when nothing is there
       filter::Report report = filter::run_first_pass(profile, run);
       if (!report.interrupted)
@@ -230,7 +230,7 @@ int filter_all(Options& o, const CLI::App& app) {
     if (!o.quiet) cli::note(std::to_string(n) + " duplicates");
     return 0;
   }
-  return with_report(o, [&](filter::RunOptions& run) { return filter::run(profile, run); });
+  return with_report(o, [&](filter::FilterOptions& run) { return filter::run(profile, run); });
 }
 
 // clang-format off

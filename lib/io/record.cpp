@@ -45,18 +45,18 @@ size_t skip_string(std::string_view s, size_t i) {
 
 }  // namespace
 
-struct RecordReader::State {
+struct FieldReader::State {
   RecordFields fields;
   simdjson::dom::parser parser;
 };
 
-RecordReader::RecordReader(RecordFields fields) : state_(std::make_unique<State>()) {
+FieldReader::FieldReader(RecordFields fields) : state_(std::make_unique<State>()) {
   state_->fields = std::move(fields);
 }
-RecordReader::~RecordReader() = default;
-RecordReader::RecordReader(RecordReader&&) noexcept = default;
+FieldReader::~FieldReader() = default;
+FieldReader::FieldReader(FieldReader&&) noexcept = default;
 
-void RecordReader::parse(std::string_view line, Record& out) {
+void FieldReader::parse(std::string_view line, FieldRecord& out) {
   out.ok = out.has_text = out.duplicate_keys = false;
   out.error = nullptr;
   out.text = out.url = {};

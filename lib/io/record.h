@@ -7,14 +7,14 @@
 
 namespace ds::io {
 
-// Bytes that must be readable (any value) behind a line given to RecordReader.
+// Bytes that must be readable (any value) behind a line given to FieldReader.
 constexpr size_t kRecordPadding = 64;
 
 struct RecordFields {
   std::string text_field = "text", id_field = "id", url_field = "url";
 };
 
-struct Record {
+struct FieldRecord {
   bool ok = false;
   const char* error = nullptr;  // when not ok: static text for people
   bool has_text = false;        // the field is there and is a string
@@ -25,13 +25,13 @@ struct Record {
 };
 
 // Not thread-safe: one per thread.
-class RecordReader {
+class FieldReader {
  public:
-  explicit RecordReader(RecordFields fields);
-  ~RecordReader();
-  RecordReader(RecordReader&&) noexcept;
+  explicit FieldReader(RecordFields fields);
+  ~FieldReader();
+  FieldReader(FieldReader&&) noexcept;
   // The line without its newline; kRecordPadding bytes behind it must be readable.
-  void parse(std::string_view line, Record& out);
+  void parse(std::string_view line, FieldRecord& out);
 
  private:
   struct State;
@@ -39,7 +39,7 @@ class RecordReader {
 };
 
 // The line with the value of the top-level member `key` replaced by `text` as a JSON string; all other bytes
-// stay. `line` must have passed RecordReader.
+// stay. `line` must have passed FieldReader.
 std::string replace_text(std::string_view line, std::string_view key, std::string_view text);
 
 }  // namespace ds::io

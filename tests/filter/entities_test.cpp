@@ -30,7 +30,7 @@ bool dropped(const std::string& text, std::shared_ptr<const Lexicon> lexicon) {
   doc.text = text;
   prepare(doc);
   const Profile profile = default_profile();
-  Judgement j(profile, false);
+  Scorecard j(profile, false);
   j.restart(doc.script, rule_index("s3.hard_terms"));
   std::vector<Edit> edits;
   Resources resources;

@@ -30,7 +30,7 @@ TEST_CASE("both passes give the same bytes and counts on one thread and on sever
   const std::string demo = contents(DS_SOURCE_DIR "/data/filter/demo-raw.jsonl"), at = folder.string() + "/";
   for (const char* name : {"a.jsonl", "b.jsonl"}) std::ofstream(at + name, std::ios::binary) << demo << demo;
   const auto pass = [&](int threads, const std::string& name) {
-    RunOptions o;
+    FilterOptions o;
     o.inputs = {at + "a.jsonl", at + "b.jsonl"};
     o.output = at + name + ".zst";
     o.rejects = at + name + ".rejects";

@@ -17,7 +17,7 @@ std::map<std::string, double> scores(const std::string& text, Profile profile = 
   Document doc;
   doc.text = text;
   prepare(doc);
-  Judgement j(profile, true);
+  Scorecard j(profile, true);
   j.restart(doc.script, rule_index("s2.gopher.min_words"));
   std::vector<Edit> edits;
   auto stage = stage_table()[stage_index("quality")].make(profile, {});
@@ -34,7 +34,7 @@ std::string verdict(const std::string& text, Profile profile) {
   Document doc;
   doc.text = text;
   prepare(doc);
-  Judgement j(profile, false);
+  Scorecard j(profile, false);
   j.restart(doc.script, rule_index("s2.gopher.min_words"));
   std::vector<Edit> edits;
   auto stage = stage_table()[stage_index("quality")].make(profile, {});

@@ -37,12 +37,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   bytes.resize(size + kRecordPadding);
   Batch batch;
   const InputLine line{0, size, 0, 1};
-  Outcome out;
+  JudgedLine out;
   worker.judge(std::string_view(bytes).substr(0, size), line, batch, "fuzz", 0, out);
   if (out.blank || !out.own) return 0;
   if (size % 8 >= 4 && out.fate == Fate::kKept) return 0;  // a text line, no JSON
-  RecordReader reader{RecordFields{}};
-  Record record;
+  FieldReader reader{RecordFields{}};
+  FieldRecord record;
   const size_t length = out.text.size();
   std::string copy = out.text;
   copy.resize(length + kRecordPadding);

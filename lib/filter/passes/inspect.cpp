@@ -13,7 +13,7 @@ constexpr double kQuantiles[] = {.01, .05, .25, .5, .75, .95, .99};
 
 // Judges each line of the inputs in order; stops when `visit` returns false.
 template <class Visit>
-void each_record(const Profile& profile, const Resources& resources, const RunOptions& o, Visit&& visit) {
+void each_record(const Profile& profile, const Resources& resources, const FilterOptions& o, Visit&& visit) {
   WorkerOptions w = o.worker;
   w.score_all = true;
   w.sign = false;
@@ -23,7 +23,7 @@ void each_record(const Profile& profile, const Resources& resources, const RunOp
   InputOptions input = o.input;
   input.stop = o.stop;
   BatchReader reader(plan, input);
-  Outcome out;
+  JudgedLine out;
   Batch batch;
   while (reader.next(batch)) {
     const std::string& name = o.inputs[batch.file];
@@ -40,7 +40,7 @@ struct Explain {
   const std::string& id;
   RecordView& view;
   bool wanted(const std::string&, const InputLine&) const { return true; }
-  bool operator()(Worker& worker, const Outcome& out, const std::string& file, const InputLine& line) {
+  bool operator()(Worker& worker, const JudgedLine& out, const std::string& file, const InputLine& line) {
     const bool place = id == file + ":" + std::to_string(line.line);
     if (!place && (out.fate == Fate::kBad || worker.record().id != id)) return true;
     view.found = true;
@@ -50,7 +50,7 @@ struct Explain {
       view.error = worker.record().error ? worker.record().error : "not readable";
       return false;
     }
-    const Judgement& j = worker.judgement();
+    const Scorecard& j = worker.scorecard();
     const Document& doc = worker.document();
     view.script = script_name(doc.script);
     view.language = doc.language;
@@ -58,7 +58,7 @@ struct Explain {
     view.values = j.values();
     view.verdict = j.verdict();
     view.note = j.note();
-    for (const Span& s : j.spans()) {
+    for (const FoundSpan& s : j.spans()) {
       const size_t b = doc.byte_offset(s.begin), e = doc.byte_offset(s.end);
       view.spans.push_back(s.what + "  " + std::string(doc.text.substr(b, e - b)));
     }
@@ -68,7 +68,7 @@ struct Explain {
 
 }  // namespace
 
-RecordView explain(const Profile& profile, const RunOptions& o, const std::string& id) {
+RecordView explain(const Profile& profile, const FilterOptions& o, const std::string& id) {
   RecordView view;
   Explain visit{id, view};
   each_record(profile, load_resources(profile, o.resources, o.worker.fields), o, visit);
@@ -82,10 +82,10 @@ struct Tune {
   std::vector<double> values[kScripts][128];
   std::vector<uint64_t> failed[kScripts] = {std::vector<uint64_t>(128), std::vector<uint64_t>(128)};
   bool wanted(const std::string&, const InputLine&) { return seen++ % step == 0; }
-  bool operator()(Worker& worker, const Outcome& out, const std::string&, const InputLine&) {
+  bool operator()(Worker& worker, const JudgedLine& out, const std::string&, const InputLine&) {
     if (out.fate == Fate::kBad) return true;
     const int k = static_cast<int>(worker.document().script);
-    for (const RuleValue& v : worker.judgement().values()) {
+    for (const RuleValue& v : worker.scorecard().values()) {
       values[k][v.rule].push_back(v.value);
       failed[k][v.rule] += v.failed;
     }
@@ -96,12 +96,12 @@ struct Tune {
 struct Count {
   uint64_t n = 0;
   bool wanted(const std::string&, const InputLine&) { return ++n == 0; }
-  bool operator()(Worker&, const Outcome&, const std::string&, const InputLine&) { return true; }
+  bool operator()(Worker&, const JudgedLine&, const std::string&, const InputLine&) { return true; }
 };
 
 }  // namespace
 
-std::vector<RuleQuantiles> tune(const Profile& profile, const RunOptions& o, uint64_t sample) {
+std::vector<RuleQuantiles> tune(const Profile& profile, const FilterOptions& o, uint64_t sample) {
   const Resources resources = load_resources(profile, o.resources, o.worker.fields);
   DS_CHECK(all_rules().size() <= 128);
   Count count;
@@ -134,7 +134,7 @@ struct Cosines {
   uint64_t unscored[kScripts] = {0, 0};
   std::vector<float> vector;
   bool wanted(const std::string&, const InputLine&) const { return true; }
-  bool operator()(Worker& worker, const Outcome& out, const std::string&, const InputLine&) {
+  bool operator()(Worker& worker, const JudgedLine& out, const std::string&, const InputLine&) {
     if (out.fate == Fate::kBad) return true;
     const Document& doc = worker.document();
     const int k = static_cast<int>(doc.script);
@@ -151,7 +151,7 @@ struct Cosines {
 
 }  // namespace
 
-Calibration calibrate(const Profile& given, const RunOptions& options,
+Calibration calibrate(const Profile& given, const FilterOptions& options,
                       const std::vector<std::string>& in_domain, const std::string& out_of_domain,
                       double loss) {
   Profile profile = given;
@@ -166,7 +166,7 @@ Calibration calibrate(const Profile& given, const RunOptions& options,
                       {*resources.embedder, profile, {}, {0, 0}, {}}};
   const std::vector<std::string> paths[2] = {in_domain, {out_of_domain}};
   for (int side = 0; side < 2; ++side) {
-    RunOptions o = options;
+    FilterOptions o = options;
     o.inputs = expand_inputs(paths[side]);
     each_record(bare, resources, o, sides[side]);
   }

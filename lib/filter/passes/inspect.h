@@ -20,7 +20,7 @@ struct RecordView {
   std::string note;
 };
 // The first record with this id, or the one at "FILE:LINE", scored by every rule.
-RecordView explain(const Profile& profile, const RunOptions& options, const std::string& id);
+RecordView explain(const Profile& profile, const FilterOptions& options, const std::string& id);
 
 struct RuleQuantiles {
   int rule;
@@ -30,7 +30,7 @@ struct RuleQuantiles {
   std::array<double, 7> at{};  // 1 5 25 50 75 95 99 %
 };
 // Over at most `sample` records, evenly spread over the input.
-std::vector<RuleQuantiles> tune(const Profile& profile, const RunOptions& options, uint64_t sample);
+std::vector<RuleQuantiles> tune(const Profile& profile, const FilterOptions& options, uint64_t sample);
 
 struct Calibration {
   std::string digest;
@@ -41,7 +41,7 @@ struct Calibration {
   } scripts[kScripts];
 };
 // The cut loses `loss` of the in-domain records.
-Calibration calibrate(const Profile& profile, const RunOptions& options,
+Calibration calibrate(const Profile& profile, const FilterOptions& options,
                       const std::vector<std::string>& in_domain, const std::string& out_of_domain,
                       double loss);
 

@@ -29,7 +29,7 @@ std::string in_folder(const std::string& folder, const std::string& name) {
 
 // One output per input: its file name, or, where two inputs share one, the path below the inputs' common
 // folder. Depends on the list of inputs alone, so that all shards agree.
-std::vector<std::string> output_paths(const RunOptions& o) {
+std::vector<std::string> output_paths(const FilterOptions& o) {
   std::vector<fs::path> paths;
   std::map<fs::path, int> names;
   for (const auto& input : o.inputs) {
@@ -49,7 +49,7 @@ std::vector<std::string> output_paths(const RunOptions& o) {
   return out;
 }
 
-std::string shown(const RunOptions& o, size_t file) {
+std::string shown(const FilterOptions& o, size_t file) {
   if (file >= o.inputs.size()) return "?";
   return o.inputs[file] == "-" ? "<stdin>" : o.inputs[file];
 }
@@ -82,7 +82,7 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
   return out;
 }
 
-void check_outputs(const RunOptions& o) {
+void check_outputs(const FilterOptions& o) {
   std::vector<std::string> outputs;
   if (is_folder_name(o.output))
     outputs = output_paths(o);
@@ -115,7 +115,7 @@ void check_outputs(const RunOptions& o) {
   }
 }
 
-Outputs::Outputs(const RunOptions& options)
+Outputs::Outputs(const FilterOptions& options)
     : options_(options), rejects_per_stage_(is_folder_name(options.rejects)) {
   check_outputs(options);
   if (is_folder_name(options.output))
@@ -162,8 +162,8 @@ void Outputs::finish() {
   if (bad_) bad_->commit();
 }
 
-std::string duplicate_reject(const Profile& profile, const RunOptions& o, size_t file, const SegmentEntry& e,
-                             const Duplicate& d, int rule) {
+std::string duplicate_reject(const Profile& profile, const FilterOptions& o, size_t file,
+                             const SegmentEntry& e, const Duplicate& d, int rule) {
   std::string t = "\"ds_filter\":{\"verdict\":\"drop\",\"stage\":\"duplicates\",\"rule\":\"";
   t += all_rules()[rule]->id;
   t += "\",\"value\":";

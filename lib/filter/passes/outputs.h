@@ -32,11 +32,11 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
 
 // Throws Error{kUsage} when an output would overwrite an input or another output, {kCannotCreate} when it
 // cannot be made: to be called before hours of reading.
-void check_outputs(const RunOptions& options);
+void check_outputs(const FilterOptions& options);
 
 class Outputs {
  public:
-  explicit Outputs(const RunOptions& options);
+  explicit Outputs(const FilterOptions& options);
   // How what is written must have been packed.
   Compression kept_compression(size_t input) const;
   Compression reject_compression() const { return reject_compression_; }
@@ -54,7 +54,7 @@ class Outputs {
   void finish();  // everything is in place when it returns
 
  private:
-  const RunOptions& options_;
+  const FilterOptions& options_;
   std::vector<std::string> per_file_;  // path of each input's output; empty: all go to one
   bool rejects_per_stage_ = false;
   Compression reject_compression_ = Compression::kNone, bad_compression_ = Compression::kNone;
@@ -63,7 +63,7 @@ class Outputs {
 };
 
 // The reject line of a duplicate.
-std::string duplicate_reject(const Profile& profile, const RunOptions& options, size_t file,
+std::string duplicate_reject(const Profile& profile, const FilterOptions& options, size_t file,
                              const SegmentEntry& entry, const Duplicate& duplicate, int rule);
 
 }  // namespace ds::filter

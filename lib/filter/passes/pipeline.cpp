@@ -38,7 +38,7 @@ const std::string kStdinName = "<stdin>";
 constexpr char kComplete[] = "complete";
 
 // Identifies a run: what must be the same for --resume to go on.
-Json run_identity(const Profile& profile, const RunOptions& o) {
+Json run_identity(const Profile& profile, const FilterOptions& o) {
   Json files(Json::Array{});
   for (const auto& path : o.inputs) {
     struct stat st {};
@@ -73,7 +73,7 @@ Json run_identity(const Profile& profile, const RunOptions& o) {
 }
 
 // Prepares the work folder: empty for a new run, checked for a resumed one.
-void open_work(const Profile& profile, const RunOptions& o) {
+void open_work(const Profile& profile, const FilterOptions& o) {
   std::error_code error;
   const std::string manifest = o.work + "/manifest.json";
   const Json identity = run_identity(profile, o);
@@ -118,7 +118,7 @@ void drop_stale_segments(const std::string& work, const std::vector<size_t>& n_s
 }
 
 // Which files, or which part of the one file, this shard reads.
-std::vector<FilePlan> plan_files(const RunOptions& o) {
+std::vector<FilePlan> plan_files(const FilterOptions& o) {
   std::vector<FilePlan> plan;
   if (o.n_shards > 1 && o.inputs.size() == 1) {
     struct stat st {};
@@ -161,7 +161,7 @@ std::vector<std::string> signature_files(const std::string& work) {
   return files;
 }
 
-Report run_first_pass(const Profile& profile, const RunOptions& o) {
+Report run_first_pass(const Profile& profile, const FilterOptions& o) {
   const int64_t start = now_ns();
   Report report;
   report.profile = profile;
@@ -256,12 +256,12 @@ Report run_first_pass(const Profile& profile, const RunOptions& o) {
     SegmentBlock block;
     Statistics statistics;
   };
-  std::vector<Outcome> outcomes(o.threads);  // one line's, of each thread
-  std::mutex large;                          // held while the last worker judges
+  std::vector<JudgedLine> outcomes(o.threads);  // one line's, of each thread
+  std::mutex large;                             // held while the last worker judges
   const auto make = [&](Stretch& s) { return reader.next(s.batch); };
   const auto judge = [&](Stretch& s, int thread) {
     const std::string& file_name = o.inputs[s.batch.file] == "-" ? kStdinName : o.inputs[s.batch.file];
-    Outcome& out = outcomes[thread];
+    JudgedLine& out = outcomes[thread];
     s.block.clear();
     s.statistics = {};
     for (const InputLine& line : s.batch.lines) {
@@ -337,7 +337,7 @@ struct OutgoingStretch {
 // Hands out the segments' stretches in input order.
 class StretchReader {
  public:
-  explicit StretchReader(const RunOptions& o) : o_(o), plan_(plan_files(o)) {}
+  explicit StretchReader(const FilterOptions& o) : o_(o), plan_(plan_files(o)) {}
   bool next(OutgoingStretch& s) {
     if (at_ == plan_.size()) return false;
     s.file = plan_[at_].file;
@@ -373,7 +373,7 @@ class StretchReader {
     segment_ = std::make_shared<SegmentReader>(stem);
     ++n_segments_;
   }
-  const RunOptions& o_;
+  const FilterOptions& o_;
   std::vector<FilePlan> plan_;
   size_t at_ = 0, n_segments_ = 0;
   bool begun_ = false;
@@ -381,7 +381,7 @@ class StretchReader {
 };
 
 // Sorts a stretch's records to the outputs.
-void sort_out(const Profile& profile, const RunOptions& o, const std::vector<Duplicate>& duplicates,
+void sort_out(const Profile& profile, const FilterOptions& o, const std::vector<Duplicate>& duplicates,
               const Outputs& outputs, OutgoingStretch& s) {
   const int stage = stage_of_rule(rule_index("s4.exact"));
   const size_t n_stages = stage_table().size();
@@ -443,7 +443,7 @@ void sort_out(const Profile& profile, const RunOptions& o, const std::vector<Dup
 
 }  // namespace
 
-void run_second_pass(const Profile& profile, const RunOptions& o, const std::vector<Duplicate>& duplicates,
+void run_second_pass(const Profile& profile, const FilterOptions& o, const std::vector<Duplicate>& duplicates,
                      Report& report) {
   const int64_t start = now_ns();
   Statistics& s = report.statistics;
@@ -513,7 +513,7 @@ void run_second_pass(const Profile& profile, const RunOptions& o, const std::vec
   report.write_seconds = seconds_since(start);
 }
 
-Report run(const Profile& profile, RunOptions o) {
+Report run(const Profile& profile, FilterOptions o) {
   const int64_t start = now_ns();
   check_outputs(o);
   bool temporary = false;

@@ -36,7 +36,7 @@ struct Progress {
   const char* doing = "";
 };
 
-struct RunOptions {
+struct FilterOptions {
   std::vector<std::string> inputs;  // files, "-"
   std::string output = "-";         // "-", a file, or a folder (ends with "/" or exists): one file per input
   std::function<void(std::string_view)> write_stdout;  // where "-" goes
@@ -84,13 +84,13 @@ struct Report {
 };
 
 // All of it on one machine.
-Report run(const Profile& profile, RunOptions options);
+Report run(const Profile& profile, FilterOptions options);
 
 // The same in steps that share files only, for SLURM arrays and Spark: see shards.h.
 // First pass; the segments stay in options.work.
-Report run_first_pass(const Profile& profile, const RunOptions& options);
+Report run_first_pass(const Profile& profile, const FilterOptions& options);
 // Second pass over the segments of options.work; `duplicates` by ordinal.
-void run_second_pass(const Profile& profile, const RunOptions& options,
+void run_second_pass(const Profile& profile, const FilterOptions& options,
                      const std::vector<Duplicate>& duplicates, Report& report);
 
 // Whether run_first_pass has come to its end in this work folder: no signature is missing.

@@ -67,7 +67,7 @@ Worker::Worker(const Profile& profile, const Resources& resources, WorkerOptions
     : profile_(profile),
       options_(std::move(options)),
       reader_(options_.fields),
-      judgement_(profile, options_.score_all) {
+      scorecard_(profile, options_.score_all) {
   const auto table = stage_table();
   for (const auto& name : profile.stages) {
     const int idx = stage_index(name);
@@ -80,7 +80,7 @@ Worker::Worker(const Profile& profile, const Resources& resources, WorkerOptions
 }
 
 void Worker::quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
-                        const char* error, const char* hint, Outcome& out) {
+                        const char* error, const char* hint, JudgedLine& out) {
   out.fate = Fate::kBad;
   out.own = true;
   std::string& t = out.text;
@@ -105,7 +105,7 @@ void Worker::quarantine(std::string_view bytes, const InputLine& line, const std
 }
 
 void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& batch,
-                   const std::string& file_name, size_t file, Outcome& out) {
+                   const std::string& file_name, size_t file, JudgedLine& out) {
   out.fate = Fate::kKept;
   out.blank = out.own = out.has_signature = false;
   statistics_.input_bytes += line.length + 1;
@@ -172,12 +172,12 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   run_stages();
   statistics_.text_bytes += doc_.text.size();
   statistics_.characters += doc_.size();
-  statistics_.add_values(profile_, doc_.script, judgement_.values());
+  statistics_.add_values(profile_, doc_.script, scorecard_.values());
   auto& language = statistics_.languages[doc_.language];
   ++language[0];
 
-  if (judgement_.dropped()) {
-    const int rule = judgement_.verdict();
+  if (scorecard_.dropped()) {
+    const int rule = scorecard_.verdict();
     out.fate = Fate::kDropped;
     out.stage = static_cast<uint8_t>(stage_of_rule(rule));
     out.own = true;
@@ -216,12 +216,12 @@ void Worker::run_stages() {
   int64_t start = now_ns();
   prepare(doc_);
   edits_.clear();
-  judgement_.restart(doc_.script, 0);
+  scorecard_.restart(doc_.script, 0);
   // Decoding and splitting serve all stages; they are booked under the first.
   for (size_t s = 0; s < stages_.size(); ++s) {
-    judgement_.enter_stage(first_rule_[s]);
-    const size_t n_spans = judgement_.spans().size();
-    stages_[s]->judge(doc_, judgement_, edits_);
+    scorecard_.enter_stage(first_rule_[s]);
+    const size_t n_spans = scorecard_.spans().size();
+    stages_[s]->judge(doc_, scorecard_, edits_);
     const int64_t end = now_ns();
     StageStatistics& t = statistics_.stages[stage_idx_[s]];
     ++t.records;
@@ -229,13 +229,13 @@ void Worker::run_stages() {
     t.text_bytes += doc_.text.size();
     start = end;
     if (stage_idx_[s] == entities_) count_entities(n_spans);
-    if (judgement_.dropped() && !options_.score_all) break;
+    if (scorecard_.dropped() && !options_.score_all) break;
   }
 }
 
 void Worker::count_entities(size_t first_span) {
-  for (size_t i = first_span; i < judgement_.spans().size(); ++i) {
-    const Span& span = judgement_.spans()[i];
+  for (size_t i = first_span; i < scorecard_.spans().size(); ++i) {
+    const FoundSpan& span = scorecard_.spans()[i];
     const size_t colon = span.what.find(':');
     if (colon == span.what.npos)
       ++statistics_.personal_data[span.what];
@@ -264,7 +264,7 @@ std::string Worker::masked_text() const {
 
 std::string Worker::verdict_member(const std::string& file_name, const InputLine& line) const {
   constexpr size_t kMaxSpans = 20;
-  const int rule = judgement_.verdict();
+  const int rule = scorecard_.verdict();
   const RuleSpec& spec = *all_rules()[rule];
   const auto number = [](std::string& t, double v) { append_json_number(t, v); };
   std::string t = "\"ds_filter\":{\"verdict\":\"drop\",\"stage\":\"";
@@ -272,7 +272,7 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   t += "\",\"rule\":\"";
   t += spec.id;
   t += "\",\"value\":";
-  number(t, judgement_.verdict_value());
+  number(t, scorecard_.verdict_value());
   t += spec.drop_when == DropWhen::kBelow ? ",\"drop_when\":\"<\",\"threshold\":"
                                           : ",\"drop_when\":\">\",\"threshold\":";
   number(t, profile_.rules[rule].threshold[static_cast<int>(doc_.script)]);
@@ -284,14 +284,14 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   t += ",\"file\":";
   append_json_string(t, file_name);
   t += ",\"line\":" + std::to_string(line.line) + ",\"offset\":" + std::to_string(line.offset);
-  if (!judgement_.note().empty()) {
+  if (!scorecard_.note().empty()) {
     t += ",\"matched\":";
-    append_json_string(t, judgement_.note());
+    append_json_string(t, scorecard_.note());
   }
-  if (!judgement_.spans().empty()) {
+  if (!scorecard_.spans().empty()) {
     t += ",\"spans\":[";
-    for (size_t i = 0; i < std::min(kMaxSpans, judgement_.spans().size()); ++i) {
-      const Span& s = judgement_.spans()[i];
+    for (size_t i = 0; i < std::min(kMaxSpans, scorecard_.spans().size()); ++i) {
+      const FoundSpan& s = scorecard_.spans()[i];
       t += i ? ",{\"what\":" : "{\"what\":";
       append_json_string(t, s.what);
       t += ",\"chars\":[" + std::to_string(s.begin) + "," + std::to_string(s.end) + "],\"bytes\":[" +
@@ -302,7 +302,7 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   if (options_.score_all) {
     t += ",\"scores\":{";
     bool first = true;
-    for (const RuleValue& v : judgement_.values()) {
+    for (const RuleValue& v : scorecard_.values()) {
       t += first ? "\"" : ",\"";
       first = false;
       t += all_rules()[v.rule]->id;

@@ -23,7 +23,7 @@ struct WorkerOptions {
 };
 
 // The fate of one line.
-struct Outcome {
+struct JudgedLine {
   Fate fate = Fate::kKept;
   bool blank = false;  // nothing but white space: no record
   uint8_t stage = 0;
@@ -38,19 +38,19 @@ class Worker {
   Worker(const Profile& profile, const Resources& resources, WorkerOptions options);
   // `bytes` is the line, with kRecordPadding readable bytes behind it.
   void judge(std::string_view bytes, const InputLine& line, const Batch& batch, const std::string& file_name,
-             size_t file, Outcome& out);
+             size_t file, JudgedLine& out);
   // After judge() of a record: what the rules saw.
-  const Judgement& judgement() const { return judgement_; }
+  const Scorecard& scorecard() const { return scorecard_; }
   const Document& document() const { return doc_; }
-  const Record& record() const { return record_; }
+  const FieldRecord& record() const { return record_; }
   Statistics& statistics() { return statistics_; }
 
  private:
-  bool parse(std::string_view bytes, Outcome& out);
+  bool parse(std::string_view bytes, JudgedLine& out);
   void run_stages();
   void count_entities(size_t first_span);
   void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
-                  const char* error, const char* hint, Outcome& out);
+                  const char* error, const char* hint, JudgedLine& out);
   std::string masked_text() const;
   std::string verdict_member(const std::string& file_name, const InputLine& line) const;
 
@@ -59,10 +59,10 @@ class Worker {
   std::vector<std::unique_ptr<Stage>> stages_;  // in the profile's order
   std::vector<int> stage_idx_, first_rule_;
   const int entities_ = stage_index("entities"), duplicates_ = stage_index("duplicates");
-  RecordReader reader_;
-  Record record_;
+  FieldReader reader_;
+  FieldRecord record_;
   Document doc_;
-  Judgement judgement_;
+  Scorecard scorecard_;
   std::vector<Edit> edits_;
   MinHasher hasher_;
   Statistics statistics_;

@@ -64,19 +64,19 @@ std::string tile(const std::string& value, const std::string& label) {
   return "<div class=tile><b>" + value + "</b><span>" + label + "</span></div>";
 }
 
-struct Part {
+struct BarPart {
   std::string name;
   uint64_t n;
   const char* colour;
 };
 
 // One bar of all records, cut by their fate.
-std::string fate_bar(const std::vector<Part>& parts, uint64_t total) {
+std::string fate_bar(const std::vector<BarPart>& parts, uint64_t total) {
   std::string
       svg = "<svg viewBox='0 0 1000 46' width='100%' height='46' preserveAspectRatio='none' role='img'>",
       legend = "<div class=legend>";
   double x = 0;
-  for (const Part& p : parts) {
+  for (const BarPart& p : parts) {
     if (p.n == 0) continue;
     const double w = 1000.0 * static_cast<double>(p.n) / static_cast<double>(std::max<uint64_t>(1, total));
     svg += "<rect x='" + number("%.2f", x) + "' y='0' width='" + number("%.2f", std::max(w - 1.5, 0.8)) +
@@ -202,7 +202,7 @@ std::string report_html(const Report& r) {
          tile(number("%.1f s", r.seconds),
               number("%.1f MB/s", r.seconds > 0 ? static_cast<double>(s.text_bytes) / 1e6 / r.seconds : 0));
   out += "</div><div class=card>";
-  std::vector<Part> parts = {{"kept", s.kept, kKept}};
+  std::vector<BarPart> parts = {{"kept", s.kept, kKept}};
   for (size_t i = 0; i < s.stages.size(); ++i)
     parts.push_back({stage_table()[i].name, s.stages[i].dropped, kColours[i % 5]});
   parts.push_back({"quarantined", s.quarantined, kBad});

@@ -56,7 +56,7 @@ uint64_t pair_hash(uint64_t a, uint64_t b) { return mix_hash(a * 31 + b); }
 
 // The hash of a vocabulary entry as Document hashes the same word.
 uint64_t entry_hash(std::string_view text) {
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   std::vector<uint32_t> chars;
   while (!text.empty()) {
     const Utf8Char c = decode_utf8(text);

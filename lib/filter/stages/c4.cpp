@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-#include "filter/text/tokenizer.h"
+#include "filter/text/word_tokenizer.h"
 
 namespace ds::filter {
 namespace {
@@ -118,7 +118,7 @@ int count_sentences(const uint32_t* chars, const uint16_t* flags, const Word* wo
 
 C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_at_lorem, bool stop_at_curly) {
   C4Result result;
-  const Tokenizer& tokenizer = Tokenizer::instance();
+  const WordTokenizer& tokenizer = WordTokenizer::instance();
   size_t next_word = 0;  // doc.words ascend with the lines
   bool stop = false;
   for_each_splitline(doc, [&](uint32_t b, uint32_t e) {
@@ -180,7 +180,7 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
     if (rewritten) {
       words_.clear();
       units_.clear();
-      Tokenizer::Words out{words_, units_};
+      WordTokenizer::Words out{words_, units_};
       tokenizer.split(chars, flags, n, out);
       result.sentences += count_sentences(chars, flags, words_.data(), words_.size());
     } else {

@@ -31,8 +31,8 @@ const RuleSpec kRules[] = {
 };
 
 // Where the units [begin, end) stand in the text.
-Span span_of_units(const Document& doc, uint32_t begin, uint32_t end) {
-  Span span{0, 0, "evaluation n-gram"};
+FoundSpan span_of_units(const Document& doc, uint32_t begin, uint32_t end) {
+  FoundSpan span{0, 0, "evaluation n-gram"};
   uint32_t unit = 0;
   for (const Word& w : doc.words) {
     const bool counts = doc.script == Script::kHan ? doc.flags[w.begin] & (kAlpha | kDigit) : !w.symbol;
@@ -49,7 +49,7 @@ Span span_of_units(const Document& doc, uint32_t begin, uint32_t end) {
 class Duplicates : public Stage {
  public:
   explicit Duplicates(const Resources& resources) : sets_(resources.evaluation_sets) {}
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     if (!sets_ || !j.wants(kContaminated)) return;
     const EvaluationSets::Match m = sets_->find(doc, j.profile());
     if (m.n_grams) {

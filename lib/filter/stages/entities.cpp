@@ -41,28 +41,28 @@ class Entities : public Stage {
   Entities(const Profile& profile, const Resources& resources) : lexicon_(resources.lexicon) {
     for (int k = 0; k < kPersonalKinds; ++k) {
       const auto it = profile.personal_data.find(personal_kind_name(static_cast<PersonalKind>(k)));
-      actions_[k] = it == profile.personal_data.end() ? Action::kOff : it->second;
+      actions_[k] = it == profile.personal_data.end() ? PersonalDataAction::kOff : it->second;
     }
   }
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>& edits) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>& edits) override {
     if (lexicon_ && terms(doc, j)) return;
     find_personal_data(doc, personal_);
     uint32_t n_drop = 0, n_all = 0;
     for (const PersonalHit& hit : personal_) {
-      const Action action = actions_[static_cast<int>(hit.kind)];
-      if (action == Action::kOff) continue;
+      const PersonalDataAction action = actions_[static_cast<int>(hit.kind)];
+      if (action == PersonalDataAction::kOff) continue;
       ++n_all;
-      n_drop += action == Action::kDrop;
+      n_drop += action == PersonalDataAction::kDrop;
       j.add_span({hit.begin, hit.end, personal_kind_name(hit.kind)});
-      if (action == Action::kMask) edits.push_back({hit.begin, hit.end, personal_mask(hit.kind)});
+      if (action == PersonalDataAction::kMask) edits.push_back({hit.begin, hit.end, personal_mask(hit.kind)});
     }
     if (j.test(kPersonalDropped, n_drop)) return;
     j.test(kPersonalCount, n_all);
   }
 
  private:
-  bool terms(const Document& doc, Judgement& j) {
+  bool terms(const Document& doc, Scorecard& j) {
     const auto& hits = lexicon_->find(doc, work_);
     uint32_t n_hard = 0, n_soft = 0;
     soft_terms_.clear();
@@ -83,7 +83,7 @@ class Entities : public Stage {
   }
 
   std::shared_ptr<const Lexicon> lexicon_;
-  Action actions_[kPersonalKinds];
+  PersonalDataAction actions_[kPersonalKinds];
   Lexicon::Work work_;
   std::vector<PersonalHit> personal_;
   std::vector<int> soft_terms_;

@@ -76,7 +76,7 @@ class Integrity : public Stage {
   Integrity(const Profile& profile, const Resources& resources)
       : profile_(profile), urls_(resources.blocked_urls) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     const double n = doc.size();
     if (j.test(kMinChars, n) || j.test(kMaxChars, n)) return;
     const double share = n > 0 ? 1 / n : 0;

@@ -123,7 +123,7 @@ uint32_t Lexicon::fold(uint32_t c) const { return c < 0x10000 ? fold_[c] : plain
 
 void Lexicon::add(std::string_view tsv, const std::string& where) {
   if (fold_.empty()) {
-    const CharTable& table = CharTable::instance();
+    const LetterTable& table = LetterTable::instance();
     fold_.resize(0x10000);
     for (uint32_t c = 0; c < 0x10000; ++c) fold_[c] = static_cast<uint16_t>(homoglyph(plain(table.fold(c))));
     // One traditional and one simplified character a line.
@@ -182,7 +182,7 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
       if (c.length == 0) throw Error(ErrorKind::kBadModel, "not valid UTF-8", at);
       text.remove_prefix(c.length);
       const uint32_t f = fold(c.code_point);
-      const uint16_t flags = CharTable::instance().flags(f);
+      const uint16_t flags = LetterTable::instance().flags(f);
       symbols.push_back(flags & (kAlpha | kDigit) ? f : kSeparator);
       term.han = term.han || is_han_symbol(f);
     }
@@ -213,7 +213,7 @@ void Lexicon::add(std::string_view tsv, const std::string& where) {
 void Lexicon::finish() {
   symbols_.resize(0x10000);
   for (uint32_t c = 0; c < 0x10000; ++c) {
-    const uint16_t f = CharTable::instance().flags(c);
+    const uint16_t f = LetterTable::instance().flags(c);
     const bool alone = !leet_letter(c) && c - 0x370 >= 0x1C0 && (c < 0x249C || (f & kAlpha) || plain(c) == c);
     symbols_[c] = static_cast<uint16_t>(alone ? symbol_of(c, f) : kAskNeighbours);
   }

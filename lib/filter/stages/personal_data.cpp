@@ -47,7 +47,7 @@ char ascii(uint32_t c) {
 bool near_word(const Document& doc, uint32_t begin, uint32_t reach,
                std::initializer_list<std::u32string_view> words) {
   const uint32_t from = begin > reach ? begin - reach : 0;
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   for (uint32_t i = from; i < begin; ++i)
     for (const auto word : words) {
       if (i + word.size() > begin) continue;

@@ -195,13 +195,13 @@ class Quality : public Stage {
  public:
   explicit Quality(const Profile& profile) : profile_(profile) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     if (gopher(doc, j) || fineweb(doc, j) || c4(doc, j)) return;
     repetition(doc, j);
   }
 
  private:
-  bool gopher(const Document& doc, Judgement& j) {
+  bool gopher(const Document& doc, Scorecard& j) {
     uint64_t n_real = 0, real_chars = 0, n_alpha = 0;
     for (const Word& w : doc.words) {
       n_real += !w.symbol;
@@ -238,7 +238,7 @@ class Quality : public Stage {
                   doc.script == Script::kHan ? count_chinese_stop_words(doc) : doc.stop_words.distinct);
   }
 
-  bool gopher_lines(const Document& doc, Judgement& j) {
+  bool gopher_lines(const Document& doc, Scorecard& j) {
     uint64_t n = 0, bullets = 0, ellipses = 0;
     const auto line = [&](uint32_t b, uint32_t e) {
       ++n;
@@ -255,7 +255,7 @@ class Quality : public Stage {
            j.test(kEllipsisLines, static_cast<double>(ellipses) / per);
   }
 
-  bool fineweb(const Document& doc, Judgement& j) {
+  bool fineweb(const Document& doc, Scorecard& j) {
     uint64_t n = 0, ended = 0, brief = 0;
     repeats_.clear();
     for (const Line& l : doc.lines) {
@@ -281,14 +281,14 @@ class Quality : public Stage {
            j.test(kNewlines, doc.counts.newline / static_cast<double>(doc.words.size()));
   }
 
-  bool c4(const Document& doc, Judgement& j) {
+  bool c4(const Document& doc, Scorecard& j) {
     if (!j.wants(kLorem) && !j.wants(kCurly) && !j.wants(kSentences)) return false;
     const C4Result r =
         c4_.judge(doc, profile_, !j.score_all() && j.wants(kLorem), !j.score_all() && j.wants(kCurly));
     return j.test(kLorem, r.lorem_lines) || j.test(kCurly, r.curly_lines) || j.test(kSentences, r.sentences);
   }
 
-  void repetition(const Document& doc, Judgement& j) {
+  void repetition(const Document& doc, Scorecard& j) {
     const double chars = doc.size();
     if (chars == 0) return;
     if (j.wants(kParaFrac) || j.wants(kParaChars)) {

@@ -43,8 +43,8 @@ Resources load_resources(const Profile& profile, const ResourceOptions& options,
       std::vector<std::string> texts;
       LineReader lines(options.references);
       const bool jsonl = options.references.find(".json") != std::string::npos;
-      RecordReader reader(fields);
-      Record record;
+      FieldReader reader(fields);
+      FieldRecord record;
       while (const auto line = lines.next()) {
         if (line->empty()) continue;
         if (!jsonl) {

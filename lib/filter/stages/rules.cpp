@@ -29,9 +29,9 @@ const RuleTable& rule_table() {
 constexpr const char* kActionNames[] = {"off", "mask", "drop"};
 
 // Reading JSON members with messages that name the place.
-class Reader {
+class ProfileReader {
  public:
-  explicit Reader(std::string where) : where_(std::move(where)) {}
+  explicit ProfileReader(std::string where) : where_(std::move(where)) {}
   [[noreturn]] void fail(const std::string& what, const std::string& hint = "") const {
     throw Error(ErrorKind::kBadModel, what, where_,
                 hint.empty() ? "ds-filter --show-config prints a complete profile" : hint);
@@ -76,7 +76,7 @@ class Reader {
   std::string where_;
 };
 
-void apply_rule(RuleSetting& setting, const Json& json, const std::string& id, const Reader& read) {
+void apply_rule(RuleSetting& setting, const Json& json, const std::string& id, const ProfileReader& read) {
   // Short forms: false switches the rule off, a number is the threshold for both scripts.
   if (json.is_bool()) {
     setting.on[0] = setting.on[1] = json.as_bool();
@@ -100,7 +100,7 @@ void apply_rule(RuleSetting& setting, const Json& json, const std::string& id, c
 
 }  // namespace
 
-const char* action_name(Action action) { return kActionNames[static_cast<int>(action)]; }
+const char* action_name(PersonalDataAction action) { return kActionNames[static_cast<int>(action)]; }
 
 std::span<const RuleSpec* const> all_rules() { return rule_table().rules; }
 int stage_of_rule(int rule) { return rule_table().stage[rule]; }
@@ -122,14 +122,14 @@ Profile default_profile() {
     }
   }
   for (const char* kind : {"email", "phone", "ip", "id_card", "bank_card", "secret"})
-    p.personal_data[kind] = Action::kMask;
+    p.personal_data[kind] = PersonalDataAction::kMask;
   for (const char* category : {"pornography", "violence", "gambling", "drugs", "fraud", "weapons"})
     p.categories[category] = true;
   return p;
 }
 
 void apply_profile(Profile& p, const Json& json, const std::string& where) {
-  const Reader read(where);
+  const ProfileReader read(where);
   for (const auto& [key, v] : read.object(json, "the profile")) {
     if (key == "profile") {
       p.name = read.text(v, key);
@@ -180,7 +180,7 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
         const std::string& name = read.text(value, kind);
         const auto* found = std::find(std::begin(kActionNames), std::end(kActionNames), name);
         if (found == std::end(kActionNames)) read.fail(kind + " must be off, mask or drop");
-        p.personal_data[kind] = static_cast<Action>(found - std::begin(kActionNames));
+        p.personal_data[kind] = static_cast<PersonalDataAction>(found - std::begin(kActionNames));
       }
     } else if (key == "categories") {
       for (const auto& [category, value] : read.object(v, key))
@@ -265,7 +265,7 @@ Json profile_json(const Profile& p) {
   return out;
 }
 
-void Judgement::restart(Script script, int first_rule) {
+void Scorecard::restart(Script script, int first_rule) {
   script_ = script;
   base_ = first_rule;
   verdict_ = -1;
@@ -275,14 +275,14 @@ void Judgement::restart(Script script, int first_rule) {
   note_.clear();
 }
 
-bool Judgement::wants(int rule_in_stage) const {
+bool Scorecard::wants(int rule_in_stage) const {
   return profile_->rules[base_ + rule_in_stage].on[static_cast<int>(script_)];
 }
-double Judgement::threshold(int rule_in_stage) const {
+double Scorecard::threshold(int rule_in_stage) const {
   return profile_->rules[base_ + rule_in_stage].threshold[static_cast<int>(script_)];
 }
 
-bool Judgement::test(int rule_in_stage, double value) {
+bool Scorecard::test(int rule_in_stage, double value) {
   const int rule = base_ + rule_in_stage;
   const RuleSetting& setting = profile_->rules[rule];
   if (!setting.on[static_cast<int>(script_)]) return false;
@@ -300,7 +300,7 @@ bool Judgement::test(int rule_in_stage, double value) {
   return !score_all();
 }
 
-int Judgement::rank(int rule) const {
+int Scorecard::rank(int rule) const {
   const auto& order = profile_->order;
   const auto at = std::find(order.begin(), order.end(), rule);
   return at != order.end() ? static_cast<int>(at - order.begin()) : static_cast<int>(order.size()) + rule;

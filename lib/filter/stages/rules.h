@@ -31,8 +31,8 @@ struct RuleSetting {
 };
 
 // What may be done about one kind of personal data or one category of terms.
-enum class Action : uint8_t { kOff, kMask, kDrop };
-const char* action_name(Action action);
+enum class PersonalDataAction : uint8_t { kOff, kMask, kDrop };
+const char* action_name(PersonalDataAction action);
 
 struct Profile {
   std::string name = "default";
@@ -46,9 +46,9 @@ struct Profile {
   bool c4_terminal_punctuation = false;  // lines must end in . ? ! " ' (FineWeb runs C4 without)
   int c4_min_words_per_line = 3;
   int c4_max_word_length = 1000;
-  std::map<std::string, Action> personal_data;  // kind > action
-  std::map<std::string, bool> categories;       // entity category > searched for
-  int shingle[kScripts] = {5, 10};              // units of one MinHash shingle
+  std::map<std::string, PersonalDataAction> personal_data;  // kind > action
+  std::map<std::string, bool> categories;                   // entity category > searched for
+  int shingle[kScripts] = {5, 10};                          // units of one MinHash shingle
   double min_similarity = 0.75;  // estimate two records need to be near-duplicates; 0: any shared band
   int contamination_ngram[kScripts] = {13, 20};
   int semantic_max_units = 4096;           // at most so many units of a text are embedded, in chunks of 512
@@ -68,7 +68,7 @@ Profile default_profile();
 void apply_profile(Profile& profile, const Json& json, const std::string& where);
 Json profile_json(const Profile& profile);  // complete; apply_profile reads it back
 
-struct Span {
+struct FoundSpan {
   uint32_t begin = 0, end = 0;  // code points
   std::string what;             // category or kind, then the term's form in the lexicon
 };
@@ -80,9 +80,9 @@ struct RuleValue {
 };
 
 // Judging one record: stages report values, the first that fails is the verdict.
-class Judgement {
+class Scorecard {
  public:
-  Judgement(const Profile& profile, bool score_all) : profile_(&profile), score_all_(score_all) {}
+  Scorecard(const Profile& profile, bool score_all) : profile_(&profile), score_all_(score_all) {}
   void restart(Script script, int first_rule);
   void enter_stage(int first_rule) { base_ = first_rule; }
   void set_script(Script script) { script_ = script; }
@@ -92,7 +92,7 @@ class Judgement {
   bool test(int rule_in_stage, double value);
   bool wants(int rule_in_stage) const;  // whether that rule is on for this script
   double threshold(int rule_in_stage) const;
-  void add_span(Span span) { spans_.push_back(std::move(span)); }
+  void add_span(FoundSpan span) { spans_.push_back(std::move(span)); }
   void set_note(std::string note) { note_ = std::move(note); }
 
   bool dropped() const { return verdict_ >= 0; }
@@ -104,7 +104,7 @@ class Judgement {
   bool score_all() const { return score_all_ || !profile_->order.empty(); }
   const Profile& profile() const { return *profile_; }
   const std::vector<RuleValue>& values() const { return values_; }
-  const std::vector<Span>& spans() const { return spans_; }
+  const std::vector<FoundSpan>& spans() const { return spans_; }
   const std::string& note() const { return note_; }
 
  private:
@@ -117,7 +117,7 @@ class Judgement {
   int verdict_ = -1;
   double verdict_value_ = 0;
   std::vector<RuleValue> values_;
-  std::vector<Span> spans_;
+  std::vector<FoundSpan> spans_;
   std::string note_;
 };
 

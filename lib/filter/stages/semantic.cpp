@@ -21,7 +21,7 @@ class Semantic : public Stage {
   Semantic(const Profile& profile, const Resources& resources)
       : profile_(profile), embedder_(resources.embedder), vector_(embedder_ ? embedder_->dim() : 0) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     if (!embedder_ || !j.wants(kSimilarity)) return;
     if (static_cast<int>(doc.shingle_units.size()) < profile_.semantic_min_units) return;
     if (embedder_->n_references(doc.script) == 0) return;

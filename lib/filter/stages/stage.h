@@ -35,7 +35,7 @@ class Stage {
  public:
   virtual ~Stage() = default;
   // Not thread-safe: each thread has its own.
-  virtual void judge(Document& doc, Judgement& judgement, std::vector<Edit>& edits) = 0;
+  virtual void judge(Document& doc, Scorecard& scorecard, std::vector<Edit>& edits) = 0;
 };
 
 struct StageRow {

@@ -77,7 +77,7 @@ uint16_t classify(uint32_t c) {
 
 }  // namespace
 
-CharTable::CharTable() : flags_(0x10000), fold_(0x10000) {
+LetterTable::LetterTable() : flags_(0x10000), fold_(0x10000) {
   UErrorCode error = U_ZERO_ERROR;
   const UNormalizer2* nfd = unorm2_getNFDInstance(&error);
   for (uint32_t c = 0; c < 0x10000; ++c) {
@@ -94,11 +94,11 @@ CharTable::CharTable() : flags_(0x10000), fold_(0x10000) {
   }
 }
 
-const CharTable& CharTable::instance() {
-  static const CharTable table;
+const LetterTable& LetterTable::instance() {
+  static const LetterTable table;
   return table;
 }
 
-uint16_t CharTable::slow_flags(uint32_t c) { return classify(c); }
+uint16_t LetterTable::slow_flags(uint32_t c) { return classify(c); }
 
 }  // namespace ds::filter

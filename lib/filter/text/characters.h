@@ -25,16 +25,16 @@ enum CharFlag : uint16_t {
   kMark = 1 << 15,       // non-spacing mark (Mn)
 };
 
-class CharTable {
+class LetterTable {
  public:
-  static const CharTable& instance();  // built once, immutable
+  static const LetterTable& instance();  // built once, immutable
   uint16_t flags(uint32_t c) const { return c < 0x10000 ? flags_[c] : slow_flags(c); }
   // Lower case, full width to ASCII, accents removed: what duplicate search and word vectors compare.
   uint32_t fold(uint32_t c) const { return c < 0x10000 ? fold_[c] : c; }
   const uint16_t* flag_table() const { return flags_.data(); }
 
  private:
-  CharTable();
+  LetterTable();
   static uint16_t slow_flags(uint32_t c);
   std::vector<uint16_t> flags_, fold_;
 };

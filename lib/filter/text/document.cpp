@@ -6,7 +6,7 @@
 #include "filter/text/characters.h"
 #include "filter/text/clones.h"
 #include "filter/text/stopwords.h"
-#include "filter/text/tokenizer.h"
+#include "filter/text/word_tokenizer.h"
 
 namespace ds::filter {
 namespace {
@@ -17,7 +17,7 @@ constexpr double kHanShare = 0.3;
 constexpr double kKanaShare = 0.01;
 
 void decode(Document& doc) {
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   const uint16_t* flag_table = table.flag_table();
   const std::string_view text = doc.text;
   doc.chars.resize(text.size());
@@ -132,7 +132,7 @@ void count(Document& doc) {
 }
 
 void split_characters(Document& doc) {
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   const uint32_t n = doc.size();
   doc.words.resize(n);
   doc.shingle_units.resize(n);
@@ -160,8 +160,8 @@ void split_words(Document& doc) {
   doc.shingle_units.clear();
   doc.words.reserve(doc.size() / 4);  // about as many as English has: a long text would double its way there
   doc.shingle_units.reserve(doc.size() / 5);
-  Tokenizer::Words out{doc.words, doc.shingle_units};
-  Tokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), out);
+  WordTokenizer::Words out{doc.words, doc.shingle_units};
+  WordTokenizer::instance().split(doc.chars.data(), doc.flags.data(), doc.size(), out);
   doc.stop_words = count_english_stop_words(doc);
 }
 

@@ -14,9 +14,9 @@
 
 namespace ds::filter {
 
-class Tokenizer {
+class WordTokenizer {
  public:
-  static const Tokenizer& instance();  // built once from embedded data, immutable
+  static const WordTokenizer& instance();  // built once from embedded data, immutable
   struct Words {
     std::vector<Word>& words;
     // Of each word that is no symbol: the hash of its characters in lower case, accents off; number_unit()
@@ -32,7 +32,7 @@ class Tokenizer {
   void split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const;
 
  private:
-  Tokenizer();
+  WordTokenizer();
   using Pieces = std::vector<std::pair<uint32_t, uint32_t>>;  // [begin, end) of each, ascending
   // A table entry that the rules alone would split: in a longer chunk its parts are found and joined again.
   struct Joined {

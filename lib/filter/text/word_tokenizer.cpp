@@ -1,4 +1,4 @@
-#include "filter/text/tokenizer.h"
+#include "filter/text/word_tokenizer.h"
 
 #include <algorithm>
 #include <array>
@@ -152,7 +152,7 @@ bool looks_like_url(const uint32_t* s, const uint16_t* f, uint32_t n) {
 
 }  // namespace
 
-Tokenizer::Tokenizer() : maybe_(1024), maybe_joined_(1024) {
+WordTokenizer::WordTokenizer() : maybe_(1024), maybe_joined_(1024) {
   struct Entry {
     std::u32string chunk;
     std::vector<uint8_t> pieces, parts;
@@ -179,7 +179,7 @@ Tokenizer::Tokenizer() : maybe_(1024), maybe_joined_(1024) {
     if (!e.chunk.empty() && e.chunk.size() <= kMaxException) entries.push_back(std::move(e));
   }
   // While the table is empty the rules alone split.
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   for (Entry& e : entries) {
     std::vector<uint16_t> flags;
     for (const char32_t c : e.chunk) flags.push_back(table.flags(c));
@@ -200,12 +200,12 @@ Tokenizer::Tokenizer() : maybe_(1024), maybe_joined_(1024) {
   }
 }
 
-const Tokenizer& Tokenizer::instance() {
-  static const Tokenizer tokenizer;
+const WordTokenizer& WordTokenizer::instance() {
+  static const WordTokenizer tokenizer;
   return tokenizer;
 }
 
-const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) const {
+const std::vector<uint8_t>* WordTokenizer::exception(const uint32_t* s, uint32_t n) const {
   if (n == 0 || n > kMaxException) return nullptr;
   const uint32_t key = maybe_key(s, n);
   if (!(maybe_[key / 64] >> key % 64 & 1)) return nullptr;
@@ -215,8 +215,9 @@ const std::vector<uint8_t>* Tokenizer::exception(const uint32_t* s, uint32_t n) 
 
 namespace {
 
-void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end, Tokenizer::Words& out) {
-  const CharTable& table = CharTable::instance();
+void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
+          WordTokenizer::Words& out) {
+  const LetterTable& table = LetterTable::instance();
   uint64_t hash = kHashSeed, folded = kHashSeed;
   uint16_t any = 0, all = 0xFFFF;
   bool number = true;
@@ -233,7 +234,7 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
 }
 
 // The same for one mark, no letter and no digit.
-void emit_mark(const CharTable& table, uint32_t c, uint16_t f, uint32_t at, Tokenizer::Words& out) {
+void emit_mark(const LetterTable& table, uint32_t c, uint16_t f, uint32_t at, WordTokenizer::Words& out) {
   out.add(at, 1, hash_char(c), false, f & kSymbol, hash_char(table.fold(c)));
 }
 
@@ -247,8 +248,8 @@ void add_pieces(uint32_t begin, const std::vector<uint8_t>& lengths,
 
 }  // namespace
 
-void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                             Tokenizer::Pieces& out) const {
+void WordTokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
+                                 WordTokenizer::Pieces& out) const {
   uint32_t start = begin;
   const auto cut = [&](uint32_t i, uint32_t n) {
     if (start < i) out.emplace_back(start, i);
@@ -304,8 +305,8 @@ void Tokenizer::split_inside(const uint32_t* chars, const uint16_t* flags, uint3
   if (start < end) out.emplace_back(start, end);
 }
 
-void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
-                            Pieces& out) const {
+void WordTokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
+                                Pieces& out) const {
   thread_local Pieces suffixes;  // scratch
   suffixes.clear();
   bool open = true;
@@ -348,8 +349,8 @@ void Tokenizer::split_chunk(const uint32_t* chars, const uint16_t* flags, uint32
   join(chars, out);
 }
 
-const Tokenizer::Joined* Tokenizer::joined(const uint32_t* chars, const Pieces& pieces, size_t first,
-                                           size_t n_parts) const {
+const WordTokenizer::Joined* WordTokenizer::joined(const uint32_t* chars, const Pieces& pieces, size_t first,
+                                                   size_t n_parts) const {
   const uint32_t* s = chars + pieces[first].first;
   const uint32_t n = pieces[first + n_parts - 1].second - pieces[first].first;
   if (n > kMaxException) return nullptr;
@@ -364,12 +365,12 @@ const Tokenizer::Joined* Tokenizer::joined(const uint32_t* chars, const Pieces& 
 
 // Where the parts of a table entry stand side by side they become it again: "(see above):" ends in "):",
 // which is an emoticon to spaCy. Of those that overlap the one of more parts wins, then the first.
-void Tokenizer::join(const uint32_t* chars, Pieces& pieces) const {
-  struct Span {
+void WordTokenizer::join(const uint32_t* chars, Pieces& pieces) const {
+  struct FoundSpan {
     size_t first, n_parts;
     const Joined* entry;
   };
-  thread_local std::vector<Span> found;  // scratch
+  thread_local std::vector<FoundSpan> found;  // scratch
   thread_local std::vector<uint8_t> taken;
   found.clear();
   taken.assign(pieces.size(), 0);
@@ -382,10 +383,11 @@ void Tokenizer::join(const uint32_t* chars, Pieces& pieces) const {
       std::fill_n(&taken[i], n, uint8_t{1});
     }
   if (found.empty()) return;
-  std::sort(found.begin(), found.end(), [](const Span& a, const Span& b) { return a.first < b.first; });
+  std::sort(found.begin(), found.end(),
+            [](const FoundSpan& a, const FoundSpan& b) { return a.first < b.first; });
   Pieces result;
   size_t at = 0;
-  for (const Span& span : found) {
+  for (const FoundSpan& span : found) {
     result.insert(result.end(), &pieces[at], &pieces[span.first]);
     add_pieces(pieces[span.first].first, span.entry->pieces, result);
     at = span.first + span.n_parts;
@@ -394,8 +396,8 @@ void Tokenizer::join(const uint32_t* chars, Pieces& pieces) const {
   pieces.swap(result);
 }
 
-void Tokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const {
-  const CharTable& table = CharTable::instance();
+void WordTokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t n, Words& out) const {
+  const LetterTable& table = LetterTable::instance();
   thread_local Pieces pieces;  // scratch
   for (uint32_t i = 0; i < n;) {
     while (i < n && (flags[i] & kSpace)) ++i;

@@ -9,6 +9,8 @@
 #include <sstream>
 #include <string>
 
+#include "filter/stages/profile.h"
+
 using namespace ds;
 using namespace ds::filter;
 

@@ -10,6 +10,7 @@
 #include "filter/passes/shards.h"
 #include "filter/semantic/embedder.h"
 #include "filter/stages/lexicon.h"
+#include "filter/stages/profile.h"
 #include "io/compress.h"
 #include "io/json.h"
 

@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "filter/passes/pipeline.h"
 #include "filter/passes/worker.h"
+#include "filter/stages/profile.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     p.rules[rule_index("s1.min_chars")].threshold[0] = p.rules[rule_index("s1.min_chars")].threshold[1] = 1;
     return p;
   }();
-  static const Resources resources = load_resources(profile, {}, {});
+  static const auto stages = load_stages(profile, {});
   static const auto workers = [] {
     std::vector<std::unique_ptr<Worker>> out;  // all combinations of the three flags
     for (int flags = 0; flags < 8; ++flags) {
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       options.score_all = flags & 1;
       options.transcode = flags & 2;
       options.text_lines = flags & 4;
-      out.push_back(std::make_unique<Worker>(profile, resources, options));
+      out.push_back(std::make_unique<Worker>(profile, stages, options));
     }
     return out;
   }();

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <mutex>
 #include <numeric>
+#include <span>
 #include <unordered_map>
 
 #include "filter/passes/segment.h"
@@ -175,39 +176,126 @@ std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOption
       flush();
     }
   });
-  return duplicates_of(set, components);
+  return duplicates_of(set, components, options);
 }
 
-std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components) {
-  std::unordered_map<uint32_t, uint32_t> sizes;
-  std::vector<Duplicate> out;
-  // Roots are the lowest index; the lowest ordinal is the same record when the files came in order, and is
-  // looked for when not.
-  std::unordered_map<uint32_t, uint32_t> first;
-  for (uint64_t i = 0; i < set.size(); ++i) {
-    const uint32_t root = components.root(static_cast<uint32_t>(i));
-    if (root == i) continue;
-    auto [size, added] = sizes.try_emplace(root, 1);
-    ++size->second;
-    auto [lowest, fresh] = first.try_emplace(root, root);
-    if (set[i].ordinal < set[lowest->second].ordinal) lowest->second = static_cast<uint32_t>(i);
+namespace {
+
+// Keeps or drops the members of one component.
+class Component {
+ public:
+  Component(const SignatureSet& set, const EdgeOptions& options) : set_(set), options_(options) {}
+
+  // `members` in ordinal order.
+  void judge(std::span<const uint32_t> members, std::vector<Duplicate>& out) {
+    kept_.clear();
+    by_key_.clear();
+    const size_t first = out.size();
+    for (const uint32_t m : members) {
+      const Likeness like = likest(m);
+      if (like.kept < 0) {
+        keep(m);
+        continue;
+      }
+      Kept& kept = kept_[like.kept];
+      ++kept.n;
+      out.push_back({set_[m].ordinal, set_[kept.index].ordinal, set_[kept.index].line, like.similarity,
+                     static_cast<uint32_t>(like.kept), like.exact});
+    }
+    for (size_t i = first; i < out.size(); ++i) out[i].cluster_size = kept_[out[i].cluster_size].n;
   }
+
+ private:
+  struct Kept {
+    uint32_t index, n;
+  };
+  struct Likeness {
+    int64_t kept = -1;
+    double similarity = -1;
+    uint32_t exact = 0;
+  };
+
+  void keep(uint32_t index) {
+    if (kept_.size() == kCompareAll)
+      for (size_t k = 0; k < kept_.size(); ++k) list(k);
+    kept_.push_back({index, 1});
+    if (kept_.size() > kCompareAll) list(kept_.size() - 1);
+  }
+  void list(size_t kept) {
+    for (int key = 0; key < kKeys; ++key)
+      by_key_[key_of(set_[kept_[kept].index], key)].push_back(static_cast<uint32_t>(kept));
+  }
+
+  // The kept record that equals this one, or else the one most like it; the earliest of equals.
+  Likeness likest(uint32_t index) const {
+    Likeness best;
+    const Signature& a = set_[index];
+    const auto compare = [&](size_t k) {
+      const Signature& b = set_[kept_[k].index];
+      if (options_.exact && a.exact == b.exact) {
+        best = {static_cast<int64_t>(k), 1, 1};
+        return true;
+      }
+      if (!options_.near) return false;
+      const double s = similarity(a.minima.data(), b.minima.data());
+      if (s > best.similarity && near(a, b, s)) best = {static_cast<int64_t>(k), s, 0};
+      return false;
+    };
+    if (kept_.size() <= kCompareAll) {
+      for (size_t k = 0; k < kept_.size(); ++k)
+        if (compare(k)) break;
+      return best;
+    }
+    for (int key = kKeys; key-- > 0;) {  // equality first
+      const auto found = by_key_.find(key_of(a, key));
+      if (found == by_key_.end()) continue;
+      for (const uint32_t k : found->second)
+        if (compare(k)) return best;
+    }
+    return best;
+  }
+  bool near(const Signature& a, const Signature& b, double s) const {
+    if (options_.min_similarity > 0) return s >= options_.min_similarity;
+    for (int band = 0; band < kBands; ++band)
+      if (a.bands[band] == b.bands[band]) return true;
+    return false;
+  }
+
+  // So many kept records are looked at one by one; where there are more, those that share a key are.
+  static constexpr size_t kCompareAll = 1024;
+
+  const SignatureSet& set_;
+  const EdgeOptions& options_;
+  std::vector<Kept> kept_;
+  std::unordered_map<uint64_t, std::vector<uint32_t>> by_key_;
+};
+
+}  // namespace
+
+std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components,
+                                     const EdgeOptions& options) {
+  // Members of all components with more than one, those of one component together and in ordinal order.
+  std::vector<std::pair<uint32_t, uint32_t>> members;  // root, index
   for (uint64_t i = 0; i < set.size(); ++i) {
     const uint32_t root = components.root(static_cast<uint32_t>(i));
-    const auto size = sizes.find(root);
-    if (size == sizes.end()) continue;
-    const uint32_t kept = first[root];
-    if (kept == i) continue;
-    const Signature& a = set[i];
-    const Signature& b = set[kept];
-    Duplicate d;
-    d.ordinal = a.ordinal;
-    d.kept_ordinal = b.ordinal;
-    d.kept_line = b.line;
-    d.exact = a.exact == b.exact;
-    d.similarity = d.exact ? 1 : similarity(a.minima.data(), b.minima.data());
-    d.cluster_size = size->second;
-    out.push_back(d);
+    if (root != i) members.emplace_back(root, static_cast<uint32_t>(i));
+  }
+  std::vector<uint32_t> roots;
+  for (const auto& [root, i] : members) roots.push_back(root);
+  std::sort(roots.begin(), roots.end());
+  roots.erase(std::unique(roots.begin(), roots.end()), roots.end());
+  for (const uint32_t root : roots) members.emplace_back(root, root);
+  std::sort(members.begin(), members.end(), [&](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first < b.first : set[a.second].ordinal < set[b.second].ordinal;
+  });
+  std::vector<Duplicate> out;
+  std::vector<uint32_t> one;
+  Component component(set, options);
+  for (size_t i = 0; i < members.size();) {
+    one.clear();
+    const uint32_t root = members[i].first;
+    for (; i < members.size() && members[i].first == root; ++i) one.push_back(members[i].second);
+    component.judge(one, out);
   }
   std::sort(out.begin(), out.end(),
             [](const Duplicate& a, const Duplicate& b) { return a.ordinal < b.ordinal; });

@@ -43,9 +43,10 @@ void find_edges(const SignatureSet& set, int key, const EdgeOptions& options,
                 const std::function<void(uint32_t, uint32_t)>& edge);
 
 struct Duplicate {
-  uint64_t ordinal = 0, kept_ordinal = 0, kept_line = 0;  // the record dropped, the one that stands for it
+  Ordinal ordinal, kept_ordinal;  // the record dropped, the one that stands for it
+  uint64_t kept_line = 0;
   double similarity = 0;
-  uint32_t cluster_size = 0;
+  uint32_t cluster_size = 0;  // records that the kept one stands for, itself included
   uint32_t exact = 0;
 };
 
@@ -59,9 +60,11 @@ class UnionFind {
   std::vector<uint32_t> parent_;
 };
 
-// All duplicates, by ordinal. `progress` gets 0..1.
+// All duplicates, by ordinal.
 std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOptions& options, ThreadPool& pool);
-// The second half of it, for edges that came from elsewhere.
-std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components);
+// The second half of it, for edges that came from elsewhere. Inside a component records are kept or dropped in
+// ordinal order: dropped where one that is kept equals it or resembles it as much as promised. So a chain, each
+// link like the next, loses no record that resembles nothing kept.
+std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components, const EdgeOptions& options);
 
 }  // namespace ds::filter

@@ -2,6 +2,7 @@
 // bands of 8.
 #pragma once
 #include <array>
+#include <compare>
 #include <cstdint>
 #include <vector>
 
@@ -14,18 +15,19 @@ constexpr int kBands = 14, kRows = 8, kHashes = kBands * kRows;
 
 // Where a record stands in the whole input: sorted file index, then offset of its line. Orders all records
 // and does not depend on threads, batches or shards.
-constexpr int kOffsetBits = 44;
-inline uint64_t make_ordinal(uint64_t file, uint64_t offset) { return file << kOffsetBits | offset; }
-inline uint64_t ordinal_file(uint64_t ordinal) { return ordinal >> kOffsetBits; }
-inline uint64_t ordinal_offset(uint64_t ordinal) { return ordinal & ((1ull << kOffsetBits) - 1); }
+struct Ordinal {
+  uint64_t file = 0, offset = 0;
+  auto operator<=>(const Ordinal&) const = default;
+};
 
 struct Signature {
-  uint64_t ordinal = 0, line = 0;
+  Ordinal ordinal;
+  uint64_t line = 0;
   std::array<uint64_t, 2> exact{};         // XXH3-128 of the normalised units, digits as they are
   std::array<uint64_t, kBands> bands{};    // hash of each band's eight minima
   std::array<uint16_t, kHashes> minima{};  // low bits of each minimum, for the estimate
 };
-static_assert(sizeof(Signature) == 368);
+static_assert(sizeof(Signature) == 376);
 
 class MinHasher {
  public:

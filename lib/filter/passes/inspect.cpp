@@ -3,7 +3,9 @@
 #include <algorithm>
 #include <cmath>
 
-#include "filter/semantic/embedder.h"
+#include "filter/passes/inputs.h"
+#include "filter/passes/worker.h"
+#include "filter/stages/semantic.h"
 #include "io/lines.h"
 
 namespace ds::filter {
@@ -13,11 +15,11 @@ constexpr double kQuantiles[] = {.01, .05, .25, .5, .75, .95, .99};
 
 // Judges each line of the inputs in order; stops when `visit` returns false.
 template <class Visit>
-void each_record(const Profile& profile, const Resources& resources, const FilterOptions& o, Visit&& visit) {
+void each_record(const Profile& profile, std::span<const LoadedStage> stages, const FilterOptions& o, Visit&& visit) {
   WorkerOptions w = o.worker;
   w.score_all = true;
   w.sign = false;
-  Worker worker(profile, resources, w);
+  Worker worker(profile, stages, w);
   std::vector<FilePlan> plan;
   for (size_t f = 0; f < o.inputs.size(); ++f) plan.push_back({f, o.inputs[f], 0, 0, ~0ull, false});
   InputOptions input = o.input;
@@ -53,8 +55,8 @@ struct Explain {
     const Scorecard& j = worker.scorecard();
     const Document& doc = worker.document();
     view.script = script_name(doc.script);
-    view.language = doc.language;
-    view.language_score = doc.language_score;
+    view.language = doc.language.code;
+    view.language_score = doc.language.score;
     view.values = j.values();
     view.verdict = j.verdict();
     view.note = j.note();
@@ -71,56 +73,62 @@ struct Explain {
 RecordView explain(const Profile& profile, const FilterOptions& o, const std::string& id) {
   RecordView view;
   Explain visit{id, view};
-  each_record(profile, load_resources(profile, o.resources, o.worker.fields), o, visit);
+  each_record(profile, load_stages(profile, o.resources), o, visit);
   return view;
 }
 
 namespace {
 
+// An even sample in one reading, so that a pipe will do: whenever it is full, every second record of it goes and
+// half as many are taken from then on.
 struct Tune {
-  uint64_t step, seen = 0;
-  std::vector<double> values[kScripts][128];
-  std::vector<uint64_t> failed[kScripts] = {std::vector<uint64_t>(128), std::vector<uint64_t>(128)};
+  uint64_t sample, step = 1, seen = 0;
+  struct Row {
+    Script script;
+    std::vector<RuleValue> values;
+  };
+  std::vector<Row> rows;
   bool wanted(const std::string&, const InputLine&) { return seen++ % step == 0; }
   bool operator()(Worker& worker, const JudgedLine& out, const std::string&, const InputLine&) {
     if (out.fate == Fate::kBad) return true;
-    const int k = static_cast<int>(worker.document().script);
-    for (const RuleValue& v : worker.scorecard().values()) {
-      values[k][v.rule].push_back(v.value);
-      failed[k][v.rule] += v.failed;
-    }
+    rows.push_back({worker.document().script, worker.scorecard().values()});
+    if (rows.size() <= sample) return true;
+    size_t n = 0;
+    for (size_t i = 0; i < rows.size(); i += 2, ++n)
+      if (i > 0) rows[n] = std::move(rows[i]);
+    rows.resize(n);
+    step *= 2;
     return true;
   }
-};
-
-struct Count {
-  uint64_t n = 0;
-  bool wanted(const std::string&, const InputLine&) { return ++n == 0; }
-  bool operator()(Worker&, const JudgedLine&, const std::string&, const InputLine&) { return true; }
 };
 
 }  // namespace
 
 std::vector<RuleQuantiles> tune(const Profile& profile, const FilterOptions& o, uint64_t sample) {
-  const Resources resources = load_resources(profile, o.resources, o.worker.fields);
-  DS_CHECK(all_rules().size() <= 128);
-  Count count;
-  each_record(profile, resources, o, count);
-  auto visit = std::make_unique<Tune>();
-  visit->step = std::max<uint64_t>(1, (count.n + sample - 1) / std::max<uint64_t>(1, sample));
-  each_record(profile, resources, o, *visit);
+  Tune visit{std::max<uint64_t>(1, sample), 1, 0, {}};
+  each_record(profile, load_stages(profile, o.resources), o, visit);
+  std::vector<double> values[kScripts];
+  uint64_t failed[kScripts];
   std::vector<RuleQuantiles> out;
-  for (size_t r = 0; r < all_rules().size(); ++r)
+  for (size_t r = 0; r < all_rules().size(); ++r) {
+    for (int k = 0; k < kScripts; ++k) values[k].clear(), failed[k] = 0;
+    for (const Tune::Row& row : visit.rows)
+      for (const RuleValue& v : row.values) {
+        if (v.rule != static_cast<int>(r)) continue;
+        values[static_cast<int>(row.script)].push_back(v.value);
+        failed[static_cast<int>(row.script)] += v.failed;
+      }
     for (int k = 0; k < kScripts; ++k) {
-      auto& v = visit->values[k][r];
+      auto& v = values[k];
       if (v.empty()) continue;
       std::sort(v.begin(), v.end());
       RuleQuantiles q{static_cast<int>(r), static_cast<Script>(k), v.size(), 0, {}};
-      q.failed_share = static_cast<double>(visit->failed[k][r]) / static_cast<double>(v.size());
+      q.failed_share = static_cast<double>(failed[k]) / static_cast<double>(v.size());
       for (size_t i = 0; i < q.at.size(); ++i)
         q.at[i] = v[static_cast<size_t>(std::lround(kQuantiles[i] * static_cast<double>(v.size() - 1)))];
       out.push_back(q);
     }
+  }
   return out;
 }
 
@@ -139,8 +147,8 @@ struct Cosines {
     const Document& doc = worker.document();
     const int k = static_cast<int>(doc.script);
     vector.resize(embedder.dim());
-    const Embedder::Result r = embedder.embed(doc, profile.semantic_max_units, vector.data());
-    if (r.n_units < profile.semantic_min_units || r.known_share < 0.5 ||
+    const Embedder::Result r = embedder.embed(doc, profile.semantic.max_units, vector.data());
+    if (r.n_units < profile.semantic.min_units || r.known_share < 0.5 ||
         embedder.n_references(doc.script) == 0)
       ++unscored[k];
     else
@@ -155,20 +163,19 @@ Calibration calibrate(const Profile& given, const FilterOptions& options,
                       const std::vector<std::string>& in_domain, const std::string& out_of_domain,
                       double loss) {
   Profile profile = given;
-  profile.stages = {"semantic"};
-  profile.semantic_digest.clear();  // the cut is what we are looking for
-  const Resources resources = load_resources(profile, options.resources, options.worker.fields);
+  profile.semantic.embedder_digest.clear();  // the cut is what we are looking for
+  const auto embedder = load_embedder(profile.semantic, options.resources);
   Profile bare = profile;
   bare.stages.clear();
   Calibration result;
-  result.digest = resources.embedder->digest();
-  Cosines sides[2] = {{*resources.embedder, profile, {}, {0, 0}, {}},
-                      {*resources.embedder, profile, {}, {0, 0}, {}}};
+  result.digest = embedder->digest();
+  Cosines sides[2] = {{*embedder, profile, {}, {0, 0}, {}},
+                      {*embedder, profile, {}, {0, 0}, {}}};
   const std::vector<std::string> paths[2] = {in_domain, {out_of_domain}};
   for (int side = 0; side < 2; ++side) {
     FilterOptions o = options;
-    o.inputs = expand_inputs(paths[side]);
-    each_record(bare, resources, o, sides[side]);
+    o.inputs = find_inputs(paths[side]).paths;
+    each_record(bare, {}, o, sides[side]);
   }
   for (int k = 0; k < kScripts; ++k) {
     Calibration::Side& s = result.scripts[k];

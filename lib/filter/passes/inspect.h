@@ -4,7 +4,8 @@
 #include <string>
 #include <vector>
 
-#include "filter/passes/pipeline.h"
+#include "core/json.h"
+#include "filter/passes/options.h"
 
 namespace ds::filter {
 

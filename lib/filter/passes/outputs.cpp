@@ -6,6 +6,7 @@
 #include <map>
 
 #include "core/json.h"
+#include "filter/passes/worker.h"
 
 namespace ds::filter {
 namespace {
@@ -49,11 +50,6 @@ std::vector<std::string> output_paths(const FilterOptions& o) {
   return out;
 }
 
-std::string shown(const FilterOptions& o, size_t file) {
-  if (file >= o.inputs.size()) return "?";
-  return o.inputs[file] == "-" ? "<stdin>" : o.inputs[file];
-}
-
 }  // namespace
 
 PackedOutput::PackedOutput(const std::string& path, const std::function<void(std::string_view)>& write_stdout)
@@ -95,10 +91,14 @@ void check_outputs(const FilterOptions& o) {
     outputs.push_back(o.rejects);
   if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
   std::map<std::string, bool> taken;  // path > is an input
+  std::error_code error;
   for (const auto& input : o.inputs)
-    if (input != "-") taken[fs::weakly_canonical(input).string()] = true;
+    if (input != "-") {
+      // What has no place in the file system (a pipe under /dev/fd) is nobody's output.
+      const fs::path real = fs::weakly_canonical(input, error);
+      if (!error) taken[real.string()] = true;
+    }
   for (const auto& path : outputs) {
-    std::error_code error;
     if (path != "-" && fs::exists(path, error) && !fs::is_regular_file(path, error)) continue;  // /dev/null
     const std::string real = path == "-" ? path : fs::weakly_canonical(path, error).string();
     const auto [at, added] = taken.try_emplace(real, false);
@@ -164,25 +164,25 @@ void Outputs::finish() {
 
 std::string duplicate_reject(const Profile& profile, const FilterOptions& o, size_t file,
                              const SegmentEntry& e, const Duplicate& d, int rule) {
-  std::string t = "\"ds_filter\":{\"verdict\":\"drop\",\"stage\":\"duplicates\",\"rule\":\"";
+  std::string t = "\"ds_filter\":{\"verdict\":\"drop\",\"stage\":\"";
+  t += stage_table()[stage_of_rule(rule)].name;
+  t += "\",\"rule\":\"";
   t += all_rules()[rule]->id;
   t += "\",\"value\":";
   append_json_number(t, d.exact ? 1.0 : d.similarity);
   t += ",\"drop_when\":\">\",\"threshold\":";
-  append_json_number(t, d.exact ? 0.0 : profile.min_similarity);
-  // A cluster may be a chain: then this record is that similar to another member only.
-  if (!d.exact && d.similarity < profile.min_similarity) t += ",\"through_other_members\":true";
+  append_json_number(t, d.exact ? 0.0 : profile.duplicates.min_similarity);
   t += ",\"unit\":";
   append_json_string(t, all_rules()[rule]->unit);
   t += ",\"profile\":";
   append_json_string(t, profile.name);
   t += ",\"file\":";
-  append_json_string(t, shown(o, file));
+  append_json_string(t, o.shown(file));
   t += ",\"line\":" + std::to_string(e.line) + ",\"offset\":" + std::to_string(e.offset) +
        ",\"duplicate_of\":{\"file\":";
-  append_json_string(t, shown(o, ordinal_file(d.kept_ordinal)));
+  append_json_string(t, o.shown(d.kept_ordinal.file));
   t += ",\"line\":" + std::to_string(d.kept_line) +
-       ",\"offset\":" + std::to_string(ordinal_offset(d.kept_ordinal)) +
+       ",\"offset\":" + std::to_string(d.kept_ordinal.offset) +
        ",\"cluster_size\":" + std::to_string(d.cluster_size) + "}}";
   if (!o.worker.text_lines) return with_member(e.bytes, t);
   std::string record = "{\"text\":";

@@ -7,7 +7,9 @@
 #include <string>
 #include <string_view>
 
-#include "filter/passes/pipeline.h"
+#include "filter/duplicates/clusters.h"
+#include "filter/passes/options.h"
+#include "filter/passes/segment.h"
 #include "io/compress.h"
 
 namespace ds::filter {

@@ -10,7 +10,7 @@
 namespace ds::filter {
 namespace {
 
-constexpr char kMagic[] = "dsfseg2\n";
+constexpr char kMagic[] = "dsfseg3\n";
 
 struct BlockHead {
   uint64_t n_entries, kept_bytes, other_bytes;
@@ -25,14 +25,14 @@ struct Tail {
 // The same of a .sig file.
 struct SignatureTail {
   uint64_t n = 0, checksum = 0;  // XXH3 of the signatures
-  char magic[8] = {'d', 's', 'f', 's', 'i', 'g', '1', '\n'};
+  char magic[8] = {'d', 's', 'f', 's', 'i', 'g', '2', '\n'};
 };
 
 }  // namespace
 
 std::string segment_name(const std::string& folder, size_t file, size_t segment) {
   char name[64];
-  std::snprintf(name, sizeof name, "/s-%06zu-%06zu", file, segment);
+  std::snprintf(name, sizeof name, "/s-%08zu-%08zu", file, segment);
   return folder + name;
 }
 

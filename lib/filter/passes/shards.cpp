@@ -5,8 +5,9 @@
 #include <algorithm>
 #include <cstdlib>
 #include <cstring>
-#include <set>
-#include <unordered_map>
+
+#include "filter/passes/work_folder.h"
+#include "io/files.h"
 
 namespace ds::filter {
 namespace {
@@ -18,7 +19,7 @@ struct FileHead {
 };
 
 struct Edge {
-  uint64_t a, b;  // ordinals
+  Ordinal a, b;
 };
 
 template <class Row>
@@ -51,7 +52,7 @@ std::vector<Row> read_rows(const std::string& path, const char* magic) {
   return rows;
 }
 
-constexpr char kEdgeMagic[] = "dsfedge1", kClusterMagic[] = "dsfclus1";
+constexpr char kEdgeMagic[] = "dsfedge2", kClusterMagic[] = "dsfclus2";
 
 SignatureSet signatures_of(const std::vector<std::string>& works) {
   std::vector<std::string> files;
@@ -99,7 +100,7 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
   for (int key = part; key < kKeys; key += n_parts) {
     if (key == kBands ? !options.exact : !options.near) continue;
     find_edges(set, key, options, [&](uint32_t a, uint32_t b) {
-      const uint64_t x = set[a].ordinal, y = set[b].ordinal;
+      const Ordinal x = set[a].ordinal, y = set[b].ordinal;
       edges.push_back({std::min(x, y), std::max(x, y)});
     });
   }
@@ -113,15 +114,15 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
 }
 
 uint64_t write_clusters(const std::vector<std::string>& works, const std::vector<std::string>& edge_files,
-                        const std::string& out) {
+                        const EdgeOptions& options, const std::string& out) {
   const SignatureSet set = signatures_of(works);
-  std::vector<std::pair<uint64_t, uint32_t>> by_ordinal;
+  std::vector<std::pair<Ordinal, uint32_t>> by_ordinal;
   by_ordinal.reserve(set.size());
   for (uint64_t i = 0; i < set.size(); ++i) by_ordinal.emplace_back(set[i].ordinal, static_cast<uint32_t>(i));
   std::sort(by_ordinal.begin(), by_ordinal.end());
-  const auto index = [&](uint64_t ordinal, const std::string& path) {
+  const auto index = [&](const Ordinal& ordinal, const std::string& path) {
     const auto it =
-        std::lower_bound(by_ordinal.begin(), by_ordinal.end(), std::pair<uint64_t, uint32_t>(ordinal, 0));
+        std::lower_bound(by_ordinal.begin(), by_ordinal.end(), std::pair<Ordinal, uint32_t>(ordinal, 0));
     if (it == by_ordinal.end() || it->first != ordinal)
       throw Error(ErrorKind::kBadData, "names a record that no work folder holds", path,
                   "give all work folders");
@@ -131,7 +132,7 @@ uint64_t write_clusters(const std::vector<std::string>& works, const std::vector
   for (const auto& path : edge_files)
     for (const Edge& e : read_rows<Edge>(path, kEdgeMagic))
       components.join(index(e.a, path), index(e.b, path));
-  const std::vector<Duplicate> duplicates = duplicates_of(set, components);
+  const std::vector<Duplicate> duplicates = duplicates_of(set, components, options);
   write_rows(out, kClusterMagic, duplicates);
   return duplicates.size();
 }

@@ -10,7 +10,6 @@
 #include <vector>
 
 #include "filter/duplicates/clusters.h"
-#include "filter/passes/pipeline.h"
 
 namespace ds::filter {
 
@@ -26,7 +25,7 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
                      const std::string& out);
 // Number of duplicates.
 uint64_t write_clusters(const std::vector<std::string>& works, const std::vector<std::string>& edge_files,
-                        const std::string& out);
+                        const EdgeOptions& options, const std::string& out);
 std::vector<Duplicate> read_clusters(const std::string& path);
 
 }  // namespace ds::filter

@@ -49,6 +49,8 @@ std::string from_gb18030(std::string_view bytes) {
   return n_han * 2 >= n_high ? out : "";
 }
 
+constexpr char kNoText[] = "no text where --text-field says";
+
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\f\v") == line.npos; }
 
 }  // namespace
@@ -63,19 +65,17 @@ std::string with_member(std::string_view record, std::string_view member) {
   return out;
 }
 
-Worker::Worker(const Profile& profile, const Resources& resources, WorkerOptions options)
+Worker::Worker(const Profile& profile, std::span<const LoadedStage> stages, WorkerOptions options)
     : profile_(profile),
       options_(std::move(options)),
+      duplicates_(duplicate_search(profile).stage),
       reader_(options_.fields),
       scorecard_(profile, options_.score_all) {
-  const auto table = stage_table();
-  for (const auto& name : profile.stages) {
-    const int idx = stage_index(name);
-    int first = 0;
-    for (int i = 0; i < idx; ++i) first += static_cast<int>(table[i].rules.size());
+  for (size_t i = 0; i < stages.size(); ++i) {
+    const int idx = stage_index(profile.stages[i]);
     stage_idx_.push_back(idx);
-    first_rule_.push_back(first);
-    stages_.push_back(table[idx].make(profile, resources));
+    first_rule_.push_back(rule_index(stage_table()[idx].rules[0].id));
+    stages_.push_back(stages[i].make());
   }
 }
 
@@ -155,6 +155,10 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
     }
   }
   if (!record_.ok) return quarantine(bytes, line, file_name, record_.error, "", out);
+  if (!record_.has_text) {
+    statistics_.note_without_text(bytes);
+    return quarantine(bytes, line, file_name, kNoText, "--text-field names the member", out);
+  }
   if (transcoded) {
     ++statistics_.transcoded;
     out.own = true;
@@ -163,17 +167,15 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   statistics_.duplicate_keys += record_.duplicate_keys;
   statistics_.parse_nanoseconds += now_ns() - start;
 
-  // A record without a text is judged as an empty one: the length rule drops it and says so.
-  doc_.text = record_.has_text ? record_.text : std::string_view();
+  doc_.text = record_.text;
   doc_.url = record_.url;
   doc_.id = record_.id;
-  doc_.language = "und";
-  doc_.language_score = 0;
+  doc_.language = {};
   run_stages();
   statistics_.text_bytes += doc_.text.size();
   statistics_.characters += doc_.size();
   statistics_.add_values(profile_, doc_.script, scorecard_.values());
-  auto& language = statistics_.languages[doc_.language];
+  auto& language = statistics_.languages[doc_.language.code];
   ++language[0];
 
   if (scorecard_.dropped()) {
@@ -198,15 +200,14 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   ++language[1];
   if (options_.sign) {
     start = now_ns();
-    hasher_.sign(doc_, profile_.shingle[static_cast<int>(doc_.script)], out.signature);
-    out.signature.ordinal = make_ordinal(file, line.offset);
+    hasher_.sign(doc_, profile_.duplicates.shingle[static_cast<int>(doc_.script)], out.signature);
+    out.signature.ordinal = {file, line.offset};
     out.signature.line = line.line;
     out.has_signature = true;
     statistics_.stages[duplicates_].nanoseconds += now_ns() - start;
   }
   if (!edits_.empty()) {
-    out.text = options_.text_lines ? masked_text() + std::string(bytes.substr(doc_.text.size()))  // a "\r"
-                                   : replace_text(bytes, options_.fields.text_field, masked_text());
+    out.text = masked_line(bytes);
     out.own = true;
     ++statistics_.masked;
   }
@@ -220,7 +221,6 @@ void Worker::run_stages() {
   // Decoding and splitting serve all stages; they are booked under the first.
   for (size_t s = 0; s < stages_.size(); ++s) {
     scorecard_.enter_stage(first_rule_[s]);
-    const size_t n_spans = scorecard_.spans().size();
     stages_[s]->judge(doc_, scorecard_, edits_);
     const int64_t end = now_ns();
     StageStatistics& t = statistics_.stages[stage_idx_[s]];
@@ -228,37 +228,55 @@ void Worker::run_stages() {
     t.nanoseconds += end - start;
     t.text_bytes += doc_.text.size();
     start = end;
-    if (stage_idx_[s] == entities_) count_entities(n_spans);
     if (scorecard_.dropped() && !options_.score_all) break;
   }
+  count_entities();
 }
 
-void Worker::count_entities(size_t first_span) {
-  for (size_t i = first_span; i < scorecard_.spans().size(); ++i) {
-    const FoundSpan& span = scorecard_.spans()[i];
-    const size_t colon = span.what.find(':');
-    if (colon == span.what.npos)
-      ++statistics_.personal_data[span.what];
-    else
-      ++statistics_.entity_categories[span.what.substr(0, colon)];
+void Worker::count_entities() {
+  for (const FoundSpan& span : scorecard_.spans()) {
+    if (span.kind == SpanKind::kPersonal) ++statistics_.personal_data[span.what];
+    if (span.kind == SpanKind::kTerm) ++statistics_.entity_categories[span.what.substr(0, span.what.find(':'))];
   }
 }
 
-std::string Worker::masked_text() const {
-  std::vector<Edit> edits = edits_;
-  std::sort(edits.begin(), edits.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
+// Every string of the line that holds a masked stretch is written anew; all other bytes stay.
+std::string Worker::masked_line(std::string_view line) {
+  std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
+  if (options_.text_lines) return masked_text(0, doc_.text.size()) + std::string(line.substr(doc_.text.size()));
+  std::vector<StringEdit> strings;
+  if (record_.pieces.empty()) {
+    const auto [begin, end] = find_member(line, options_.fields.text_field);
+    strings.push_back({begin, end, masked_text(0, doc_.text.size())});
+  }
+  for (const TextPiece& p : record_.pieces) {
+    const std::string_view text = doc_.text.substr(p.text_begin, p.text_end - p.text_begin);
+    std::string masked = masked_text(p.text_begin, p.text_end);
+    if (masked != text) strings.push_back({p.begin, p.end, std::move(masked)});
+  }
+  std::sort(strings.begin(), strings.end(),
+            [](const StringEdit& a, const StringEdit& b) { return a.begin < b.begin; });
+  return replace_strings(line, strings);
+}
+
+// The bytes [from, to) of the text with the edits applied; one that goes on over its end ends there.
+std::string Worker::masked_text(size_t from, size_t to) const {
   std::string out;
-  uint32_t at = 0;  // code points
-  size_t byte_at = 0;
-  for (const Edit& e : edits) {
+  uint32_t at = 0;     // code points
+  size_t byte_at = 0;  // of `at`
+  size_t done = from;
+  for (const Edit& e : edits_) {
     if (e.begin < at) continue;
-    const size_t kept = doc_.byte_length(at, e.begin);
-    out += doc_.text.substr(byte_at, kept);
-    out += e.replacement;
-    byte_at += kept + doc_.byte_length(e.begin, e.end);
+    const size_t begin = byte_at + doc_.byte_length(at, e.begin), end = begin + doc_.byte_length(e.begin, e.end);
     at = e.end;
+    byte_at = end;
+    if (end <= from) continue;
+    if (begin >= to) break;
+    out += doc_.text.substr(done, std::max(begin, done) - done);
+    out += e.replacement;
+    done = std::min(end, to);
   }
-  out += doc_.text.substr(byte_at);
+  out += doc_.text.substr(done, to - done);
   return out;
 }
 
@@ -278,7 +296,16 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   number(t, profile_.rules[rule].threshold[static_cast<int>(doc_.script)]);
   t += ",\"unit\":";
   append_json_string(t, spec.unit);
-  t += ",\"script\":\"" + std::string(script_name(doc_.script)) + "\",\"language\":\"" + doc_.language + "\"";
+  t += ",\"script\":\"" + std::string(script_name(doc_.script)) + "\",\"language\":\"" + doc_.language.code + "\"";
+  if (doc_.language.shares[0].share > 0) {
+    t += ",\"languages\":{";
+    for (const auto& [code, share] : doc_.language.shares) {
+      if (share <= 0) break;
+      t += (t.back() == '{' ? "\"" : ",\"") + std::string(code) + "\":";
+      number(t, share);
+    }
+    t += '}';
+  }
   t += ",\"profile\":";
   append_json_string(t, profile_.name);
   t += ",\"file\":";

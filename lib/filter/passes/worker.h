@@ -1,26 +1,19 @@
 // What one thread does with one line: parse, run the record-local stages, sign what is left.
 #pragma once
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "filter/duplicates/minhash.h"
-#include "filter/passes/input.h"
+#include "filter/passes/options.h"
 #include "filter/passes/segment.h"
 #include "filter/report/statistics.h"
 #include "filter/stages/stage.h"
 #include "io/record.h"
 
 namespace ds::filter {
-
-struct WorkerOptions {
-  RecordFields fields;
-  bool text_lines = false;  // each line is a text, not JSON
-  bool transcode = false;   // GB18030 lines become UTF-8
-  bool score_all = false;   // every rule of every stage, even after one has failed
-  bool sign = true;         // fill the signature
-};
 
 // The fate of one line.
 struct JudgedLine {
@@ -35,7 +28,7 @@ struct JudgedLine {
 
 class Worker {
  public:
-  Worker(const Profile& profile, const Resources& resources, WorkerOptions options);
+  Worker(const Profile& profile, std::span<const LoadedStage> stages, WorkerOptions options);
   // `bytes` is the line, with kRecordPadding readable bytes behind it.
   void judge(std::string_view bytes, const InputLine& line, const Batch& batch, const std::string& file_name,
              size_t file, JudgedLine& out);
@@ -46,19 +39,19 @@ class Worker {
   Statistics& statistics() { return statistics_; }
 
  private:
-  bool parse(std::string_view bytes, JudgedLine& out);
   void run_stages();
-  void count_entities(size_t first_span);
+  void count_entities();
   void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
                   const char* error, const char* hint, JudgedLine& out);
-  std::string masked_text() const;
+  std::string masked_line(std::string_view line);
+  std::string masked_text(size_t from, size_t to) const;
   std::string verdict_member(const std::string& file_name, const InputLine& line) const;
 
   const Profile& profile_;
   WorkerOptions options_;
   std::vector<std::unique_ptr<Stage>> stages_;  // in the profile's order
   std::vector<int> stage_idx_, first_rule_;
-  const int entities_ = stage_index("entities"), duplicates_ = stage_index("duplicates");
+  const int duplicates_;
   FieldReader reader_;
   FieldRecord record_;
   Document doc_;

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "filter/stages/profile.h"
+#include "filter/stages/stage.h"
+
 namespace ds::filter {
 namespace {
 
@@ -30,7 +33,57 @@ std::string bar(double share, int width) {
   return out;
 }
 
+// The words in lines of at most `width` columns, each indented by two; one that is longer (a path) stands alone.
+std::string wrapped(const std::string& text, int width) {
+  std::string out, current = " ";
+  for (size_t at = 0; at < text.size();) {
+    const size_t end = std::min(text.find(' ', at), text.size());
+    if (current.size() > 1 && current.size() + 1 + (end - at) > static_cast<size_t>(width)) {
+      out += current + "\n";
+      current = "   ";
+    }
+    current += " " + text.substr(at, end - at);
+    at = end + 1;
+  }
+  return out + current + "\n";
+}
+
+// "content (3), id (1)", the commonest first.
+std::string listed(const std::map<std::string, uint64_t>& counts, size_t most) {
+  std::vector<std::pair<std::string, uint64_t>> rows(counts.begin(), counts.end());
+  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::string out;
+  for (size_t i = 0; i < std::min(most, rows.size()); ++i)
+    out += (i ? ", " : "") + rows[i].first + " (" + grouped(rows[i].second) + ")";
+  return rows.size() > most ? out + ", ..." : out;
+}
+
 }  // namespace
+
+std::vector<Problem> problems(const Report& r, double max_bad) {
+  std::vector<Problem> out;
+  const Statistics& s = r.statistics;
+  const auto add = [&](ErrorKind kind, const std::string& says) { out.push_back({kind, says}); };
+  if (r.interrupted)
+    add(ErrorKind::kInterrupted, "interrupted: nothing was written" +
+                                     (r.work.empty() ? std::string() : "; --resume goes on from " + r.work));
+  else if (!r.conserved)
+    add(ErrorKind::kInternal, "read != kept + dropped + quarantined");
+  for (const auto& f : r.files)
+    if (!f.damage.empty()) add(ErrorKind::kBadData, f.path + ": " + f.damage);
+  const bool all_bad = s.read > 0 && s.quarantined == s.read;
+  const double share = s.read ? static_cast<double>(s.quarantined) / static_cast<double>(s.read) : 0;
+  if (s.read > 0 && s.without_text == s.read)
+    add(ErrorKind::kBadData, "no record has its text where --text-field says; members with text: " +
+                                 (s.instead_of_text.empty() ? "none" : listed(s.instead_of_text, 8)));
+  else if (all_bad)
+    add(ErrorKind::kBadData, "none of the " + grouped(s.read) + " records can be read: " +
+                                 listed(s.quarantine_reasons, 4));
+  else if (share > max_bad)
+    add(ErrorKind::kBadData, printed("%.3g", 100 * share) + " % of the records are quarantined, more than --max-bad " +
+                                 printed("%.3g", max_bad) + " allows: " + listed(s.quarantine_reasons, 4));
+  return out;
+}
 
 Json report_json(const Report& r) {
   const Statistics& s = r.statistics;
@@ -73,9 +126,7 @@ Json report_json(const Report& r) {
   }
   speed.set("stages", std::move(stages));
   out.set("speed", std::move(speed));
-  out.set("semantic", Json(Json::Object{{"embedder", Json(r.embedder)},
-                                        {"digest", Json(r.embedder_digest)},
-                                        {"references", Json(r.references)}}));
+  for (const auto& [stage, facts] : r.stage_facts) out.set(stage, facts);
   Json notes(Json::Array{});
   for (const auto& n : r.notes) notes.as_array().push_back(Json(n));
   out.set("notes", std::move(notes));
@@ -92,6 +143,7 @@ std::string report_text(const Report& r, int width, bool colour) {
   const double read = static_cast<double>(std::max<uint64_t>(1, s.read));
   std::string out;
   const int bar_width = std::clamp(width - 60, 10, 40);
+  const auto line = [&](const std::string& text) { out += wrapped(text, width); };
   const auto row = [&](const std::string& name, uint64_t n, const char* code) {
     char head[128];
     std::snprintf(head, sizeof head, "  %-30s %12s %6.2f %%  ", name.c_str(), grouped(n).c_str(),
@@ -121,10 +173,17 @@ std::string report_text(const Report& r, int width, bool colour) {
   for (size_t i = 0; i < std::min<size_t>(8, rules.size()); ++i)
     row(all_rules()[rules[i].second]->id, rules[i].first, "35");
   for (const auto& [reason, n] : s.quarantine_reasons)
-    out += "  quarantined: " + reason + " (" + grouped(n) + ")\n";
+    line("quarantined: " + reason + " (" + grouped(n) + ")");
+  if (s.without_text && !s.instead_of_text.empty())
+    line("members with text in those without: " + listed(s.instead_of_text, 8));
+  if (s.languages.size() > 1) {
+    std::map<std::string, uint64_t> read_by;
+    for (const auto& [code, n] : s.languages) read_by[code] = n[0];
+    line("languages: " + listed(read_by, 8));
+  }
   if (r.n_clusters)
-    out += "  " + grouped(r.n_clusters) + " duplicate clusters, the largest of " +
-           grouped(r.largest_clusters[0].size) + " records around " + r.largest_clusters[0].kept + "\n";
+    line(grouped(r.n_clusters) + " duplicate clusters, the largest of " + grouped(r.largest_clusters[0].size) +
+         " records around " + r.largest_clusters[0].kept);
   if (!r.largest_clusters.empty() && static_cast<double>(r.largest_clusters[0].size) > 0.01 * read &&
       s.read >= 1000)
     out += paint("33", "  that cluster is more than 1 % of the input: look at it before you trust it") + "\n";
@@ -143,16 +202,8 @@ std::string report_text(const Report& r, int width, bool colour) {
   time_row("JSON and UTF-8", s.parse_nanoseconds, s.text_bytes);
   for (size_t i = 0; i < s.stages.size(); ++i)
     time_row(stage_table()[i].name, s.stages[i].nanoseconds, s.stages[i].text_bytes);
-  for (const auto& f : r.files)
-    if (!f.damage.empty()) out += paint("31", "  " + f.path + ": " + f.damage) + "\n";
-  for (const auto& n : r.notes) out += "  " + n + "\n";
-  if (r.interrupted)
-    out += "interrupted: nothing was written" +
-           (r.work.empty() ? std::string() : "; --resume goes on from " + r.work) + "\n";
-  else
-    out += std::string(r.conserved ? "check: read = kept + dropped + quarantined holds"
-                                   : paint("31", "check FAILED: read != kept + dropped + quarantined")) +
-           "\n";
+  for (const auto& n : r.notes) line(n);
+  if (!r.interrupted && r.conserved) out += "check: read = kept + dropped + quarantined holds\n";
   return out;
 }
 

@@ -5,6 +5,8 @@
 #include <cstdio>
 
 #include "filter/report/report.h"
+#include "filter/stages/profile.h"
+#include "filter/stages/stage.h"
 
 namespace ds::filter {
 namespace {
@@ -249,9 +251,12 @@ std::string report_html(const Report& r) {
            number("%.1f", static_cast<double>(f.content_bytes) / 1e6) + "<td class=bad>" + escaped(f.damage) +
            "</tr>";
   out += "</table></div>";
-  if (!r.embedder.empty())
-    out += "<p class=says>Semantic stage: embedder " + escaped(r.embedder) + " (" + r.embedder_digest +
-           "), references " + escaped(r.references) + ".</p>";
+  for (const auto& [stage, facts] : r.stage_facts) {
+    out += "<p class=says>Stage " + escaped(stage) + ":";
+    for (const auto& [name, value] : facts.as_object())
+      out += " " + escaped(name) + " " + escaped(value.is_string() ? value.as_string() : value.dump());
+    out += "</p>";
+  }
   for (const auto& n : r.notes) out += "<p class=says>" + escaped(n) + "</p>";
   out += "<h2>Configuration</h2><details><summary>effective profile</summary><pre>" +
          escaped(profile_json(r.profile).dump()) + "</pre></details></main></html>\n";

@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "filter/stages/stage.h"
+#include "io/record.h"
 
 namespace ds::filter {
 namespace {
@@ -19,6 +20,7 @@ void each_counter(S& s, Visit&& visit) {
   visit("masked", s.masked);
   visit("transcoded", s.transcoded);
   visit("duplicate_keys", s.duplicate_keys);
+  visit("without_text", s.without_text);
   visit("input_bytes", s.input_bytes);
   visit("text_bytes", s.text_bytes);
   visit("characters", s.characters);
@@ -53,6 +55,16 @@ void Statistics::add_values(const Profile& profile, Script script, const std::ve
   }
 }
 
+void Statistics::note_without_text(std::string_view line) {
+  ++without_text;
+  each_text_member(line, [&](const std::string& name) { add_instead(name, 1); });
+}
+
+void Statistics::add_instead(const std::string& name, uint64_t n) {
+  constexpr size_t kMostNames = 32;
+  if (instead_of_text.size() < kMostNames || instead_of_text.count(name)) instead_of_text[name] += n;
+}
+
 void Statistics::merge(const Statistics& o) {
   std::vector<uint64_t> theirs;
   each_counter(o, [&](const char*, const uint64_t& n) { theirs.push_back(n); });
@@ -78,6 +90,7 @@ void Statistics::merge(const Statistics& o) {
     languages[code][1] += n[1];
   }
   for (const auto& [reason, n] : o.quarantine_reasons) quarantine_reasons[reason] += n;
+  for (const auto& [name, n] : o.instead_of_text) add_instead(name, n);
   for (const auto& [kind, n] : o.personal_data) personal_data[kind] += n;
   for (const auto& [category, n] : o.entity_categories) entity_categories[category] += n;
 }
@@ -113,6 +126,7 @@ Json statistics_json(const Statistics& s) {
   out.set("rules", std::move(rules));
   out.set("languages", std::move(languages));
   out.set("quarantine_reasons", map_json(s.quarantine_reasons));
+  out.set("instead_of_text", map_json(s.instead_of_text));
   out.set("personal_data", map_json(s.personal_data));
   out.set("entity_categories", map_json(s.entity_categories));
   return out;
@@ -165,6 +179,7 @@ Statistics statistics_from_json(const Json& json, const std::string& where) {
     }
   };
   map("quarantine_reasons", s.quarantine_reasons);
+  map("instead_of_text", s.instead_of_text);
   map("personal_data", s.personal_data);
   map("entity_categories", s.entity_categories);
   return s;

@@ -116,7 +116,7 @@ int count_sentences(const uint32_t* chars, const uint16_t* flags, const Word* wo
 
 }  // namespace
 
-C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_at_lorem, bool stop_at_curly) {
+C4Result C4Rules::judge(const Document& doc, const QualitySettings& settings, bool stop_at_lorem, bool stop_at_curly) {
   C4Result result;
   const WordTokenizer& tokenizer = WordTokenizer::instance();
   size_t next_word = 0;  // doc.words ascend with the lines
@@ -140,7 +140,7 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
       curly |= c == '{';
       if (rare_letter(c)) look(doc.chars.data() + b, i - b, e - b, c, phrases);
     }
-    if (longest > profile.c4_max_word_length) return;
+    if (longest > settings.c4_max_word_length) return;
     const uint32_t* chars = doc.chars.data() + b;
     const uint16_t* flags = doc.flags.data() + b;
     uint32_t n = e - b;
@@ -158,13 +158,13 @@ C4Result C4Rules::judge(const Document& doc, const Profile& profile, bool stop_a
           if (rare_letter(chars[i])) look(chars, i, n, chars[i], phrases);
       }
     }
-    if (profile.c4_terminal_punctuation) {
+    if (settings.c4_terminal_punctuation) {
       const uint32_t last = n ? chars[n - 1] : 0;
       const bool mark = last == '.' || last == '?' || last == '!' || last == '"' || last == '\'';
       const bool ellipsis = n >= 3 && last == '.' && chars[n - 2] == '.' && chars[n - 3] == '.';
       if (!mark || ellipsis) return;
     }
-    if (n_words < profile.c4_min_words_per_line) return;
+    if (n_words < settings.c4_min_words_per_line) return;
     if (phrases.lorem) {
       ++result.lorem_lines;
       stop = stop_at_lorem;

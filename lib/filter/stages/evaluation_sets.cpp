@@ -39,12 +39,12 @@ void strings_of(const Json& v, std::vector<std::string_view>& out) {
 
 }  // namespace
 
-void EvaluationSets::add_item(std::string_view text, const std::string& where, const Profile& profile) {
+void EvaluationSets::add_item(std::string_view text, const std::string& where, const int (&ngram)[kScripts]) {
   Document doc;
   doc.text = text;
   prepare(doc);
   const int k = static_cast<int>(doc.script);
-  int n = profile.contamination_ngram[k];
+  int n = ngram[k];
   const int length = static_cast<int>(doc.shingle_units.size());
   if (length < n) {
     if (length < kShortest[k]) {
@@ -63,7 +63,7 @@ void EvaluationSets::add_item(std::string_view text, const std::string& where, c
   });
 }
 
-void EvaluationSets::add(const std::string& path, const Profile& profile) {
+void EvaluationSets::add(const std::string& path, const int (&ngram)[kScripts]) {
   LineReader lines(path);
   const bool jsonl = path.size() > 5 && path.find(".json") != path.npos;
   while (const auto line = lines.next()) {
@@ -71,17 +71,17 @@ void EvaluationSets::add(const std::string& path, const Profile& profile) {
     if (!jsonl) {
       if (find_invalid_utf8(*line) != std::string_view::npos)
         throw Error(ErrorKind::kBadData, "not valid UTF-8", lines.where());
-      add_item(*line, lines.where(), profile);
+      add_item(*line, lines.where(), ngram);
       continue;
     }
     const Json record = parse_json(*line, lines.where());
     std::vector<std::string_view> strings;
     strings_of(record, strings);
-    for (const std::string_view s : strings) add_item(s, lines.where(), profile);
+    for (const std::string_view s : strings) add_item(s, lines.where(), ngram);
   }
 }
 
-EvaluationSets::Match EvaluationSets::find(const Document& doc, const Profile& profile) const {
+EvaluationSets::Match EvaluationSets::find(const Document& doc, const int (&ngram)[kScripts]) const {
   Match match;
   const int k = static_cast<int>(doc.script);
   const auto look = [&](int n) {
@@ -96,7 +96,7 @@ EvaluationSets::Match EvaluationSets::find(const Document& doc, const Profile& p
       }
     });
   };
-  look(profile.contamination_ngram[k]);
+  look(ngram[k]);
   for (const int n : short_lengths_[k]) look(n);
   return match;
 }

@@ -58,6 +58,15 @@ bool near_word(const Document& doc, uint32_t begin, uint32_t reach,
   return false;
 }
 
+// A last label of a domain: letters, or a punycode name.
+bool top_level(const std::vector<uint32_t>& c, uint32_t b, uint32_t e) {
+  if (e - b < 2 || e - b > 24) return false;
+  const bool punycode = e - b > 4 && (c[b] | 0x20) == 'x' && (c[b + 1] | 0x20) == 'n' && c[b + 2] == '-' && c[b + 3] == '-';
+  for (uint32_t i = b; i < e; ++i)
+    if (!letter(c[i]) && !(punycode && (digit(c[i]) || c[i] == '-'))) return false;
+  return c[e - 1] != '-';
+}
+
 // An address around doc.chars[at] == '@'.
 bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit& hit) {
   const auto& c = doc.chars;
@@ -67,32 +76,64 @@ bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit&
     --b;
   while (b < at && (c[b] == '.' || c[b] == '-')) ++b;
   if (b == at || c[at - 1] == '.') return false;
-  uint32_t e = at + 1, last_dot = 0;
-  while (e < doc.size() && e - at < kMaxDomain &&
-         (digit(c[e]) || letter(c[e]) || c[e] == '-' || c[e] == '.')) {
-    if (c[e] == '.') {
-      if (c[e - 1] == '.' || e == at + 1) break;
-      last_dot = e;
+  // Label by label; the address ends with the last one that may end a domain. What follows, a footnote's number
+  // or a dash, is not its.
+  uint32_t end = 0;
+  for (uint32_t label = at + 1; label < doc.size() && label - at < kMaxDomain;) {
+    const bool punycode = label + 3 < doc.size() && (c[label] | 0x20) == 'x' && (c[label + 1] | 0x20) == 'n' &&
+                          c[label + 2] == '-' && c[label + 3] == '-';
+    uint32_t e = punycode ? label + 4 : label;
+    while (e < doc.size() && e - at < kMaxDomain && (digit(c[e]) || letter(c[e]) || c[e] == '-')) {
+      if (c[e] == '-' && e + 1 < doc.size() && c[e + 1] == '-') break;
+      ++e;
     }
-    ++e;
+    while (e > label && c[e - 1] == '-') --e;
+    if (e == label) break;
+    if (label > at + 1 && top_level(c, label, e)) end = e;
+    if (e >= doc.size() || c[e] != '.') break;
+    label = e + 1;
   }
-  while (e > at && (c[e - 1] == '.' || c[e - 1] == '-')) --e;
-  if (last_dot >= e) {  // the full stop of the sentence was taken: look for the dot before
-    last_dot = 0;
-    for (uint32_t i = at + 1; i < e; ++i)
-      if (c[i] == '.') last_dot = i;
-  }
-  if (last_dot == 0 || e - last_dot - 1 < 2 || e - last_dot - 1 > 24) return false;
-  for (uint32_t i = last_dot + 1; i < e; ++i)
-    if (!letter(c[i])) return false;
-  hit = {b, e, PersonalKind::kEmail};
+  if (end == 0) return false;
+  hit = {b, end, PersonalKind::kEmail};
   return true;
 }
 
-// a.b.c.d of a public address; versions ("1.2.3.4" behind "version", five parts, leading zeros) are none.
-bool ip_at(const Document& doc, uint32_t i, PersonalHit& hit) {
+// Whether the token that begins at `from`, or ends before it when `before`, is a number with a point or two: what
+// stands in lists of numbers and drawings, beside which four of them are no address.
+bool number_beside(const Document& doc, uint32_t from, bool before) {
+  constexpr uint32_t kMostRead = 40;
   const auto& c = doc.chars;
-  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '-')) return false;
+  const auto part = [](uint32_t x) { return digit(x) || x == '.' || x == '-' || x == '+'; };
+  uint32_t n_points = 0, n_digits = 0, n = 0;
+  bool signs = false;
+  while (n < kMostRead) {
+    if (before ? from <= n : from + n >= doc.size()) break;
+    const uint32_t x = c[before ? from - 1 - n : from + n];
+    if (!part(x)) break;
+    n_points += x == '.';
+    n_digits += digit(x);
+    signs |= (x == '-' || x == '+') && n > 0;
+    ++n;
+  }
+  const bool sentence_end = n > 0 && n_digits > 0 && n_points == 1 && c[before ? from - 1 : from + n - 1] == '.';
+  return n_digits > 0 && !sentence_end && (n_points == 1 || n_points == 2 || (n_points > 0 && (signs || n_points > 3)));
+}
+
+// A title: the number of a section at the start of a line, a word with a capital behind it.
+bool heads_line(const Document& doc, uint32_t begin, uint32_t end) {
+  uint32_t line = begin;
+  while (line > 0 && doc.chars[line - 1] != '\n' && (doc.flags[line - 1] & kSpace)) --line;
+  if (line > 0 && doc.chars[line - 1] != '\n') return false;
+  return end + 1 < doc.size() && doc.chars[end] == ' ' && (doc.flags[end + 1] & (kUpper | kHan));
+}
+
+// a.b.c.d of a public address. Versions, numbers of sections and drawings have four parts, too: words beside it
+// tell, and four small numbers need one that speaks for an address.
+bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& before, PersonalHit& hit) {
+  const auto& c = doc.chars;
+  const bool range = !before.empty() && before.back().kind == PersonalKind::kIp && i > 0 && before.back().end + 1 == i;
+  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || (c[i - 1] == '-' && !range))) return false;
+  if (i > 1 && c[i - 1] == '/' && word_char(c[i - 2]) && !range) return false;  // Chrome/99.0.48.51
   uint32_t part[4], at = i;
   for (int k = 0; k < 4; ++k) {
     uint32_t value = 0, n = 0;
@@ -114,84 +155,120 @@ bool ip_at(const Document& doc, uint32_t i, PersonalHit& hit) {
       (part[0] == 192 && part[1] == 0 && (part[2] == 0 || part[2] == 2)) ||
       (part[0] == 198 && (part[1] == 18 || part[1] == 19 || (part[1] == 51 && part[2] == 100))) ||
       (part[0] == 203 && part[1] == 0 && part[2] == 113);
-  if (is_private || near_word(doc, i, 12, {U"version", U"ver.", U"release", U"版本"})) return false;
+  if (is_private) return false;
   hit = {i, at, PersonalKind::kIp};
+  if (range) return true;
+  constexpr uint32_t kBeside = 14, kAround = 48, kSmall = 32;
+  const std::initializer_list<std::u32string_view> others = {
+      U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"章", U"节", U"clause"};
+  const uint32_t behind = std::min(doc.size(), at + kBeside);
+  if (near_word(doc, i, kBeside, others) || near_word(doc, behind, behind - at, others)) return false;
+  if (i > 0 && (c[i - 1] == ' ' || c[i - 1] == ',') && number_beside(doc, i - 1, true)) return false;
+  if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') && number_beside(doc, at + 1, false))
+    return false;
+  if (*std::max_element(part, part + 4) >= kSmall) return true;
+  if (heads_line(doc, i, at)) return false;
+  const uint32_t around = std::min(doc.size(), at + kAround);
+  return near_word(doc, around, around - i + kAround,
+                   {U"ip", U"server", U"host", U"address", U"dns", U"ping", U"router", U"gateway", U"firewall",
+                    U"network", U"subnet", U"client", U"login", U"log in", U"://", U"地址", U"服务器", U"主机", U"网关"});
+}
+
+// Groups of digits, set off by single blanks or hyphens, from i on.
+struct DigitGroups {
+  std::string digits;             // of all groups, full-width ones folded
+  std::vector<uint32_t> end;      // of each group, in the text
+  std::vector<uint32_t> n;        // digits of all groups up to and with it
+  uint32_t size(size_t g) const { return n[g] - (g ? n[g - 1] : 0); }
+};
+DigitGroups groups_at(const Document& doc, uint32_t i) {
+  constexpr size_t kMostDigits = 48, kMostGroups = 8;
+  const auto number = [&](uint32_t at) { return at < doc.size() && ascii(doc.chars[at]) >= '0' && ascii(doc.chars[at]) <= '9'; };
+  DigitGroups g;
+  for (uint32_t e = i; g.end.size() < kMostGroups && g.digits.size() < kMostDigits;) {
+    while (number(e) && g.digits.size() < kMostDigits) g.digits.push_back(ascii(doc.chars[e++]));
+    g.end.push_back(e);
+    g.n.push_back(static_cast<uint32_t>(g.digits.size()));
+    const bool gap = e < doc.size() && (doc.chars[e] == ' ' || doc.chars[e] == '-');
+    if (!gap || !number(e + 1)) break;
+    ++e;
+  }
+  return g;
+}
+
+// A card's number as printed: in one, by fours, or 4-6-5.
+bool grouped_as_card(const DigitGroups& g, size_t n_groups) {
+  if (n_groups == 3 && g.size(0) == 4 && g.size(1) == 6 && g.size(2) == 5) return true;
+  for (size_t k = 0; k < n_groups; ++k)
+    if (g.size(k) != 4 && (k + 1 < n_groups || g.size(k) > 4)) return false;
   return true;
 }
 
-// A run of digits, possibly grouped by single blanks or hyphens, that starts at i.
-bool number_at(const Document& doc, uint32_t i, PersonalHit& hit, uint32_t& run_end) {
+bool card_digits(std::string_view d) {
+  const size_t n = d.size();
+  if (n < 13 || n > 19 || !valid_luhn(d)) return false;
+  const int two = (d[0] - '0') * 10 + (d[1] - '0');
+  const int four = two * 100 + (d[2] - '0') * 10 + (d[3] - '0');
+  return (two == 62 && n >= 16) || (d[0] == '4' && (n == 13 || n == 16 || n == 19)) ||
+         (n == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
+         (n == 15 && (two == 34 || two == 37));
+}
+
+// A number that starts at i. Other numbers may follow: as many groups of digits are read as one of the kinds has,
+// more before fewer.
+bool number_at(const Document& doc, uint32_t i, PersonalHit& hit) {
   const auto& c = doc.chars;
-  std::string digits;
-  std::vector<uint32_t> at;
-  uint32_t e = i;
-  bool grouped = false;
-  for (; e < doc.size() && digits.size() < 24; ++e) {
-    const char a = ascii(c[e]);
-    if (a >= '0' && a <= '9') {
-      digits.push_back(a);
-      at.push_back(e);
-    } else if ((a == ' ' || a == '-') && e + 1 < doc.size() && ascii(c[e + 1]) >= '0' &&
-               ascii(c[e + 1]) <= '9') {
-      grouped = true;
-    } else {
-      break;
-    }
-  }
-  run_end = e;
-  const size_t n = digits.size();
-  const bool glued_left =
-      i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || c[i - 1] == '/');
-  const bool glued_right = e < doc.size() && (letter(c[e]) || c[e] == '_' ||
-                                              (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1])));
-  // 17 digits and a digit or X.
-  if (!grouped && !glued_left) {
-    const bool x =
-        e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
-    if (n == 17 && x && valid_chinese_id(digits + "X")) {
+  const DigitGroups g = groups_at(doc, i);
+  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || c[i - 1] == '/')) return false;
+  const auto glued = [&](uint32_t e) {
+    return e < doc.size() && (letter(c[e]) || digit(c[e]) || c[e] == '_' ||
+                              (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1])));
+  };
+  for (size_t n_groups = g.end.size(); n_groups > 0; --n_groups) {
+    const uint32_t e = g.end[n_groups - 1];
+    const std::string_view digits = std::string_view(g.digits).substr(0, g.n[n_groups - 1]);
+    const size_t n = digits.size();
+    const bool grouped = n_groups > 1;
+    // 17 digits and a digit or X.
+    const bool x = e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
+    if (!grouped && n == 17 && x && valid_chinese_id(std::string(digits) + "X")) {
       hit = {i, e + 1, PersonalKind::kIdCard};
       return true;
     }
-    if (n == 18 && !glued_right && valid_chinese_id(digits)) {
+    if (glued(e)) continue;
+    if (!grouped && n == 18 && valid_chinese_id(digits)) {
       hit = {i, e, PersonalKind::kIdCard};
       return true;
     }
-  }
-  if (glued_left || glued_right) return false;
-  if (n >= 13 && n <= 19 && valid_luhn(digits)) {
-    const int two = (digits[0] - '0') * 10 + (digits[1] - '0');
-    const int four = two * 100 + (digits[2] - '0') * 10 + (digits[3] - '0');
-    const bool issuer = (two == 62 && n >= 16) || (digits[0] == '4' && (n == 13 || n == 16 || n == 19)) ||
-                        (n == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
-                        (n == 15 && (two == 34 || two == 37));
     // A random number passes Luhn one time in ten: the grouping of a printed card or a word nearby must speak
     // for it.
-    if (issuer &&
+    if (card_digits(digits) && (!grouped || grouped_as_card(g, n_groups)) &&
         (grouped || near_word(doc, i, 40,
                               {U"card", U"visa", U"master", U"account", U"卡", U"账号", U"帐号", U"账户"}))) {
       hit = {i, e, PersonalKind::kBankCard};
       return true;
     }
-  }
-  // Mainland mobile numbers: 1[3-9] and nine digits, 86 before it or not.
-  std::string mobile = digits;
-  if (n == 13 && mobile.compare(0, 2, "86") == 0) mobile.erase(0, 2);
-  if (mobile.size() == 11 && mobile[0] == '1' && mobile[1] >= '3') {
-    const uint32_t b = i > 0 && c[i - 1] == '+' ? i - 1 : i;
-    if (!near_word(doc, i, 20, {U"isbn", U"doi", U"订单", U"编号", U"issue", U"id:"})) {
-      hit = {b, e, PersonalKind::kPhone};
+    // Mainland mobile numbers: 1[3-9] and nine digits, 86 before it or not; in one, or 3-4-4.
+    std::string_view mobile = digits;
+    if (n == 13 && mobile.substr(0, 2) == "86") mobile.remove_prefix(2);
+    const size_t first = mobile.size() < n && g.size(0) == 2 ? 1 : 0;  // the group of 86
+    const bool in_one = n_groups == first + 1;
+    const bool by_fours = n_groups == first + 3 && g.size(first + 1) == 4 && g.size(first + 2) == 4;
+    if (mobile.size() == 11 && mobile[0] == '1' && mobile[1] >= '3' && (in_one || by_fours) &&
+        !near_word(doc, i, 20, {U"isbn", U"doi", U"订单", U"编号", U"issue", U"id:"})) {
+      hit = {i > 0 && c[i - 1] == '+' ? i - 1 : i, e, PersonalKind::kPhone};
       return true;
     }
-  }
-  // North American 3-3-4, printed with separators or behind a word that says so.
-  std::string us = digits;
-  if (n == 11 && us[0] == '1') us.erase(0, 1);
-  if (us.size() == 10 && us[0] >= '2' && us[3] >= '2') {
-    const bool shaped = grouped && at.size() == n && at[n - 4] - at[n - 5] == 2 && at[n - 7] - at[n - 8] == 2;
-    const bool paren = i > 0 && c[i - 1] == '(';
-    if ((shaped || near_word(doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile"})) &&
-        !near_word(doc, i, 40, {U"isbn", U"doi"})) {
-      hit = {paren ? i - 1 : i, e, PersonalKind::kPhone};
+    // North American 3-3-4, printed with separators or behind a word that says so.
+    const size_t area = n == 11 && digits[0] == '1' ? 1 : 0;
+    if (n != 10 + area || digits[area] < '2' || digits[area + 3] < '2') continue;
+    const bool shaped = n_groups >= 3 && g.size(n_groups - 1) == 4 && g.size(n_groups - 2) == 3;
+    // Blanks alone stand between any numbers: where the row goes on it is a row of numbers.
+    const bool row = shaped && n_groups < g.end.size() && c[g.end[n_groups - 2]] == ' ' && c[e] == ' ' &&
+                     g.size(n_groups) == 3;
+    const bool said = near_word(doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile"});
+    if (((shaped && !row) || said) && (n_groups == 1 || shaped) && !near_word(doc, i, 40, {U"isbn", U"doi"})) {
+      hit = {i > 0 && c[i - 1] == '(' ? i - 1 : i, e, PersonalKind::kPhone};
       return true;
     }
   }
@@ -357,12 +434,11 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
     const uint32_t c = doc.chars[i];
     PersonalHit hit{};
     bool found = false;
-    uint32_t skip = 0;
     if (c == '@') {
       found = email_around(doc, i, floor, hit);
     } else if (digit(c) || (c >= 0xFF10 && c <= 0xFF19)) {
       if (i == 0 || !(digit(doc.chars[i - 1]) || (doc.flags[i - 1] & kDigit))) {
-        found = ip_at(doc, i, hit) || number_at(doc, i, hit, skip);
+        found = ip_at(doc, i, out, hit) || number_at(doc, i, hit);
       }
     } else if (c == '(') {
       found = parenthesised_phone(doc, i, hit);

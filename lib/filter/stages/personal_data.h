@@ -5,12 +5,12 @@
 #include <string_view>
 #include <vector>
 
+#include "filter/stages/settings.h"
 #include "filter/text/document.h"
 
 namespace ds::filter {
 
 enum class PersonalKind : uint8_t { kEmail, kPhone, kIp, kIdCard, kBankCard, kSecret };
-constexpr int kPersonalKinds = 6;
 const char* personal_kind_name(
     PersonalKind kind);                        // "email", "phone", "ip", "id_card", "bank_card", "secret"
 const char* personal_mask(PersonalKind kind);  // what a masked one is replaced by: "<EMAIL>" and so on

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "core/json.h"
+#include "filter/stages/settings.h"
 #include "filter/text/document.h"
 
 namespace ds::filter {
@@ -30,31 +30,16 @@ struct RuleSetting {
   double threshold[kScripts] = {0, 0};
 };
 
-// What may be done about one kind of personal data or one category of terms.
-enum class PersonalDataAction : uint8_t { kOff, kMask, kDrop };
-const char* action_name(PersonalDataAction action);
-
 struct Profile {
   std::string name = "default";
   std::vector<std::string> stages;  // in order
   std::vector<RuleSetting> rules;   // parallel to all_rules()
   std::vector<int> order;           // rules that name the reason before the others of their stage, by index
-  std::vector<std::string> languages = {"en", "zh"};
-  std::string repetition_formula =
-      "datatrove";          // or "covered": share of characters under any repeated n-gram
-  bool count_guard = true;  // an n-gram that occurs once is no repetition (datatrove has no such guard)
-  bool c4_terminal_punctuation = false;  // lines must end in . ? ! " ' (FineWeb runs C4 without)
-  int c4_min_words_per_line = 3;
-  int c4_max_word_length = 1000;
-  std::map<std::string, PersonalDataAction> personal_data;  // kind > action
-  std::map<std::string, bool> categories;                   // entity category > searched for
-  int shingle[kScripts] = {5, 10};                          // units of one MinHash shingle
-  double min_similarity = 0.75;  // estimate two records need to be near-duplicates; 0: any shared band
-  int contamination_ngram[kScripts] = {13, 20};
-  int semantic_max_units = 4096;           // at most so many units of a text are embedded, in chunks of 512
-  int semantic_min_units = 8;              // shorter: not scored, kept
-  double semantic_cut[kScripts] = {0, 0};  // cosine that 0.7 stands for; 0: the embedder's own calibration
-  std::string semantic_digest;             // of the embedder the cuts were made for; "": no cuts given
+  IntegritySettings integrity;
+  QualitySettings quality;
+  EntitySettings entities;
+  DuplicateSettings duplicates;
+  SemanticSettings semantic;
 };
 
 // All rules of all stages in table order; the index is the rule's number everywhere.
@@ -62,15 +47,12 @@ std::span<const RuleSpec* const> all_rules();
 int rule_index(std::string_view id);  // -1 when unknown
 int stage_of_rule(int rule);          // index into stage_table()
 
-Profile default_profile();
-// Applies a JSON object over `profile`. Throws Error{kBadModel} for an unknown key or a wrong type: a
-// misspelt rule must not silently do nothing.
-void apply_profile(Profile& profile, const Json& json, const std::string& where);
-Json profile_json(const Profile& profile);  // complete; apply_profile reads it back
 
+enum class SpanKind : uint8_t { kTerm, kPersonal, kOther };
 struct FoundSpan {
   uint32_t begin = 0, end = 0;  // code points
   std::string what;             // category or kind, then the term's form in the lexicon
+  SpanKind kind;
 };
 
 struct RuleValue {

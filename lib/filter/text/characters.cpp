@@ -4,6 +4,7 @@
 #include <unicode/unorm2.h>
 #include <unicode/uscript.h>
 
+#include <set>
 #include <string_view>
 
 namespace ds::filter {
@@ -80,6 +81,7 @@ uint16_t classify(uint32_t c) {
 LetterTable::LetterTable() : flags_(0x10000), fold_(0x10000) {
   UErrorCode error = U_ZERO_ERROR;
   const UNormalizer2* nfd = unorm2_getNFDInstance(&error);
+  std::set<uint32_t> marks;  // what letters are composed with
   for (uint32_t c = 0; c < 0x10000; ++c) {
     flags_[c] = c >= 0xD800 && c <= 0xDFFF ? 0 : classify(c);
     uint32_t f = c;
@@ -87,11 +89,15 @@ LetterTable::LetterTable() : flags_(0x10000), fold_(0x10000) {
     if (flags_[c] & kAlpha && !(flags_[c] & (kHan | kHangul))) {
       UChar parts[8];
       const int32_t n = unorm2_getDecomposition(nfd, static_cast<UChar32>(f), parts, 8, &error);
-      if (n > 1 && u_charType(parts[1]) == U_NON_SPACING_MARK) f = parts[0];
+      if (n > 1 && u_charType(parts[1]) == U_NON_SPACING_MARK) {
+        f = parts[0];
+        for (int32_t k = 1; k < n; ++k) marks.insert(parts[k]);
+      }
       f = static_cast<uint32_t>(u_tolower(static_cast<UChar32>(f)));
     }
     fold_[c] = static_cast<uint16_t>(f);
   }
+  for (const uint32_t mark : marks) fold_[mark] = 0;
 }
 
 const LetterTable& LetterTable::instance() {

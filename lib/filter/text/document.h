@@ -40,6 +40,17 @@ struct EnglishStopWords {
   int occurrences = 0, distinct = 0;
 };
 
+// Which language a text is in, and what else is in it.
+struct Language {
+  const char* code = "und";  // ISO 639-1, "zh" for both scripts of Chinese; "und": too short to tell or no letters;
+                             // "unknown": none that the detector knows
+  double score = 0;          // how sure that is
+  struct Share {
+    const char* code = "";
+    double share = 0;
+  } shares[3];  // of the text, the largest first; "": no more
+};
+
 struct Document {
   // Set by the caller.
   std::string_view text, url, id;
@@ -56,8 +67,7 @@ struct Document {
   std::vector<Line> lines;              // split at "\n", empty ones included
 
   // Filled by the integrity stage.
-  const char* language = "und";
-  double language_score = 0;
+  Language language;
 
   uint32_t size() const { return static_cast<uint32_t>(chars.size()); }
   // Bytes of a stretch of code points: walks it.

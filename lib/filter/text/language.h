@@ -4,10 +4,6 @@
 
 namespace ds::filter {
 
-struct Language {
-  const char* code = "und";  // ISO 639-1, "zh" for both scripts of Chinese; "und": too short or no letters
-  double score = 0;
-};
 Language detect_language(const Document& doc);
 
 }  // namespace ds::filter

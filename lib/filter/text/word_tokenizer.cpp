@@ -215,6 +215,17 @@ const std::vector<uint8_t>* WordTokenizer::exception(const uint32_t* s, uint32_t
 
 namespace {
 
+// A Korean syllable as the letters it is composed of, which is how some systems write it.
+void fold_hangul(uint32_t c, uint64_t& hash) {
+  constexpr uint32_t kFirst = 0xAC00, kLast = 0xD7A3, kVowels = 21, kTails = 28;
+  const auto add = [&](uint32_t letter) { hash = (hash ^ letter) * kHashPrime; };
+  if (c < kFirst || c > kLast) return add(c);
+  const uint32_t s = c - kFirst;
+  add(0x1100 + s / (kVowels * kTails));
+  add(0x1161 + s % (kVowels * kTails) / kTails);
+  if (s % kTails) add(0x11A7 + s % kTails);
+}
+
 void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t end,
           WordTokenizer::Words& out) {
   const LetterTable& table = LetterTable::instance();
@@ -224,7 +235,10 @@ void emit(const uint32_t* chars, const uint16_t* flags, uint32_t begin, uint32_t
   for (uint32_t i = begin; i < end; ++i) {
     const uint32_t c = chars[i];
     hash = (hash ^ c) * kHashPrime;
-    folded = (folded ^ table.fold(c)) * kHashPrime;
+    if (flags[i] & kHangul)
+      fold_hangul(c, folded);
+    else if (const uint32_t f = table.fold(c))
+      folded = (folded ^ f) * kHashPrime;
     any |= flags[i];
     all &= flags[i];
     number = number && ((flags[i] & kDigit) || c == '.' || c == ',');

@@ -1,11 +1,8 @@
-#include "filter/passes/input.h"
+#include "filter/passes/batch_reader.h"
 
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstring>
-#include <filesystem>
 
 #include "core/utf8.h"
 #include "io/compress.h"
@@ -15,22 +12,9 @@
 namespace ds::filter {
 namespace {
 
-namespace fs = std::filesystem;
-
 constexpr size_t kChunk = 1 << 18;
 // Bytes of an oversize line that are kept for the quarantine.
 constexpr int64_t kOversizeHead = 1 << 16;
-
-bool is_data_file(const std::string& path) {
-  std::string name = path;
-  for (const char* packed : {".gz", ".zst", ".zstd"})
-    if (name.size() > std::strlen(packed) && name.ends_with(packed)) {
-      name.resize(name.size() - std::strlen(packed));
-      break;
-    }
-  return name.ends_with(".jsonl") || name.ends_with(".json") || name.ends_with(".ndjson") ||
-         name.ends_with(".txt");
-}
 
 // UTF-16 to UTF-8 on the fly; unpaired surrogates and a cut last unit become U+FFFD.
 class Utf16Decoder {
@@ -76,32 +60,6 @@ class Utf16Decoder {
 };
 
 }  // namespace
-
-std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs) {
-  std::vector<std::string> files;
-  for (const auto& input : inputs) {
-    std::error_code error;
-    if (input != "-" && fs::is_directory(input, error)) {
-      std::vector<std::string> found;
-      for (auto it =
-               fs::recursive_directory_iterator(input, fs::directory_options::skip_permission_denied, error);
-           !error && it != fs::recursive_directory_iterator(); it.increment(error))
-        if (it->is_regular_file(error) && is_data_file(it->path().string()))
-          found.push_back(it->path().string());
-      if (error) throw Error(ErrorKind::kNoInput, "cannot list: " + error.message(), input);
-      if (found.empty())
-        throw Error(ErrorKind::kNoInput, "no .jsonl, .json, .ndjson or .txt file in the folder", input);
-      std::sort(found.begin(), found.end());
-      files.insert(files.end(), found.begin(), found.end());
-    } else {
-      if (input != "-" && !file_exists(input)) throw Error(ErrorKind::kNoInput, "does not exist", input);
-      if (input != "-" && ::access(input.c_str(), R_OK) != 0)
-        throw Error(ErrorKind::kNoInput, "cannot read: " + os_error(), input);
-      files.push_back(input);
-    }
-  }
-  return files;
-}
 
 // The file being read: where it is, and what was read behind the last whole batch.
 class BatchReader::OpenFile {

@@ -9,10 +9,6 @@
 
 namespace ds::filter {
 
-// Files as given; a folder stands for the .jsonl, .json, .ndjson and .txt files in it (.gz and .zst too),
-// recursively, sorted. Throws Error{kNoInput} when there is none.
-std::vector<std::string> expand_inputs(const std::vector<std::string>& inputs);
-
 struct InputLine {
   uint64_t begin, length;  // in Batch::bytes, without the newline
   uint64_t offset;         // in the file's (decompressed) content

@@ -100,7 +100,7 @@ TEST_CASE("personal data is found wherever it stands") {
       std::string text;
       for (uint32_t i = 0; i < before; ++i) text += fill;
       CHECK(personal(text + " a@b.org") == "email:a@b.org");
-      CHECK(personal(text + " 8.8.4.4") == "ip:8.8.4.4");
+      CHECK(personal(text + " 93.184.216.34") == "ip:93.184.216.34");
       CHECK(personal(text + " 13812345678") == "phone:13812345678");
     }
 }
@@ -187,6 +187,22 @@ TEST_CASE("a gazetteer adds terms and overrules shipped ones; its mistakes are n
                        "expected hard, soft or weak, found 'maybe'", Error);
   CHECK_THROWS_AS(lexicon.add("only one field\n", "own.tsv"), Error);
   CHECK_THROWS_AS(lexicon.add("c\thard\tx\n", "own.tsv"), Error);  // one character matches everything
+}
+
+TEST_CASE("numbers beside numbers: what is personal is found, what is not is left") {
+  CHECK(personal("13800138000 13912345678") == "phone:13800138000 phone:13912345678");
+  CHECK(personal("13800138000/13912345678") == "phone:13800138000 phone:13912345678");
+  CHECK(personal("25 13800138000 2024-01-02") == "phone:13800138000");
+  CHECK(personal("110101199003071006-13800138000") == "id_card:110101199003071006 phone:13800138000");
+  CHECK(personal("4111 1111 1111 1111 12/28") == "bank_card:4111 1111 1111 1111");
+  CHECK(personal("Call 415-555-2671 24 hours, or 1-415-555-2672 7 days") ==
+        "phone:415-555-2671 phone:1-415-555-2672");
+  CHECK(personal("from 93.184.216.34-93.184.216.99 on") == "ip:93.184.216.34 ip:93.184.216.99");
+  CHECK(personal("374 302 4880 km; 2024-01-02 2024-01-03; 1024 2048 4096 8192 16384") == "");
+  CHECK(personal("M 12.5 3.7 l 101.52.98.32 2.03 c3.51.98.32 2.03.5 3.11.5 z") == "");
+  CHECK(personal("3.2.1.4 Parsing\nsee §4.1.2.3, 第3.8.51.9条, C99 7.18.2.4, to 1.6.2.3 and Chrome/99.0.48.51") == "");
+  CHECK(personal("jo@example.org.1 and jo@example.org--soon, jo@xn--e1afmkfd.xn--p1ai.") ==
+        "email:jo@example.org email:jo@example.org email:jo@xn--e1afmkfd.xn--p1ai");
 }
 
 TEST_CASE("Chinese identity numbers: check digit, date, province") {

@@ -158,11 +158,13 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
   if (is_private) return false;
   hit = {i, at, PersonalKind::kIp};
   if (range) return true;
-  constexpr uint32_t kBeside = 14, kAround = 48, kSmall = 32;
-  const std::initializer_list<std::u32string_view> others = {
-      U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"章", U"节", U"clause"};
-  const uint32_t behind = std::min(doc.size(), at + kBeside);
-  if (near_word(doc, i, kBeside, others) || near_word(doc, behind, behind - at, others)) return false;
+  constexpr uint32_t kBefore = 14, kBehind = 9, kAround = 48, kSmall = 100;
+  if (near_word(doc, i, kBefore,
+                {U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"clause"}) ||
+      near_word(doc, i, 2, {U"第"}))
+    return false;
+  const uint32_t behind = std::min(doc.size(), at + kBehind);  // "the 2.6.1.3 version"
+  if (near_word(doc, behind, behind - at, {U" version", U" release", U" 版本", U"版本"})) return false;
   if (i > 0 && (c[i - 1] == ' ' || c[i - 1] == ',') && number_beside(doc, i - 1, true)) return false;
   if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') && number_beside(doc, at + 1, false))
     return false;
@@ -216,10 +218,12 @@ bool card_digits(std::string_view d) {
 
 // A number that starts at i. Other numbers may follow: as many groups of digits are read as one of the kinds has,
 // more before fewer.
-bool number_at(const Document& doc, uint32_t i, PersonalHit& hit) {
+bool number_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& before, PersonalHit& hit) {
   const auto& c = doc.chars;
   const DigitGroups g = groups_at(doc, i);
-  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || c[i - 1] == '/')) return false;
+  const bool second = !before.empty() && before.back().end + 1 == i;  // 13800138000/13912345678
+  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '#' || (c[i - 1] == '/' && !second)))
+    return false;
   const auto glued = [&](uint32_t e) {
     return e < doc.size() && (letter(c[e]) || digit(c[e]) || c[e] == '_' ||
                               (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1])));
@@ -263,11 +267,10 @@ bool number_at(const Document& doc, uint32_t i, PersonalHit& hit) {
     const size_t area = n == 11 && digits[0] == '1' ? 1 : 0;
     if (n != 10 + area || digits[area] < '2' || digits[area + 3] < '2') continue;
     const bool shaped = n_groups >= 3 && g.size(n_groups - 1) == 4 && g.size(n_groups - 2) == 3;
-    // Blanks alone stand between any numbers: where the row goes on it is a row of numbers.
-    const bool row = shaped && n_groups < g.end.size() && c[g.end[n_groups - 2]] == ' ' && c[e] == ' ' &&
-                     g.size(n_groups) == 3;
-    const bool said = near_word(doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile"});
-    if (((shaped && !row) || said) && (n_groups == 1 || shaped) && !near_word(doc, i, 40, {U"isbn", U"doi"})) {
+    // Blanks alone stand between any numbers.
+    const bool hyphens = shaped && c[g.end[n_groups - 2]] == '-';
+    const bool said = near_word(doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile", U"cell", U"dial", U"number", U"ring"});
+    if ((hyphens || said) && (n_groups == 1 || shaped) && !near_word(doc, i, 40, {U"isbn", U"doi"})) {
       hit = {i > 0 && c[i - 1] == '(' ? i - 1 : i, e, PersonalKind::kPhone};
       return true;
     }
@@ -438,7 +441,7 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
       found = email_around(doc, i, floor, hit);
     } else if (digit(c) || (c >= 0xFF10 && c <= 0xFF19)) {
       if (i == 0 || !(digit(doc.chars[i - 1]) || (doc.flags[i - 1] & kDigit))) {
-        found = ip_at(doc, i, out, hit) || number_at(doc, i, hit);
+        found = ip_at(doc, i, out, hit) || number_at(doc, i, out, hit);
       }
     } else if (c == '(') {
       found = parenthesised_phone(doc, i, hit);

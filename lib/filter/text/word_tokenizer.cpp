@@ -419,7 +419,7 @@ void WordTokenizer::split(const uint32_t* chars, const uint16_t* flags, uint32_t
     const uint32_t begin = i;
     uint64_t folded = kHashSeed;
     uint32_t differs = 0;
-    for (; i < n && (flags[i] & kAlpha); ++i) {  // no letter is a space
+    for (; i < n && (flags[i] & (kAlpha | kHangul)) == kAlpha; ++i) {  // no letter is a space
       const uint32_t f = table.fold(chars[i]);
       differs |= f ^ chars[i];
       folded = (folded ^ f) * kHashPrime;

@@ -12,8 +12,8 @@
 #include "filter/passes/pipeline.h"
 #include "filter/passes/second_pass.h"
 #include "filter/passes/shards.h"
-#include "filter/stages/profile.h"
 #include "filter/report/report.h"
+#include "filter/stages/profile.h"
 #include "io/json.h"
 #include "tools/cli.h"
 
@@ -205,7 +205,8 @@ int filter_all(Options& o, const CLI::App& app) {
       return report;
     });
   }
-  const filter::EdgeOptions edges = filter::edge_options(profile, static_cast<int64_t>(o.dedup_memory_mb * 1e6));
+  const filter::EdgeOptions edges =
+      filter::edge_options(profile, static_cast<int64_t>(o.dedup_memory_mb * 1e6));
   if (command == "edges") {
     const filter::ShardChoice part = filter::parse_shard(o.part);
     const auto n = filter::write_edges(o.inputs, part.shard, part.n_shards, edges, o.output);

@@ -1,10 +1,10 @@
 #include "io/compress.h"
 
+#include <bzlib.h>
 #include <fcntl.h>
+#include <lzma.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <bzlib.h>
-#include <lzma.h>
 #include <zlib.h>
 #include <zstd.h>
 #include <zstd_errors.h>
@@ -65,8 +65,8 @@ struct Flow {
 class Decoder {
  public:
   virtual ~Decoder() = default;
-  // Moves `flow` on, as far as one call of the library goes. Sets `ended` at the end of a member. A message when
-  // the stream is damaged: what was put out before stays.
+  // Moves `flow` on, as far as one call of the library goes. Sets `ended` at the end of a member. A message
+  // when the stream is damaged: what was put out before stays.
   virtual std::string step(Flow& flow, bool& ended) = 0;
   virtual ErrorKind kind() const { return ErrorKind::kBadData; }
 };
@@ -103,8 +103,8 @@ class ZstdDecoder : public Decoder {
   }
   ~ZstdDecoder() override { ZSTD_freeDStream(d_); }
   std::string step(Flow& f, bool& ended) override {
-    // No more than the library asks for: a block, then the checksum. Given both at once it keeps what the block
-    // put out to itself when the checksum is wrong.
+    // No more than the library asks for: a block, then the checksum. Given both at once it keeps what the
+    // block put out to itself when the checksum is wrong.
     ZSTD_inBuffer in{f.in, std::min(f.n_in, wanted_), 0};
     ZSTD_outBuffer out{f.out, f.n_out, 0};
     const size_t rc = ZSTD_decompressStream(d_, &out, &in);
@@ -177,7 +177,9 @@ class Bzip2Decoder : public Decoder {
     f = {b_.next_in, b_.avail_in, b_.next_out, b_.avail_out};
     ended = rc == BZ_STREAM_END;
     if (ended) end();
-    return ended || rc == BZ_OK ? "" : rc == BZ_DATA_ERROR_MAGIC ? "what follows is no bzip2 stream" : "its bytes do not fit its checksums";
+    return ended || rc == BZ_OK        ? ""
+           : rc == BZ_DATA_ERROR_MAGIC ? "what follows is no bzip2 stream"
+                                       : "its bytes do not fit its checksums";
   }
 
  private:
@@ -230,7 +232,10 @@ Compression compression_from_bytes(std::string_view head) {
   // A skippable zstd frame may come first (pzstd, seekable zstd).
   if (head.size() >= 4 && (head[0] & 0xF0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18")
     return Compression::kZstd;
-  if (begins(std::string_view("\xFD" "7zXZ\0", 6))) return Compression::kXz;
+  if (begins(std::string_view("\xFD"
+                              "7zXZ\0",
+                              6)))
+    return Compression::kXz;
   if (begins("BZh") && head.size() >= 4 && head[3] >= '1' && head[3] <= '9') return Compression::kBzip2;
   return Compression::kNone;
 }
@@ -246,7 +251,7 @@ struct ByteSource::State {
   std::vector<char> raw = std::vector<char>(kRawBytes);
   size_t begin = 0, end = 0;  // unread part of raw
   bool at_end = false;
-  bool in_frame = false;  // inside a member or frame
+  bool in_frame = false;        // inside a member or frame
   std::optional<Error> damage;  // to be thrown once all content before it is handed out
   std::function<bool()> stop;
 
@@ -308,9 +313,13 @@ struct ByteSource::State {
     throw *damage;
   }
   void note_damage(ErrorKind cause, const std::string& what) {
-    damage.emplace(cause, std::string(cause == ErrorKind::kOs ? "" : "the ") + (cause == ErrorKind::kOs ? "" : std::string(name_of(kind)) + " ") + what, name,
-                   cause == ErrorKind::kOs ? "give it to ds-filter through a pipe from the program that unpacks it"
-                                           : "the part before the damage was read; get the file again");
+    damage.emplace(cause,
+                   std::string(cause == ErrorKind::kOs ? "" : "the ") +
+                       (cause == ErrorKind::kOs ? "" : std::string(name_of(kind)) + " ") + what,
+                   name,
+                   cause == ErrorKind::kOs
+                       ? "give it to ds-filter through a pipe from the program that unpacks it"
+                       : "the part before the damage was read; get the file again");
   }
 };
 

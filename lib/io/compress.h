@@ -1,6 +1,6 @@
-// Byte streams that may be gzip, zstd, xz or bzip2: recognised by their first bytes when read, by the file name when
-// written. Several members or frames one after another are one stream. Not seekable, except
-// plain files.
+// Byte streams that may be gzip, zstd, xz or bzip2: recognised by their first bytes when read, by the file
+// name when written. Several members or frames one after another are one stream. Not seekable, except plain
+// files.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -13,7 +13,8 @@
 namespace ds::io {
 
 enum class Compression { kNone, kGzip, kZstd, kXz, kBzip2 };
-// The ending that names it (".gz", ".zst", ".zstd", ".xz", ".bz2", in any case), a part of `path`; "" when none.
+// The ending that names it (".gz", ".zst", ".zstd", ".xz", ".bz2", in any case), a part of `path`; "" when
+// none.
 std::string_view compression_ending(std::string_view path);
 Compression compression_from_name(std::string_view path);  // by that ending
 Compression compression_from_bytes(std::string_view head);

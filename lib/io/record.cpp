@@ -175,7 +175,8 @@ class PieceFinder {
     found_[path].emplace_back(value, skip_string(line_, value));
     has_[path] = true;
   }
-  // Strings, or messages: {"role": ..., "content": text or [{"type": "text", "text": ...}]}, ShareGPT's {"value": ...}.
+  // Strings, or messages: {"role": ..., "content": text or [{"type": "text", "text": ...}]}, ShareGPT's
+  // {"value": ...}.
   void list(size_t path, size_t at) {
     each_item(line_, at, [&](size_t item) {
       if (line_[item] == '"') string(path, item);
@@ -230,8 +231,8 @@ size_t number_end(std::string_view s, size_t i) {
   return i;
 }
 
-// Numbers that JSON allows and no 64 bits hold become zeros of the same length: what they are is nobody's business
-// here, and the line's bytes stay as they came. False when there is none.
+// Numbers that JSON allows and no 64 bits hold become zeros of the same length: what they are is nobody's
+// business here, and the line's bytes stay as they came. False when there is none.
 bool blank_large_numbers(std::string& line) {
   bool any = false;
   for (size_t i = 0; i < line.size();) {
@@ -248,7 +249,8 @@ bool blank_large_numbers(std::string& line) {
     const bool exponent = line.substr(i, end - i).find_first_of("eE") != std::string::npos;
     if (end - i > kSurelyHeld || exponent) {
       line[i] = '0';
-      std::fill(line.begin() + static_cast<ptrdiff_t>(i) + 1, line.begin() + static_cast<ptrdiff_t>(end), ' ');
+      std::fill(line.begin() + static_cast<ptrdiff_t>(i) + 1, line.begin() + static_cast<ptrdiff_t>(end),
+                ' ');
       any = true;
     }
     i = end;
@@ -281,8 +283,9 @@ const char* explain_line(std::string_view line, const char* otherwise) {
 struct FieldReader::State {
   RecordFields fields;
   std::vector<std::string> paths;
-  std::vector<std::string> conversation = {"messages"};  // where the text is when nobody said where and there is none
-  bool plain;                                           // the text is one member of the top level
+  std::vector<std::string> conversation = {
+      "messages"};  // where the text is when nobody said where and there is none
+  bool plain;       // the text is one member of the top level
   simdjson::dom::parser parser;
   std::string copy;  // of a line with numbers beyond 64 bits
   std::string joined;
@@ -335,7 +338,8 @@ void FieldReader::parse(std::string_view line, FieldRecord& out) {
   }
   if (error) {
     out.error = explain(error);
-    if (error == simdjson::TAPE_ERROR || error == simdjson::NUMBER_ERROR) out.error = explain_line(line, out.error);
+    if (error == simdjson::TAPE_ERROR || error == simdjson::NUMBER_ERROR)
+      out.error = explain_line(line, out.error);
     return;
   }
   simdjson::dom::object object;
@@ -368,7 +372,8 @@ void FieldReader::parse(std::string_view line, FieldRecord& out) {
   }
   if (out.has_text) return;
   const bool found = state_->join_pieces(line, state_->paths, out);
-  if (!found && f.text_field == RecordFields().text_field) state_->join_pieces(line, state_->conversation, out);
+  if (!found && f.text_field == RecordFields().text_field)
+    state_->join_pieces(line, state_->conversation, out);
 }
 
 void each_text_member(std::string_view line, const std::function<void(const std::string&)>& visit) {
@@ -381,8 +386,9 @@ void each_text_member(std::string_view line, const std::function<void(const std:
     const std::string path = unescaped(name);
     member(path, value);
     if (line[value] == '{')
-      each_member(line, value,
-                  [&](std::string_view below, size_t inner) { member(path + "." + unescaped(below), inner); });
+      each_member(line, value, [&](std::string_view below, size_t inner) {
+        member(path + "." + unescaped(below), inner);
+      });
   });
 }
 

@@ -30,8 +30,8 @@ struct FieldRecord {
   bool ok = false;
   const char* error = nullptr;  // when not ok: static text for people
   bool has_text = false;
-  bool duplicate_keys = false;  // a member of the text occurs more than once; the last one is taken
-  std::string_view text;        // valid until the reader's next call; pieces are joined by newlines
+  bool duplicate_keys = false;    // a member of the text occurs more than once; the last one is taken
+  std::string_view text;          // valid until the reader's next call; pieces are joined by newlines
   std::vector<TextPiece> pieces;  // where the text is not the one string of one member
   std::string_view url;
   std::string id;  // a string as it is, a number in its digits, else empty
@@ -51,11 +51,12 @@ class FieldReader {
   std::unique_ptr<State> state_;
 };
 
-// Calls visit(name) with the path of each string of a line that FieldReader could read and of each list of messages,
-// so that people can be told what there is instead of the text. Two levels deep.
+// Calls visit(name) with the path of each string of a line that FieldReader could read and of each list of
+// messages, so that people can be told what there is instead of the text. Two levels deep.
 void each_text_member(std::string_view line, const std::function<void(const std::string&)>& visit);
 
-// The line with the strings [begin, end) replaced by texts, as JSON strings; all other bytes stay. In line order.
+// The line with the strings [begin, end) replaced by texts, as JSON strings; all other bytes stay. In line
+// order.
 struct StringEdit {
   size_t begin, end;
   std::string text;

@@ -114,7 +114,8 @@ TEST_CASE("texts shorter than a shingle are duplicates of their equals only") {
 }
 
 TEST_CASE("a chain loses no record that resembles nothing kept; what is dropped has its pair's own value") {
-  // Each text is the one before it, moved on by six words of 150: neighbours are alike, the ends share nothing.
+  // Each text is the one before it, moved on by six words of 150: neighbours are alike, the ends share
+  // nothing.
   std::mt19937_64 rng(11);
   std::vector<std::string> words;
   for (int i = 0; i < 150 + 6 * 60; ++i) words.push_back("w" + std::to_string(rng() % 100000));
@@ -171,7 +172,8 @@ TEST_CASE("equal records of files whose numbers differ by a power of two stay ap
 TEST_CASE("composed and decomposed letters are the same to the duplicate search") {
   CHECK(sign("R\u00e9sum\u00e9 du d\u00e9bat fran\u00e7ais, na\u00efve \u1ebf", 0).exact ==
         sign("Re\u0301sume\u0301 du de\u0301bat franc\u0327ais, nai\u0308ve e\u0302\u0301", 1).exact);
-  CHECK(sign("\ud55c\uad6d\uc5b4 \uae00", 0).exact == sign("\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 \u1100\u1173\u11af", 1).exact);
+  CHECK(sign("\ud55c\uad6d\uc5b4 \uae00", 0).exact ==
+        sign("\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 \u1100\u1173\u11af", 1).exact);
   CHECK(sign("\u304c\u304e", 0).exact == sign("\u304b\u3099\u304d\u3099", 1).exact);
 }
 

@@ -1,5 +1,4 @@
 #include <doctest/doctest.h>
-
 #include <unistd.h>
 
 #include <algorithm>
@@ -200,7 +199,9 @@ TEST_CASE("numbers beside numbers: what is personal is found, what is not is lef
   CHECK(personal("from 93.184.216.34-93.184.216.99 on") == "ip:93.184.216.34 ip:93.184.216.99");
   CHECK(personal("374 302 4880 km; 2024-01-02 2024-01-03; 1024 2048 4096 8192 16384") == "");
   CHECK(personal("M 12.5 3.7 l 101.52.98.32 2.03 c3.51.98.32 2.03.5 3.11.5 z") == "");
-  CHECK(personal("3.2.1.4 Parsing\nsee §4.1.2.3, 第3.8.51.9条, C99 7.18.2.4, to 1.6.2.3 and Chrome/99.0.48.51") == "");
+  CHECK(personal(
+            "3.2.1.4 Parsing\nsee §4.1.2.3, 第3.8.51.9条, C99 7.18.2.4, to 1.6.2.3 and Chrome/99.0.48.51") ==
+        "");
   CHECK(personal("jo@example.org.1 and jo@example.org--soon, jo@xn--e1afmkfd.xn--p1ai.") ==
         "email:jo@example.org email:jo@example.org email:jo@xn--e1afmkfd.xn--p1ai");
 }

@@ -62,9 +62,10 @@ class UnionFind {
 
 // All duplicates, by ordinal.
 std::vector<Duplicate> find_duplicates(const SignatureSet& set, const EdgeOptions& options, ThreadPool& pool);
-// The second half of it, for edges that came from elsewhere. Inside a component records are kept or dropped in
-// ordinal order: dropped where one that is kept equals it or resembles it as much as promised. So a chain, each
-// link like the next, loses no record that resembles nothing kept.
-std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components, const EdgeOptions& options);
+// The second half of it, for edges that came from elsewhere. Inside a component records are kept or dropped
+// in ordinal order: dropped where one that is kept equals it or resembles it as much as promised. So a chain,
+// each link like the next, loses no record that resembles nothing kept.
+std::vector<Duplicate> duplicates_of(const SignatureSet& set, UnionFind& components,
+                                     const EdgeOptions& options);
 
 }  // namespace ds::filter

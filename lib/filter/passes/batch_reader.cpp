@@ -13,6 +13,7 @@ namespace ds::filter {
 namespace {
 
 constexpr size_t kChunk = 1 << 18;
+constexpr std::string_view kMark = "\xEF\xBB\xBF";  // of byte order, in UTF-8
 // Bytes of an oversize line that are kept for the quarantine.
 constexpr int64_t kOversizeHead = 1 << 16;
 
@@ -142,8 +143,8 @@ void BatchReader::OpenFile::read_more(std::string& out) {
         encoding_ = "";
         transcoded_ = true;
       }
-    } else if (bytes.substr(0, 3) == "\xEF\xBB\xBF") {
-      bytes.remove_prefix(3);
+    } else if (bytes.substr(0, kMark.size()) == kMark) {
+      bytes.remove_prefix(kMark.size());
     }
   }
   if (utf16_)
@@ -214,8 +215,12 @@ bool BatchReader::OpenFile::next(Batch& batch) {
   const auto finish_line = [&](size_t end, bool cut) {
     const uint64_t length = end - begin;
     ++line_number_;
+    // Files that were joined bring their marks along: no part of a record.
+    size_t mark = 0;
+    while (buffer.compare(begin + mark, kMark.size(), kMark) == 0) mark += kMark.size();
     if (!skip_line_ && offset_ < plan_.end)
-      batch.lines.push_back({begin, length, offset_, line_number_, oversize > 0, length + oversize, cut});
+      batch.lines.push_back(
+          {begin + mark, length - mark, offset_, line_number_, oversize > 0, length - mark + oversize, cut});
     skip_line_ = false;
     offset_ += length + oversize + 1;
     oversize = 0;

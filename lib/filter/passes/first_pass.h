@@ -1,4 +1,5 @@
-// The first pass: the input through the record-local stages, into segments of the work folder (see segment.h).
+// The first pass: the input through the record-local stages, into segments of the work folder (see
+// segment.h).
 #pragma once
 #include "filter/passes/options.h"
 #include "filter/report/report.h"

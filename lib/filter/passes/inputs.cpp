@@ -57,9 +57,10 @@ InputFiles find_inputs(const std::vector<std::string>& inputs) {
       InputFiles found;
       list_folder(input, found);
       if (found.paths.empty())
-        throw Error(ErrorKind::kNoInput, "no data file in the folder", input,
-                    "names end in .jsonl, .jl, .ndjson, .json or .txt, .gz, .zst, .xz or .bz2 behind it, or are "
-                    "part-00000; a file given by itself may have any name");
+        throw Error(
+            ErrorKind::kNoInput, "no data file in the folder", input,
+            "names end in .jsonl, .jl, .ndjson, .json or .txt, .gz, .zst, .xz or .bz2 behind it, or are "
+            "part-00000; a file given by itself may have any name");
       std::sort(found.paths.begin(), found.paths.end());
       std::sort(found.left_out.begin(), found.left_out.end());
       all.n_from_folders += found.paths.size();

@@ -12,9 +12,9 @@ struct InputFiles {
   std::vector<std::string> left_out;  // what lay in the folders and is no data by its name
   size_t n_from_folders = 0;
 };
-// Files as given; a folder stands for the data files below it, sorted: .jsonl, .jl, .ndjson, .json, .txt in any
-// case, compressed or not, and Spark's part-00000. Throws Error{kNoInput} when one is missing, cannot be read or
-// holds none.
+// Files as given; a folder stands for the data files below it, sorted: .jsonl, .jl, .ndjson, .json, .txt in
+// any case, compressed or not, and Spark's part-00000. Throws Error{kNoInput} when one is missing, cannot be
+// read or holds none.
 InputFiles find_inputs(const std::vector<std::string>& inputs);
 // How many files the folders gave and which they did not, for people; "" where no folder was given.
 std::string folder_note(const InputFiles& inputs);

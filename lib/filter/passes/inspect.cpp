@@ -15,7 +15,8 @@ constexpr double kQuantiles[] = {.01, .05, .25, .5, .75, .95, .99};
 
 // Judges each line of the inputs in order; stops when `visit` returns false.
 template <class Visit>
-void each_record(const Profile& profile, std::span<const LoadedStage> stages, const FilterOptions& o, Visit&& visit) {
+void each_record(const Profile& profile, std::span<const LoadedStage> stages, const FilterOptions& o,
+                 Visit&& visit) {
   WorkerOptions w = o.worker;
   w.score_all = true;
   w.sign = false;
@@ -79,8 +80,8 @@ RecordView explain(const Profile& profile, const FilterOptions& o, const std::st
 
 namespace {
 
-// An even sample in one reading, so that a pipe will do: whenever it is full, every second record of it goes and
-// half as many are taken from then on.
+// An even sample in one reading, so that a pipe will do: whenever it is full, every second record of it goes
+// and half as many are taken from then on.
 struct Tune {
   uint64_t sample, step = 1, seen = 0;
   struct Row {
@@ -169,8 +170,7 @@ Calibration calibrate(const Profile& given, const FilterOptions& options,
   bare.stages.clear();
   Calibration result;
   result.digest = embedder->digest();
-  Cosines sides[2] = {{*embedder, profile, {}, {0, 0}, {}},
-                      {*embedder, profile, {}, {0, 0}, {}}};
+  Cosines sides[2] = {{*embedder, profile, {}, {0, 0}, {}}, {*embedder, profile, {}, {0, 0}, {}}};
   const std::vector<std::string> paths[2] = {in_domain, {out_of_domain}};
   for (int side = 0; side < 2; ++side) {
     FilterOptions o = options;
@@ -192,6 +192,13 @@ Calibration calibrate(const Profile& given, const FilterOptions& options,
     if (in.empty()) continue;
     std::sort(in.begin(), in.end());
     s.cut = in[static_cast<size_t>(std::floor(loss * static_cast<double>(in.size() - 1)))];
+    std::sort(out.begin(), out.end());
+    double pairs = 0;  // won, ties by half
+    for (const double v : in) {
+      const auto [low, high] = std::equal_range(out.begin(), out.end(), v);
+      pairs += static_cast<double>((low - out.begin()) + (high - out.begin())) / 2;
+    }
+    s.auc = out.empty() ? 1 : pairs / (static_cast<double>(in.size()) * static_cast<double>(out.size()));
     s.kept_out = out.empty() ? 0
                              : static_cast<double>(std::count_if(out.begin(), out.end(),
                                                                  [&](double v) { return v >= s.cut; })) /

@@ -39,6 +39,7 @@ struct Calibration {
     uint64_t n_in = 0, n_out = 0, unscored = 0;
     std::array<uint64_t, 40> in{}, out{};  // histogram of cosines over [0, 1]
     double cut = 0, kept_out = 0;          // cosine; share of the other sample that would be kept
+    double auc = 0;  // how often an in-domain text is closer than another one: .5 is chance, 1 always
   } scripts[kScripts];
 };
 // The cut loses `loss` of the in-domain records.

@@ -81,6 +81,14 @@ std::string calibration_text(const Calibration& c) {
           "  cut at cosine %.4f: that much is 0.7 on the filter's scale; it keeps %.1f %% of the other "
           "texts\n",
           s.cut, 100 * s.kept_out);
+    // Below this the two histograms lie over each other: any cut throws away as many of one as of the other.
+    constexpr double kSeparates = 0.7;
+    if (s.n_in && s.n_out && s.auc < kSeparates)
+      out += line(
+          "  this cut separates %s: an in-domain text is closer to the references than another one in %.0f "
+          "%% of\n"
+          "  pairs, by chance it were 50; other --references or another --embedder may do better\n",
+          s.auc < 0.55 ? "nothing" : "little", 100 * s.auc);
   }
   return out;
 }

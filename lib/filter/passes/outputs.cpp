@@ -181,8 +181,7 @@ std::string duplicate_reject(const Profile& profile, const FilterOptions& o, siz
   t += ",\"line\":" + std::to_string(e.line) + ",\"offset\":" + std::to_string(e.offset) +
        ",\"duplicate_of\":{\"file\":";
   append_json_string(t, o.shown(d.kept_ordinal.file));
-  t += ",\"line\":" + std::to_string(d.kept_line) +
-       ",\"offset\":" + std::to_string(d.kept_ordinal.offset) +
+  t += ",\"line\":" + std::to_string(d.kept_line) + ",\"offset\":" + std::to_string(d.kept_ordinal.offset) +
        ",\"cluster_size\":" + std::to_string(d.cluster_size) + "}}";
   if (!o.worker.text_lines) return with_member(e.bytes, t);
   std::string record = "{\"text\":";

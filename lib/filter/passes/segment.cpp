@@ -32,7 +32,7 @@ struct SignatureTail {
 
 std::string segment_name(const std::string& folder, size_t file, size_t segment) {
   char name[64];
-  std::snprintf(name, sizeof name, "/s-%08zu-%08zu", file, segment);
+  std::snprintf(name, sizeof name, "/s-%06zu-%06zu", file, segment);
   return folder + name;
 }
 

@@ -55,7 +55,8 @@ Json run_identity(const Profile& profile, const FilterOptions& o) {
   return out;
 }
 
-// Only what such a folder holds is removed: a mistyped --work must not cost data. Returns the checkpoints lost.
+// Only what such a folder holds is removed: a mistyped --work must not cost data. Returns the checkpoints
+// lost.
 size_t empty_folder(const std::string& work) {
   std::error_code error;
   size_t n_segments = 0;

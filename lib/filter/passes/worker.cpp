@@ -49,8 +49,6 @@ std::string from_gb18030(std::string_view bytes) {
   return n_han * 2 >= n_high ? out : "";
 }
 
-constexpr char kNoText[] = "no text where --text-field says";
-
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r\f\v") == line.npos; }
 
 }  // namespace
@@ -157,7 +155,8 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& b
   if (!record_.ok) return quarantine(bytes, line, file_name, record_.error, "", out);
   if (!record_.has_text) {
     statistics_.note_without_text(bytes);
-    return quarantine(bytes, line, file_name, kNoText, "--text-field names the member", out);
+    const std::string error = "no text in '" + options_.fields.text_field + "'";
+    return quarantine(bytes, line, file_name, error.c_str(), "--text-field names the member", out);
   }
   if (transcoded) {
     ++statistics_.transcoded;
@@ -236,14 +235,16 @@ void Worker::run_stages() {
 void Worker::count_entities() {
   for (const FoundSpan& span : scorecard_.spans()) {
     if (span.kind == SpanKind::kPersonal) ++statistics_.personal_data[span.what];
-    if (span.kind == SpanKind::kTerm) ++statistics_.entity_categories[span.what.substr(0, span.what.find(':'))];
+    if (span.kind == SpanKind::kTerm)
+      ++statistics_.entity_categories[span.what.substr(0, span.what.find(':'))];
   }
 }
 
 // Every string of the line that holds a masked stretch is written anew; all other bytes stay.
 std::string Worker::masked_line(std::string_view line) {
   std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
-  if (options_.text_lines) return masked_text(0, doc_.text.size()) + std::string(line.substr(doc_.text.size()));
+  if (options_.text_lines)
+    return masked_text(0, doc_.text.size()) + std::string(line.substr(doc_.text.size()));
   std::vector<StringEdit> strings;
   if (record_.pieces.empty()) {
     const auto [begin, end] = find_member(line, options_.fields.text_field);
@@ -267,7 +268,8 @@ std::string Worker::masked_text(size_t from, size_t to) const {
   size_t done = from;
   for (const Edit& e : edits_) {
     if (e.begin < at) continue;
-    const size_t begin = byte_at + doc_.byte_length(at, e.begin), end = begin + doc_.byte_length(e.begin, e.end);
+    const size_t begin = byte_at + doc_.byte_length(at, e.begin),
+                 end = begin + doc_.byte_length(e.begin, e.end);
     at = e.end;
     byte_at = end;
     if (end <= from) continue;
@@ -296,7 +298,8 @@ std::string Worker::verdict_member(const std::string& file_name, const InputLine
   number(t, profile_.rules[rule].threshold[static_cast<int>(doc_.script)]);
   t += ",\"unit\":";
   append_json_string(t, spec.unit);
-  t += ",\"script\":\"" + std::string(script_name(doc_.script)) + "\",\"language\":\"" + doc_.language.code + "\"";
+  t += ",\"script\":\"" + std::string(script_name(doc_.script)) + "\",\"language\":\"" + doc_.language.code +
+       "\"";
   if (doc_.language.shares[0].share > 0) {
     t += ",\"languages\":{";
     for (const auto& [code, share] : doc_.language.shares) {

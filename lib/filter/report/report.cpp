@@ -33,7 +33,8 @@ std::string bar(double share, int width) {
   return out;
 }
 
-// The words in lines of at most `width` columns, each indented by two; one that is longer (a path) stands alone.
+// The words in lines of at most `width` columns, each indented by two; one that is longer (a path) stands
+// alone.
 std::string wrapped(const std::string& text, int width) {
   std::string out, current = " ";
   for (size_t at = 0; at < text.size();) {
@@ -51,7 +52,8 @@ std::string wrapped(const std::string& text, int width) {
 // "content (3), id (1)", the commonest first.
 std::string listed(const std::map<std::string, uint64_t>& counts, size_t most) {
   std::vector<std::pair<std::string, uint64_t>> rows(counts.begin(), counts.end());
-  std::stable_sort(rows.begin(), rows.end(), [](const auto& a, const auto& b) { return a.second > b.second; });
+  std::stable_sort(rows.begin(), rows.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
   std::string out;
   for (size_t i = 0; i < std::min(most, rows.size()); ++i)
     out += (i ? ", " : "") + rows[i].first + " (" + grouped(rows[i].second) + ")";
@@ -77,10 +79,11 @@ std::vector<Problem> problems(const Report& r, double max_bad) {
     add(ErrorKind::kBadData, "no record has its text where --text-field says; members with text: " +
                                  (s.instead_of_text.empty() ? "none" : listed(s.instead_of_text, 8)));
   else if (all_bad)
-    add(ErrorKind::kBadData, "none of the " + grouped(s.read) + " records can be read: " +
-                                 listed(s.quarantine_reasons, 4));
+    add(ErrorKind::kBadData,
+        "none of the " + grouped(s.read) + " records can be read: " + listed(s.quarantine_reasons, 4));
   else if (share > max_bad)
-    add(ErrorKind::kBadData, printed("%.3g", 100 * share) + " % of the records are quarantined, more than --max-bad " +
+    add(ErrorKind::kBadData, printed("%.3g", 100 * share) +
+                                 " % of the records are quarantined, more than --max-bad " +
                                  printed("%.3g", max_bad) + " allows: " + listed(s.quarantine_reasons, 4));
   return out;
 }
@@ -182,8 +185,8 @@ std::string report_text(const Report& r, int width, bool colour) {
     line("languages: " + listed(read_by, 8));
   }
   if (r.n_clusters)
-    line(grouped(r.n_clusters) + " duplicate clusters, the largest of " + grouped(r.largest_clusters[0].size) +
-         " records around " + r.largest_clusters[0].kept);
+    line(grouped(r.n_clusters) + " duplicate clusters, the largest of " +
+         grouped(r.largest_clusters[0].size) + " records around " + r.largest_clusters[0].kept);
   if (!r.largest_clusters.empty() && static_cast<double>(r.largest_clusters[0].size) > 0.01 * read &&
       s.read >= 1000)
     out += paint("33", "  that cluster is more than 1 % of the input: look at it before you trust it") + "\n";

@@ -38,8 +38,8 @@ struct Report {
   std::vector<std::string> notes;
 };
 
-// Why a run ends with another code than 0, the reason that decides first. `max_bad`: share of the records that
-// may be quarantined.
+// Why a run ends with another code than 0, the reason that decides first. `max_bad`: share of the records
+// that may be quarantined.
 struct Problem {
   ErrorKind kind;
   std::string says;

@@ -36,7 +36,8 @@ struct Statistics {
   std::map<std::string, std::array<uint64_t, 2>> languages;  // read, kept
   std::map<std::string, uint64_t> quarantine_reasons;
   std::map<std::string, uint64_t> personal_data, entity_categories;
-  std::map<std::string, uint64_t> instead_of_text;  // members that records without a text have; not all where many
+  std::map<std::string, uint64_t>
+      instead_of_text;  // members that records without a text have; not all where many
 
   Statistics();
   void add_values(const Profile& profile, Script script, const std::vector<RuleValue>& values);

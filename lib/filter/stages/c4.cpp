@@ -116,7 +116,8 @@ int count_sentences(const uint32_t* chars, const uint16_t* flags, const Word* wo
 
 }  // namespace
 
-C4Result C4Rules::judge(const Document& doc, const QualitySettings& settings, bool stop_at_lorem, bool stop_at_curly) {
+C4Result C4Rules::judge(const Document& doc, const QualitySettings& settings, bool stop_at_lorem,
+                        bool stop_at_curly) {
   C4Result result;
   const WordTokenizer& tokenizer = WordTokenizer::instance();
   size_t next_word = 0;  // doc.words ascend with the lines

@@ -38,7 +38,8 @@ struct C4Result {
 class C4Rules {
  public:
   // stop_at_*: the page is lost at the first such line, the rest need not be read.
-  C4Result judge(const Document& doc, const QualitySettings& settings, bool stop_at_lorem, bool stop_at_curly);
+  C4Result judge(const Document& doc, const QualitySettings& settings, bool stop_at_lorem,
+                 bool stop_at_curly);
 
  private:
   std::vector<uint32_t> chars_;  // the stripped line, citations removed

@@ -75,7 +75,8 @@ LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   if (!options.decontaminate.empty()) sets = std::make_shared<EvaluationSets>();
   for (const auto& path : options.decontaminate) sets->add(path, profile.duplicates.contamination_ngram);
   if (sets && sets->n_too_short())
-    loaded.notes.push_back(std::to_string(sets->n_too_short()) + " evaluation texts are too short to be looked for");
+    loaded.notes.push_back(std::to_string(sets->n_too_short()) +
+                           " evaluation texts are too short to be looked for");
   loaded.make = [&profile, sets] { return std::make_unique<Duplicates>(profile.duplicates, sets); };
   return loaded;
 }

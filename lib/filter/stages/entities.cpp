@@ -90,7 +90,8 @@ class Entities : public Stage {
 
 LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   const auto lexicon = std::make_shared<Lexicon>();
-  for (const char* shipped : {"entities-en.tsv", "entities-zh.tsv"}) lexicon->add(embedded_file(shipped), shipped);
+  for (const char* shipped : {"entities-en.tsv", "entities-zh.tsv"})
+    lexicon->add(embedded_file(shipped), shipped);
   for (const auto& path : options.gazetteers) lexicon->add(read_file(path, 1 << 28), path);
   const auto known = lexicon->categories();
   for (const auto& [category, on] : profile.entities.categories) {

@@ -21,6 +21,8 @@ constexpr uint32_t kNothing = 0, kAskNeighbours = 0;
 constexpr uint32_t kAny = 3;
 // Symbols or blanks allowed between two ideographs of one term.
 constexpr uint32_t kMaxSkipped = 2;
+// Chinese terms of at most so many ideographs come about by chance where two words meet.
+constexpr uint32_t kShortHan = 3;
 // How far a context word reaches, in code points.
 constexpr uint32_t kContextSpaced = 300, kContextHan = 60;
 
@@ -371,6 +373,7 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     uint32_t at;
     uint64_t near;  // categories
     bool acquits;
+    int term;
   };
   std::vector<Context> contexts;
   std::vector<Found> found;
@@ -378,7 +381,7 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
   const auto report = [&](uint32_t begin, uint32_t end, int term, bool disguised) {
     const Term& t = terms_[term];
     if (t.kind == Kind::kAcquit || t.kind == Kind::kAccuse)
-      contexts.push_back({begin, t.near, t.kind == Kind::kAcquit});
+      contexts.push_back({begin, t.near, t.kind == Kind::kAcquit, term});
     else if (t.kind == Kind::kTerm && enabled_[t.category])
       found.push_back({{begin, end, term, false}, disguised ? Weight::kHard : t.weight});
   };
@@ -436,6 +439,12 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
     uint32_t end = 0;
     const int term = match_at(s, i, end);
     if (term < 0) continue;
+    // 里番 is not in 锅里番茄: a short term has to be words, not the end of one and the beginning of the
+    // next.
+    const bool unbroken = work.position(end - 1) + 1 - work.position(i) == terms_[term].length;
+    if (han && terms_[term].kind == Kind::kTerm && terms_[term].length <= kShortHan && unbroken &&
+        !work.breaks.whole_words(doc, work.position(i), work.position(end - 1) + 1))
+      continue;
     // What is hidden before a first ideograph is not inside the term.
     const auto hidden = std::lower_bound(work.disguised.begin(), work.disguised.end(), han ? i + 1 : i);
     report(work.position(i), work.position(end - 1) + 1, term,
@@ -454,12 +463,29 @@ const std::vector<Lexicon::Hit>& Lexicon::find(const Document& doc, Work& work) 
   const uint32_t reach = doc.script == Script::kHan ? kContextHan : kContextSpaced;
   const auto before = [](const Context& c, uint32_t at) { return c.at < at; };
   std::sort(contexts.begin(), contexts.end(), [](const Context& x, const Context& y) { return x.at < y.at; });
+  std::vector<int> accusers;  // different ones
+  const auto others = [&](const Hit& hit) {
+    return std::any_of(found.begin(), found.end(), [&](const Found& f) {
+      return f.hit.term != hit.term && terms_[f.hit.term].category == terms_[hit.term].category;
+    });
+  };
   for (auto& [hit, weight] : found) {
-    bool acquitted = false, accused = false;
+    bool acquitted = false;
+    accusers.clear();
     const uint32_t from = hit.begin > reach ? hit.begin - reach : 0;
     for (auto c = std::lower_bound(contexts.begin(), contexts.end(), from, before);
-         c != contexts.end() && c->at <= hit.end + reach; ++c)
-      (c->acquits ? acquitted : accused) |= c->near >> terms_[hit.term].category & 1;
+         c != contexts.end() && c->at <= hit.end + reach; ++c) {
+      if (!(c->near >> terms_[hit.term].category & 1)) continue;
+      if (c->acquits)
+        acquitted = true;
+      else if (std::find(accusers.begin(), accusers.end(), c->term) == accusers.end())
+        accusers.push_back(c->term);
+    }
+    // Everyday words stand beside everyday words (risk-free bills): what accuses needs a witness, a second
+    // accuser or another term of the category, and over a weak term both.
+    const bool several = accusers.size() > 1, another = others(hit);
+    const bool accused =
+        !accusers.empty() && (weight == Weight::kWeak ? several && another : several || another);
     if (!acquitted && accused) weight = Weight::kHard;
     if (acquitted && !(accused && weight == Weight::kSoft))
       weight = weight == Weight::kHard ? Weight::kSoft : Weight::kWeak;

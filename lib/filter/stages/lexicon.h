@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "filter/text/document.h"
+#include "filter/text/word_breaks.h"
 
 namespace ds::filter {
 
@@ -18,13 +19,14 @@ namespace ds::filter {
 //   category  hard|soft|weak  term        one hard term is enough to drop a text; soft ones count by density;
 //                                         weak ones (fuck, pistol) are nothing without an accuser
 //   acquit    category|* term             near a hit it turns hard into soft and soft into nothing
-//   accuse    category|* term             near a hit, and no acquitting word near, it turns soft and weak
-//   into
-//                                         hard: who writes "overnight delivery" beside a drug sells it
+//   accuse    category|* term             near a hit, with a second accuser or another term of the category
+//   and no
+//                                         acquitting word near, it turns soft into hard, with both also weak:
+//                                         who writes "overnight delivery" beside two drugs sells them
 //   allow     -          term             innocent longer forms: a hit inside one is none
 //   gazetteer lines may be just: category  term          (hard)
 // A term of Latin letters matches whole words; "term*" also their continuations. One with ideographs matches
-// anywhere.
+// anywhere; a short one not where it begins or ends inside a word.
 class Lexicon {
  public:
   void add(std::string_view tsv, const std::string& where);  // Throws Error{kBadModel} naming the line
@@ -42,6 +44,7 @@ class Lexicon {
     std::vector<uint32_t> removed;  // for each code point that left no symbol: the index of the next one
     std::vector<uint32_t> disguised, leet;  // indices into symbols
     std::vector<Hit> hits;
+    WordBreaks breaks;
     uint32_t position(uint32_t k) const;  // of symbols[k] in the document
   };
   // Hits in text order, overlaps resolved (longest wins), acquitted ones already softened or gone.

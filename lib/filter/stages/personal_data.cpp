@@ -61,7 +61,8 @@ bool near_word(const Document& doc, uint32_t begin, uint32_t reach,
 // A last label of a domain: letters, or a punycode name.
 bool top_level(const std::vector<uint32_t>& c, uint32_t b, uint32_t e) {
   if (e - b < 2 || e - b > 24) return false;
-  const bool punycode = e - b > 4 && (c[b] | 0x20) == 'x' && (c[b + 1] | 0x20) == 'n' && c[b + 2] == '-' && c[b + 3] == '-';
+  const bool punycode =
+      e - b > 4 && (c[b] | 0x20) == 'x' && (c[b + 1] | 0x20) == 'n' && c[b + 2] == '-' && c[b + 3] == '-';
   for (uint32_t i = b; i < e; ++i)
     if (!letter(c[i]) && !(punycode && (digit(c[i]) || c[i] == '-'))) return false;
   return c[e - 1] != '-';
@@ -76,12 +77,12 @@ bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit&
     --b;
   while (b < at && (c[b] == '.' || c[b] == '-')) ++b;
   if (b == at || c[at - 1] == '.') return false;
-  // Label by label; the address ends with the last one that may end a domain. What follows, a footnote's number
-  // or a dash, is not its.
+  // Label by label; the address ends with the last one that may end a domain. What follows, a footnote's
+  // number or a dash, is not its.
   uint32_t end = 0;
   for (uint32_t label = at + 1; label < doc.size() && label - at < kMaxDomain;) {
-    const bool punycode = label + 3 < doc.size() && (c[label] | 0x20) == 'x' && (c[label + 1] | 0x20) == 'n' &&
-                          c[label + 2] == '-' && c[label + 3] == '-';
+    const bool punycode = label + 3 < doc.size() && (c[label] | 0x20) == 'x' &&
+                          (c[label + 1] | 0x20) == 'n' && c[label + 2] == '-' && c[label + 3] == '-';
     uint32_t e = punycode ? label + 4 : label;
     while (e < doc.size() && e - at < kMaxDomain && (digit(c[e]) || letter(c[e]) || c[e] == '-')) {
       if (c[e] == '-' && e + 1 < doc.size() && c[e + 1] == '-') break;
@@ -98,8 +99,8 @@ bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit&
   return true;
 }
 
-// Whether the token that begins at `from`, or ends before it when `before`, is a number with a point or two: what
-// stands in lists of numbers and drawings, beside which four of them are no address.
+// Whether the token that begins at `from`, or ends before it when `before`, is a number with a point or two:
+// what stands in lists of numbers and drawings, beside which four of them are no address.
 bool number_beside(const Document& doc, uint32_t from, bool before) {
   constexpr uint32_t kMostRead = 40;
   const auto& c = doc.chars;
@@ -115,8 +116,10 @@ bool number_beside(const Document& doc, uint32_t from, bool before) {
     signs |= (x == '-' || x == '+') && n > 0;
     ++n;
   }
-  const bool sentence_end = n > 0 && n_digits > 0 && n_points == 1 && c[before ? from - 1 : from + n - 1] == '.';
-  return n_digits > 0 && !sentence_end && (n_points == 1 || n_points == 2 || (n_points > 0 && (signs || n_points > 3)));
+  const bool sentence_end =
+      n > 0 && n_digits > 0 && n_points == 1 && c[before ? from - 1 : from + n - 1] == '.';
+  return n_digits > 0 && !sentence_end &&
+         (n_points == 1 || n_points == 2 || (n_points > 0 && (signs || n_points > 3)));
 }
 
 // A title: the number of a section at the start of a line, a word with a capital behind it.
@@ -127,11 +130,12 @@ bool heads_line(const Document& doc, uint32_t begin, uint32_t end) {
   return end + 1 < doc.size() && doc.chars[end] == ' ' && (doc.flags[end + 1] & (kUpper | kHan));
 }
 
-// a.b.c.d of a public address. Versions, numbers of sections and drawings have four parts, too: words beside it
-// tell, and four small numbers need one that speaks for an address.
+// a.b.c.d of a public address. Versions, numbers of sections and drawings have four parts, too: words beside
+// it tell, and four small numbers need one that speaks for an address.
 bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& before, PersonalHit& hit) {
   const auto& c = doc.chars;
-  const bool range = !before.empty() && before.back().kind == PersonalKind::kIp && i > 0 && before.back().end + 1 == i;
+  const bool range =
+      !before.empty() && before.back().kind == PersonalKind::kIp && i > 0 && before.back().end + 1 == i;
   if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || (c[i - 1] == '-' && !range))) return false;
   if (i > 1 && c[i - 1] == '/' && word_char(c[i - 2]) && !range) return false;  // Chrome/99.0.48.51
   uint32_t part[4], at = i;
@@ -159,33 +163,38 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
   hit = {i, at, PersonalKind::kIp};
   if (range) return true;
   constexpr uint32_t kBefore = 14, kBehind = 9, kAround = 48, kSmall = 100;
-  if (near_word(doc, i, kBefore,
-                {U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"clause"}) ||
+  if (near_word(
+          doc, i, kBefore,
+          {U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"clause"}) ||
       near_word(doc, i, 2, {U"第"}))
     return false;
   const uint32_t behind = std::min(doc.size(), at + kBehind);  // "the 2.6.1.3 version"
   if (near_word(doc, behind, behind - at, {U" version", U" release", U" 版本", U"版本"})) return false;
   if (i > 0 && (c[i - 1] == ' ' || c[i - 1] == ',') && number_beside(doc, i - 1, true)) return false;
-  if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') && number_beside(doc, at + 1, false))
+  if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') &&
+      number_beside(doc, at + 1, false))
     return false;
   if (*std::max_element(part, part + 4) >= kSmall) return true;
   if (heads_line(doc, i, at)) return false;
   const uint32_t around = std::min(doc.size(), at + kAround);
-  return near_word(doc, around, around - i + kAround,
-                   {U"ip", U"server", U"host", U"address", U"dns", U"ping", U"router", U"gateway", U"firewall",
-                    U"network", U"subnet", U"client", U"login", U"log in", U"://", U"地址", U"服务器", U"主机", U"网关"});
+  return near_word(
+      doc, around, around - i + kAround,
+      {U"ip", U"server", U"host", U"address", U"dns", U"ping", U"router", U"gateway", U"firewall", U"network",
+       U"subnet", U"client", U"login", U"log in", U"://", U"地址", U"服务器", U"主机", U"网关"});
 }
 
 // Groups of digits, set off by single blanks or hyphens, from i on.
 struct DigitGroups {
-  std::string digits;             // of all groups, full-width ones folded
-  std::vector<uint32_t> end;      // of each group, in the text
-  std::vector<uint32_t> n;        // digits of all groups up to and with it
+  std::string digits;         // of all groups, full-width ones folded
+  std::vector<uint32_t> end;  // of each group, in the text
+  std::vector<uint32_t> n;    // digits of all groups up to and with it
   uint32_t size(size_t g) const { return n[g] - (g ? n[g - 1] : 0); }
 };
 DigitGroups groups_at(const Document& doc, uint32_t i) {
   constexpr size_t kMostDigits = 48, kMostGroups = 8;
-  const auto number = [&](uint32_t at) { return at < doc.size() && ascii(doc.chars[at]) >= '0' && ascii(doc.chars[at]) <= '9'; };
+  const auto number = [&](uint32_t at) {
+    return at < doc.size() && ascii(doc.chars[at]) >= '0' && ascii(doc.chars[at]) <= '9';
+  };
   DigitGroups g;
   for (uint32_t e = i; g.end.size() < kMostGroups && g.digits.size() < kMostDigits;) {
     while (number(e) && g.digits.size() < kMostDigits) g.digits.push_back(ascii(doc.chars[e++]));
@@ -216,8 +225,8 @@ bool card_digits(std::string_view d) {
          (n == 15 && (two == 34 || two == 37));
 }
 
-// A number that starts at i. Other numbers may follow: as many groups of digits are read as one of the kinds has,
-// more before fewer.
+// A number that starts at i. Other numbers may follow: as many groups of digits are read as one of the kinds
+// has, more before fewer.
 bool number_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& before, PersonalHit& hit) {
   const auto& c = doc.chars;
   const DigitGroups g = groups_at(doc, i);
@@ -234,7 +243,8 @@ bool number_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& 
     const size_t n = digits.size();
     const bool grouped = n_groups > 1;
     // 17 digits and a digit or X.
-    const bool x = e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
+    const bool x =
+        e < doc.size() && (c[e] == 'X' || c[e] == 'x') && (e + 1 >= doc.size() || !word_char(c[e + 1]));
     if (!grouped && n == 17 && x && valid_chinese_id(std::string(digits) + "X")) {
       hit = {i, e + 1, PersonalKind::kIdCard};
       return true;
@@ -269,7 +279,8 @@ bool number_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& 
     const bool shaped = n_groups >= 3 && g.size(n_groups - 1) == 4 && g.size(n_groups - 2) == 3;
     // Blanks alone stand between any numbers.
     const bool hyphens = shaped && c[g.end[n_groups - 2]] == '-';
-    const bool said = near_word(doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile", U"cell", U"dial", U"number", U"ring"});
+    const bool said = near_word(
+        doc, i, 16, {U"phone", U"tel", U"call", U"fax", U"mobile", U"cell", U"dial", U"number", U"ring"});
     if ((hyphens || said) && (n_groups == 1 || shaped) && !near_word(doc, i, 40, {U"isbn", U"doi"})) {
       hit = {i > 0 && c[i - 1] == '(' ? i - 1 : i, e, PersonalKind::kPhone};
       return true;

@@ -47,7 +47,6 @@ std::span<const RuleSpec* const> all_rules();
 int rule_index(std::string_view id);  // -1 when unknown
 int stage_of_rule(int rule);          // index into stage_table()
 
-
 enum class SpanKind : uint8_t { kTerm, kPersonal, kOther };
 struct FoundSpan {
   uint32_t begin = 0, end = 0;  // code points

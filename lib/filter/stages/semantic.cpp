@@ -76,7 +76,8 @@ LoadedStage load(const Profile& profile, const ResourceOptions& options) {
 
 }  // namespace
 
-std::shared_ptr<const Embedder> load_embedder(const SemanticSettings& settings, const ResourceOptions& options) {
+std::shared_ptr<const Embedder> load_embedder(const SemanticSettings& settings,
+                                              const ResourceOptions& options) {
   const auto embedder = Embedder::load(options.embedder);
   if (!options.references.empty())
     embedder->set_references(reference_texts(options.references, options.fields), settings.max_units,

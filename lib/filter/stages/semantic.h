@@ -8,6 +8,7 @@
 namespace ds::filter {
 
 // Throws Error, {kBadModel} where the profile's cuts were made for another one.
-std::shared_ptr<const Embedder> load_embedder(const SemanticSettings& settings, const ResourceOptions& options);
+std::shared_ptr<const Embedder> load_embedder(const SemanticSettings& settings,
+                                              const ResourceOptions& options);
 
 }  // namespace ds::filter

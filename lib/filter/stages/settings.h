@@ -45,8 +45,8 @@ struct IntegritySettings {
 
 enum RepetitionFormula { kDatatrove, kCovered };
 struct QualitySettings {
-  int repetition_formula = kDatatrove;   // kCovered: share of characters under any repeated n-gram
-  bool count_guard = true;               // an n-gram that occurs once is no repetition (datatrove has no such guard)
+  int repetition_formula = kDatatrove;  // kCovered: share of characters under any repeated n-gram
+  bool count_guard = true;  // an n-gram that occurs once is no repetition (datatrove has no such guard)
   bool c4_terminal_punctuation = false;  // lines must end in . ? ! " ' (FineWeb runs C4 without)
   int c4_min_words_per_line = 3;
   int c4_max_word_length = 1000;
@@ -57,7 +57,8 @@ struct QualitySettings {
 enum PersonalDataAction { kOff, kMask, kDrop };
 constexpr int kPersonalKinds = 6;
 struct EntitySettings {
-  int personal_data[kPersonalKinds] = {kMask, kMask, kMask, kMask, kMask, kMask};  // PersonalDataAction by kind
+  int personal_data[kPersonalKinds] = {kMask, kMask, kMask,
+                                       kMask, kMask, kMask};  // PersonalDataAction by kind
   std::map<std::string, bool> categories = {{"pornography", true}, {"violence", true}, {"gambling", true},
                                             {"drugs", true},       {"fraud", true},    {"weapons", true}};
   void visit(SettingVisitor& v);

@@ -10,7 +10,8 @@ std::span<const StageRow> stage_table() {
 
 std::vector<LoadedStage> load_stages(const Profile& profile, const ResourceOptions& options) {
   std::vector<LoadedStage> stages;
-  for (const auto& name : profile.stages) stages.push_back(stage_table()[stage_index(name)].load(profile, options));
+  for (const auto& name : profile.stages)
+    stages.push_back(stage_table()[stage_index(name)].load(profile, options));
   return stages;
 }
 

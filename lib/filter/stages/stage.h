@@ -1,5 +1,5 @@
-// A stage looks at one record and reports values of its rules. Adding one: a file in stages/, a row in stage.cpp,
-// and what it can be told in settings.h.
+// A stage looks at one record and reports values of its rules. Adding one: a file in stages/, a row in
+// stage.cpp, and what it can be told in settings.h.
 #pragma once
 #include <functional>
 #include <memory>

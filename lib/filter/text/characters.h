@@ -29,8 +29,8 @@ class LetterTable {
  public:
   static const LetterTable& instance();  // built once, immutable
   uint16_t flags(uint32_t c) const { return c < 0x10000 ? flags_[c] : slow_flags(c); }
-  // Lower case, full width to ASCII, accents removed (0 for an accent that stands alone): what duplicate search
-  // and word vectors compare.
+  // Lower case, full width to ASCII, accents removed (0 for an accent that stands alone): what duplicate
+  // search and word vectors compare.
   uint32_t fold(uint32_t c) const { return c < 0x10000 ? fold_[c] : c; }
   const uint16_t* flag_table() const { return flags_.data(); }
 

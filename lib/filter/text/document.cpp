@@ -13,9 +13,9 @@ namespace {
 
 // A text counts as Chinese when at least this share of its letters are ideographs ...
 constexpr double kHanShare = 0.3;
-// ... and hardly any of them are kana: Japanese is no Chinese. Where some are, a title or a word quoted in a Chinese
-// text, the commonest characters of Chinese decide: each eighth to twelfth ideograph there, hardly one in fifty in
-// Japanese, which says with kana what they say.
+// ... and hardly any of them are kana: Japanese is no Chinese. Where some are, a title or a word quoted in a
+// Chinese text, the commonest characters of Chinese decide: each eighth to twelfth ideograph there, hardly
+// one in fifty in Japanese, which says with kana what they say.
 constexpr double kKanaShare = 0.01, kMostKana = 0.35, kChineseShare = 0.05;
 constexpr std::u32string_view kChinese = U"的是了我在们們这這不他她就也和";
 

@@ -42,9 +42,9 @@ struct EnglishStopWords {
 
 // Which language a text is in, and what else is in it.
 struct Language {
-  const char* code = "und";  // ISO 639-1, "zh" for both scripts of Chinese; "und": too short to tell or no letters;
-                             // "unknown": none that the detector knows
-  double score = 0;          // how sure that is
+  const char* code = "und";  // ISO 639-1, "zh" for both scripts of Chinese; "und": too short to tell or no
+                             // letters; "unknown": none that the detector knows
+  double score = 0;  // how sure that is
   struct Share {
     const char* code = "";
     double share = 0;

@@ -5,9 +5,10 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/room.h"
 #include "core/json.h"
 
-namespace ds::model {
+namespace ds::checkpoint {
 
 struct RopeScaling {
   enum class Type { kNone, kLinear, kLlama3, kYarn } type = Type::kNone;
@@ -42,17 +43,21 @@ struct ModelConfig {
   // Sparse attention (V3.2).
   int64_t index_n_heads = 0, index_head_dim = 0, index_topk = 0;
 
+  // A token of layer i sees itself and window_of(i) - 1 before it; 0: all.
+  int64_t window_of(int64_t i) const {
+    return windowed_layers.empty() || !windowed_layers[i] ? 0 : sliding_window;
+  }
+  int64_t sliding_window = 0;
+  std::vector<bool> windowed_layers;  // empty: none
+
   // Mixture of experts.
   int64_t n_routed_experts = 0, n_shared_experts = 0, num_experts_per_tok = 0, moe_intermediate_size = 0;
   int64_t first_k_dense_replace = 0, moe_layer_freq = 1, n_group = 1, topk_group = 1;
-  std::vector<bool> mlp_layer_types;     // true where "sparse"; empty: not given
+  std::vector<bool> mlp_layer_types;     // true where "sparse"; empty: first_k_dense_replace says it
   std::string topk_method = "greedy";    // greedy, group_limited_greedy, noaux_tc
   std::string scoring_func = "softmax";  // softmax, sigmoid
   bool norm_topk_prob = false;
   double routed_scaling_factor = 1;
-
-  // quantization_config.weight_block_size; 0: not given.
-  int64_t weight_block_rows = 0, weight_block_cols = 0;
 
   // Whether layer i is a mixture of experts: as mlp_layer_types says, else from first_k_dense_replace on
   // every moe_layer_freq-th (spec section 2.1).
@@ -65,7 +70,14 @@ struct ModelConfig {
   std::vector<int32_t> eos_token_ids;  // from config.json; generation_config.json may say more
 };
 
+// How config.json says the weights were quantised.
+struct QuantizationConfig {
+  std::string method;                      // "" when it names none
+  int64_t block_rows = 0, block_cols = 0;  // values that one scale covers; 0: not given
+};
+QuantizationConfig parse_quantization_config(const Json& json, const std::string& where);
+
 // `where` names the file. Throws Error{kBadModel} naming the key for missing, mistyped or senseless values.
 ModelConfig parse_model_config(const Json& json, const std::string& where);
 
-}  // namespace ds::model
+}  // namespace ds::checkpoint

@@ -4,25 +4,25 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_folder.h"
 #include "io/safetensors.h"
-#include "quant/checkpoint.h"
 #include "quant/options.h"
 
 namespace ds::quant {
 
-enum class Action {
+enum class Treatment {
   kCopy,       // byte for byte
   kEncode,     // F32, F16, BF16 (or FP8, requantised) -> E4M3 with block scales
   kDecode,     // E4M3 or FP4 with block scales -> BF16
   kFp4ToE4M3,  // FP4 -> E4M3 with E8M0 block scales, exactly the same values
 };
-const char* action_name(Action action);
+const char* treatment_name(Treatment treatment);
 
 // One input tensor's way into a shard.
 struct QuantStep {
   const StoredTensor* source = nullptr;
   WeightCoding coding;
-  Action action = Action::kCopy;
+  Treatment treatment = Treatment::kCopy;
   bool follows = false;                    // belongs to the step before it and stays in its file
   int out = -1, out_scale = -1;            // indices into PlannedShard::tensors
   int64_t block_rows = 0, block_cols = 0;  // of what is written, when it has scales
@@ -51,6 +51,6 @@ struct QuantizePlan {
 };
 
 // Throws Error{kUsage} for options that contradict each other or the model, {kBadModel} for the model.
-QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& options);
+QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& options);
 
 }  // namespace ds::quant

@@ -1,10 +1,10 @@
-#include "model/rope_scaling.h"
+#include "checkpoint/rope_scaling.h"
 
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
-namespace ds::model {
+namespace ds::checkpoint {
 namespace {
 
 // YaRN's magnitude for a context extended `factor` times (Peng et al. 2023, section 3.4).
@@ -88,4 +88,4 @@ double mla_softmax_factor(const RopeScaling& rs) {
   return m * m;
 }
 
-}  // namespace ds::model
+}  // namespace ds::checkpoint

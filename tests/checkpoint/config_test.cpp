@@ -1,16 +1,13 @@
 // config.json as vendors and transformers write it: what absent keys mean, and what is refused by name.
-#include "model/config.h"
+#include "checkpoint/config.h"
 
 #include <doctest/doctest.h>
 
-#include <cmath>
-
 #include "core/error.h"
 #include "io/json.h"
-#include "model/rope_scaling.h"
 
 using namespace ds;
-using namespace ds::model;
+using namespace ds::checkpoint;
 
 namespace {
 
@@ -22,9 +19,14 @@ constexpr const char* kMoe =
        "kv_lora_rank":32,"qk_nope_head_dim":16,"qk_rope_head_dim":16,"v_head_dim":16,
        "n_routed_experts":16,"num_experts_per_tok":4,"moe_intermediate_size":32)";
 
+constexpr const char* kAnyType =
+    R"("vocab_size":320,"hidden_size":64,"num_hidden_layers":4,"intermediate_size":160,"num_attention_heads":4,
+       "head_dim":16,"num_key_value_heads":4,"max_position_embeddings":4096)";
+
 ModelConfig parse(const std::string& base, const std::string& more = "") {
-  return parse_model_config(parse_json("{" + base + (more.empty() ? "" : "," + more) + "}", "test"),
-                            "config.json");
+  const Json json = parse_json("{" + base + (more.empty() ? "" : "," + more) + "}", "test");
+  parse_quantization_config(json, "config.json");
+  return parse_model_config(json, "config.json");
 }
 // The message of the refusal.
 std::string refusal(const std::string& base, const std::string& more) {
@@ -112,17 +114,6 @@ TEST_CASE("RoPE in both spellings") {
   const ModelConfig no_factor = parse(
       kLlama, R"("rope_scaling":{"type":"yarn","factor":null,"original_max_position_embeddings":1024})");
   CHECK(no_factor.rope_scaling.factor == 4);
-  // Without rounding the ramp's ends lie between dimensions: other frequencies.
-  const std::string yarn = R"("rope_scaling":{"rope_type":"yarn","factor":4.0,"beta_fast":16,"beta_slow":2,
-                              "original_max_position_embeddings":1024)";
-  const RopeTable whole = make_rope_table(parse(kLlama, yarn + "}"), 16),
-                  exact = make_rope_table(parse(kLlama, yarn + R"(,"truncate":false})"), 16);
-  // The third pair: dimension 2 of a ramp from 16*ln(1024/(32*pi))/(2*ln 1e4) = 2.0160 or 2 to
-  // 16*ln(1024/(4*pi))/(2*ln 1e4) = 3.8220 or 4.
-  CHECK(whole.theta[3] == doctest::Approx(std::pow(1e4, -0.375) * (0.5 + 0.5 / 4)));
-  const double ramp = (3 - 2.0160) / (3.8220 - 2.0160);
-  CHECK(exact.theta[3] == doctest::Approx(std::pow(1e4, -0.375) * (1 - ramp + ramp / 4)).epsilon(1e-3));
-
   CHECK(parse(kMoe, R"("model_type":"deepseek_v3")").rope_interleave);
   CHECK_FALSE(parse(kMoe, R"("model_type":"deepseek_v3","rope_interleave":false)").rope_interleave);
 
@@ -138,19 +129,102 @@ TEST_CASE("RoPE in both spellings") {
   }
 }
 
-TEST_CASE("sliding windows are refused where they would matter") {
-  CHECK_NOTHROW(parse(kLlama, R"("use_sliding_window":false,"sliding_window":8,"max_window_layers":1)"));
-  CHECK_NOTHROW(parse(kLlama, R"("use_sliding_window":true,"sliding_window":8,"max_window_layers":4)"));
-  CHECK_NOTHROW(parse(kLlama, R"("use_sliding_window":true,"sliding_window":null,"max_window_layers":0)"));
-  CHECK_NOTHROW(parse(kLlama, R"("use_sliding_window":true,"sliding_window":4096,"max_window_layers":0)"));
-  CHECK_NOTHROW(parse(
-      kLlama, R"("layer_types":["full_attention","full_attention","full_attention","full_attention"])"));
-  CHECK(names(refusal(kLlama, R"("use_sliding_window":true,"sliding_window":8,"max_window_layers":3)"),
-              "use_sliding_window"));
-  CHECK(names(
-      refusal(kLlama,
-              R"("layer_types":["full_attention","sliding_attention","full_attention","full_attention"])"),
-      "sliding_attention"));
+TEST_CASE("sliding windows: which layers have one, as each family's own code says") {
+  const auto windows = [](const std::string& type, const std::string& more) {
+    const ModelConfig c =
+        parse(kAnyType, "\"model_type\":\"" + type + "\"" + (more.empty() ? "" : "," + more));
+    std::string out;
+    for (int64_t i = 0; i < c.num_hidden_layers; ++i) out += std::to_string(c.window_of(i)) + " ";
+    return out;
+  };
+  const std::string none = "0 0 0 0 ";
+  for (const char* type : {"qwen2", "qwen3"}) {
+    CHECK(windows(type, R"("use_sliding_window":false,"sliding_window":8,"max_window_layers":1)") == none);
+    CHECK(windows(type, R"("use_sliding_window":true,"sliding_window":8,"max_window_layers":4)") == none);
+    CHECK(windows(type, R"("use_sliding_window":true,"sliding_window":null,"max_window_layers":0)") == none);
+    CHECK(windows(type, R"("use_sliding_window":true,"sliding_window":8,"max_window_layers":3)") ==
+          "0 0 0 8 ");
+  }
+  CHECK(windows("llama", R"("use_sliding_window":true,"sliding_window":8)") == none);
+  CHECK(windows("mistral", R"("sliding_window":16)") == "16 16 16 16 ");
+  CHECK(windows("mistral", R"("sliding_window":null)") == none);
+  CHECK(windows("mistral", R"("sliding_window":4096)") == none);  // the whole context
+  CHECK(windows("llama",
+                R"("layer_types":["full_attention","full_attention","full_attention","full_attention"])") ==
+        none);
+  const std::string mixed =
+      R"("layer_types":["full_attention","sliding_attention","full_attention","sliding_attention"])";
+  CHECK(windows("qwen3", mixed + R"(,"sliding_window":32)") == "0 32 0 32 ");
+  CHECK(names(refusal(kLlama, mixed), "sliding_window"));
+  CHECK(names(refusal(kLlama, R"("layer_types":["full_attention","x","full_attention","full_attention"])"),
+              "'x'"));
+}
+
+TEST_CASE("qwen3_moe: which layers are mixtures, and what its keys mean") {
+  const std::string base = std::string(kAnyType) +
+                           R"(,"model_type":"qwen3_moe","num_experts":8,"num_experts_per_tok":2,
+                              "moe_intermediate_size":32,"num_key_value_heads":2)";
+  const auto pattern = [&](const std::string& more) {
+    const ModelConfig c = parse(base, more);
+    std::string out;
+    for (int64_t i = 0; i < c.num_hidden_layers; ++i) out += c.is_moe_layer(i) ? 'm' : 'd';
+    return out;
+  };
+  CHECK(pattern("") == "mmmm");
+  CHECK(pattern(R"("decoder_sparse_step":2)") == "dmdm");
+  CHECK(pattern(R"("mlp_only_layers":[0,3,9])") == "dmmd");
+  CHECK(pattern(R"("mlp_only_layers":[])") == "mmmm");
+  const ModelConfig c = parse(base, R"("norm_topk_prob":true)");
+  CHECK(c.n_routed_experts == 8);
+  CHECK(c.n_shared_experts == 0);
+  CHECK(c.norm_topk_prob);
+  CHECK_FALSE(parse(base).norm_topk_prob);
+  CHECK(names(refusal(base, R"("mlp_only_layers":[-1])"), "mlp_only_layers"));
+}
+
+TEST_CASE("YaRN extends the context where it says of which") {
+  const auto context = [](const std::string& more) {
+    return parse(kLlama, R"("rope_scaling":{"rope_type":"yarn","factor":4)" + more + "}")
+        .max_position_embeddings;
+  };
+  CHECK(context(R"(,"original_max_position_embeddings":2048)") == 8192);
+  CHECK(context(R"(,"original_max_position_embeddings":512)") == 4096);  // it knew more before
+  CHECK(context("") == 4096);
+  CHECK(context(R"(,"original_max_position_embeddings":1e12)") == int64_t{1} << 31);
+}
+
+TEST_CASE("llama3 RoPE without one of its numbers is refused by key") {
+  const std::string all[] = {R"("low_freq_factor":1)", R"("high_freq_factor":4)",
+                             R"("original_max_position_embeddings":8192)", R"("factor":8)"};
+  for (const std::string& left_out : all) {
+    std::string rope = R"("rope_scaling":{"rope_type":"llama3")";
+    for (const std::string& key : all)
+      if (key != left_out) rope += "," + key;
+    CHECK(names(refusal(kLlama, rope + "}"), left_out.substr(1, left_out.find('"', 1) - 1)));
+  }
+}
+
+TEST_CASE("block shapes in both spellings") {
+  const auto blocks = [](const std::string& text) {
+    return parse_quantization_config(parse_json(text, "test"), "config.json");
+  };
+  const auto fp8 = blocks(R"({"quantization_config":{"quant_method":"fp8","weight_block_size":[64,32]}})");
+  CHECK(fp8.method == "fp8");
+  CHECK(fp8.block_rows == 64);
+  CHECK(fp8.block_cols == 32);
+  const auto group = [](const std::string& block) {
+    return R"({"weights":{"block_structure":)" + block + "}}";
+  };
+  const auto two = [&](const std::string& a, const std::string& b) {
+    return blocks(
+        R"({"quantization_config":{"quant_method":"compressed-tensors","config_groups":{"group_0":)" +
+        group(a) + R"(,"group_1":)" + group(b) + "}}}");
+  };
+  CHECK(two("[128,64]", "null").block_rows == 128);
+  CHECK(two("[128,64]", "[128,64]").block_cols == 64);
+  CHECK(two("[128,64]", "[64,64]").block_rows == 0);
+  CHECK_THROWS_AS(two("[128]", "null"), Error);
+  CHECK_THROWS_AS(blocks(R"({"quantization_config":{"weight_block_size":[0,128]}})"), Error);
 }
 
 TEST_CASE("numbers that make no sense are refused by key") {

@@ -1,4 +1,4 @@
-#include "quant/plan.h"
+#include "quant/conversion_plan.h"
 
 #include <algorithm>
 #include <filesystem>
@@ -73,16 +73,16 @@ std::vector<TensorInfo> outputs_of(const QuantStep& step) {
                                 (c.cols + step.block_cols - 1) / step.block_cols};
   };
   const TensorInfo& in = step.source->info;
-  switch (step.action) {
-    case Action::kCopy: {
+  switch (step.treatment) {
+    case Treatment::kCopy: {
       TensorInfo same = in;
       same.end -= same.begin, same.begin = 0;
       return {same};
     }
-    case Action::kEncode:
+    case Treatment::kEncode:
       return {tensor(in.name, DType::kF8E4M3, {c.rows, c.cols}),
               tensor(scale_name(step), DType::kF32, grid())};
-    case Action::kDecode: {
+    case Treatment::kDecode: {
       std::vector<int64_t> shape = in.shape;
       shape.back() = c.cols;
       return {tensor(in.name, DType::kBF16, std::move(shape))};
@@ -100,7 +100,7 @@ uint64_t bytes_of(const std::vector<TensorInfo>& tensors) {
 }
 
 // The steps, in input order; companions of what is decoded or encoded anew disappear into it.
-std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptions& o) {
+std::vector<QuantStep> choose_steps(const ModelFolder& model, const QuantizeOptions& o) {
   const Selection selection(o);
   const bool is_quantised = model.is_quantised();
   std::vector<QuantStep> steps;
@@ -109,28 +109,28 @@ std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptio
     QuantStep step;
     step.source = &t;
     step.coding = model.coding(t);
-    const bool coded = step.coding.coding != Coding::kPlain;
+    const bool coded = step.coding.is_scaled();
     if (o.target == QuantTarget::kBF16) {
-      if (coded) step.action = Action::kDecode;
+      if (coded) step.treatment = Treatment::kDecode;
     } else if (o.target == QuantTarget::kExpertsFp8) {
-      if (step.coding.coding == Coding::kE2M1) {
-        step.action = Action::kFp4ToE4M3;
-        step.block_rows = model.config_block_rows() ? model.config_block_rows() : o.block_rows;
-        step.block_cols = model.config_block_cols() ? model.config_block_cols() : o.block_cols;
+      if (step.coding.format == &kE2M1Format) {
+        step.treatment = Treatment::kFp4ToE4M3;
+        step.block_rows = model.quantization().block_rows ? model.quantization().block_rows : o.block_rows;
+        step.block_cols = model.quantization().block_cols ? model.quantization().block_cols : o.block_cols;
       }
     } else if (o.target == QuantTarget::kFp8 && is_matrix_weight(t)) {
       // In a folder that is quantised already, what its makers left alone stays alone unless named.
       const bool plain = is_float(t.info.dtype) && (!is_quantised || selection.has_include() || o.requantize);
-      const bool again = step.coding.coding == Coding::kE4M3 && o.requantize;
+      const bool again = step.coding.format == &kE4M3Format && o.requantize;
       if ((plain || again) && selection.chooses(t.info.name)) {
-        step.action = Action::kEncode;
+        step.treatment = Treatment::kEncode;
         step.block_rows = o.block_rows, step.block_cols = o.block_cols;
       }
     }
-    if (step.action != Action::kCopy && !step.coding.problem.empty())
+    if (step.treatment != Treatment::kCopy && !step.coding.problem.empty())
       throw Error(ErrorKind::kBadModel, step.coding.problem, model.where(t), "is a shard missing?");
     steps.push_back(step);
-    if (step.action != Action::kCopy || !coded) continue;
+    if (step.treatment != Treatment::kCopy || !coded) continue;
     // Its scales travel beside it, as they are.
     const StoredTensor* input_scale =
         is_matrix_weight(t) ? model.find(module_of(t.info.name) + ".input_scale") : nullptr;
@@ -147,7 +147,7 @@ std::vector<QuantStep> choose_steps(const Checkpoint& model, const QuantizeOptio
 }
 
 // Groups steps into files. A weight and its scales stay together.
-std::vector<PlannedShard> make_shards(const Checkpoint& model, const QuantizeOptions& o,
+std::vector<PlannedShard> make_shards(const ModelFolder& model, const QuantizeOptions& o,
                                       const std::vector<QuantStep>& steps) {
   std::vector<PlannedShard> shards;
   uint64_t filled = 0;
@@ -204,7 +204,7 @@ void lay_out(PlannedShard& shard, const QuantizeOptions& o) {
   // transformers refuses files without format=pt. How codes were made is written where no loader looks.
   std::map<std::string, std::string> metadata = {{"format", "pt"}};
   const bool encodes = std::any_of(shard.steps.begin(), shard.steps.end(),
-                                   [](const QuantStep& s) { return s.action == Action::kEncode; });
+                                   [](const QuantStep& s) { return s.treatment == Treatment::kEncode; });
   if (encodes) {
     static constexpr const char* kRecipes[] = {"deepseek", "deepgemm", "hf"};
     static constexpr const char* kPolicies[] = {"fail", "zero", "keep"};
@@ -220,7 +220,7 @@ std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions&
   bool has_head = false;
   for (const PlannedShard& shard : plan.shards)
     for (const QuantStep& step : shard.steps) {
-      if (step.action != Action::kCopy || !is_matrix_weight(*step.source) ||
+      if (step.treatment != Treatment::kCopy || !is_matrix_weight(*step.source) ||
           !is_float(step.source->info.dtype))
         continue;
       const std::string module = module_of(step.source->info.name);
@@ -240,13 +240,13 @@ std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions&
   return pretty_json(q, 1);
 }
 
-std::string edited_config(const Checkpoint& model, const QuantizeOptions& o, const QuantizePlan& plan) {
+std::string edited_config(const ModelFolder& model, const QuantizeOptions& o, const QuantizePlan& plan) {
   using Edits = std::vector<std::pair<std::string, std::optional<std::string>>>;
   Edits edits;
   if (o.target == QuantTarget::kBF16) {
     if (plan.n_decoded == 0 && !model.is_quantised()) return model.config_text();
     edits = {{"quantization_config", {}}, {"compression_config", {}}, {"expert_dtype", {}}};
-    const bool has_dtype = model.config().find("dtype");
+    const bool has_dtype = model.config_json().find("dtype");
     if (plan.n_decoded > 0) edits.push_back({has_dtype ? "dtype" : "torch_dtype", "\"bfloat16\""});
   } else if (o.target == QuantTarget::kExpertsFp8) {
     edits = {{"expert_dtype", {}}};
@@ -283,7 +283,7 @@ void note_ragged_blocks(const QuantizePlan& plan, const QuantizeOptions& o, std:
   const std::regex fused("\\.(q_proj|k_proj|v_proj|gate_proj|up_proj)\\.weight$");
   for (const PlannedShard& shard : plan.shards)
     for (const QuantStep& step : shard.steps) {
-      if (step.action != Action::kEncode) continue;
+      if (step.treatment != Treatment::kEncode) continue;
       const WeightCoding& c = step.coding;
       const bool odd_rows = c.rows % o.block_rows != 0, odd_cols = c.cols % o.block_cols != 0;
       if (odd_rows && std::regex_search(step.source->info.name, fused)) ++n_fused;
@@ -311,7 +311,8 @@ void note_unusual_choices(const QuantizePlan& plan, const QuantizeOptions& o,
   std::string example;
   for (const PlannedShard& shard : plan.shards)
     for (const QuantStep& step : shard.steps)
-      if (step.action == Action::kEncode && std::regex_search(step.source->info.name, published) && n++ == 0)
+      if (step.treatment == Treatment::kEncode && std::regex_search(step.source->info.name, published) &&
+          n++ == 0)
         example = step.source->info.name;
   if (n)
     notes.push_back("--include takes in " + std::to_string(n) + " matrices that published folders keep (" +
@@ -326,15 +327,15 @@ void check_options(const QuantizeOptions& o) {
 
 // A config names one kind of quantisation for the whole folder: what is encoded must not contradict what is
 // passed through, and what is decoded must leave nothing quantised behind.
-void check_one_kind(const Checkpoint& model, const QuantizeOptions& o, const std::vector<QuantStep>& steps) {
-  const bool encodes =
-      std::any_of(steps.begin(), steps.end(), [](const QuantStep& s) { return s.action == Action::kEncode; });
-  const std::string method = model.quant_method();
+void check_one_kind(const ModelFolder& model, const QuantizeOptions& o, const std::vector<QuantStep>& steps) {
+  const bool encodes = std::any_of(steps.begin(), steps.end(),
+                                   [](const QuantStep& s) { return s.treatment == Treatment::kEncode; });
+  const std::string method = model.quantization().method;
   for (const QuantStep& step : steps) {
-    if (step.action != Action::kCopy || step.follows) continue;
+    if (step.treatment != Treatment::kCopy || step.follows) continue;
     const StoredTensor& t = *step.source;
     const WeightCoding& c = step.coding;
-    const bool other_blocks = c.coding == Coding::kE4M3 &&
+    const bool other_blocks = c.format == &kE4M3Format &&
                               (c.block_rows != o.block_rows || c.block_cols != o.block_cols || !c.scale ||
                                c.scale->info.name == module_of(t.info.name) + ".weight_scale");
     if (encodes && other_blocks)
@@ -362,22 +363,24 @@ const char* default_exclude() {
          "\\.weight$|norm|(^|\\.)compressor\\.|vision|visual";
 }
 
-const char* action_name(Action action) {
-  switch (action) {
-    case Action::kCopy:
+const char* treatment_name(Treatment treatment) {
+  switch (treatment) {
+    case Treatment::kCopy:
       return "copy";
-    case Action::kEncode:
+    case Treatment::kEncode:
       return "encode";
-    case Action::kDecode:
+    case Treatment::kDecode:
       return "decode";
     default:
       return "fp4-to-fp8";
   }
 }
 
-QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
+QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& o) {
   check_options(o);
+  model.require_readable();
   QuantizePlan plan;
+  plan.notes = model.warnings();
   const std::vector<QuantStep> steps = choose_steps(model, o);
   check_one_kind(model, o, steps);
   plan.shards = make_shards(model, o, steps);
@@ -385,12 +388,11 @@ QuantizePlan plan_quantize(const Checkpoint& model, const QuantizeOptions& o) {
     lay_out(shard, o);
     plan.bytes_after += static_cast<int64_t>(shard.tensors.empty() ? 0 : shard.tensors.back().end);
     for (const QuantStep& step : shard.steps) {
-      (step.action == Action::kCopy     ? plan.n_copied
-       : step.action == Action::kEncode ? plan.n_encoded
-                                        : plan.n_decoded)++;
+      (step.treatment == Treatment::kCopy     ? plan.n_copied
+       : step.treatment == Treatment::kEncode ? plan.n_encoded
+                                              : plan.n_decoded)++;
       if (model.is_companion(*step.source)) continue;
-      const DType d = step.source->info.dtype;
-      const bool values = is_float(d) || step.coding.coding != Coding::kPlain;
+      const bool values = is_float(step.source->info.dtype) || step.coding.is_scaled();
       const int64_t n = values ? step.coding.rows * step.coding.cols : 0;
       plan.n_parameters += n;
       plan.bytes_as_f32 += values ? 4 * n : static_cast<int64_t>(step.source->bytes());

@@ -78,8 +78,8 @@ std::string calibration_text(const Calibration& c) {
     }
     if (s.n_in)
       out += line(
-          "  cut at cosine %.4f: that much is 0.7 on the filter's scale; it keeps %.1f %% of the other "
-          "texts\n",
+          "  cut at cosine %.4f: that much is 0.7 on the filter's scale;\n"
+          "  it keeps %.1f %% of the other texts\n",
           s.cut, 100 * s.kept_out);
     // Below this the two histograms lie over each other: any cut throws away as many of one as of the other.
     constexpr double kSeparates = 0.7;

@@ -153,10 +153,10 @@ std::string report_text(const Report& r, int width, bool colour) {
                   100.0 * static_cast<double>(n) / read);
     out += head + paint(code, bar(static_cast<double>(n) / read, bar_width)) + "\n";
   };
-  out += "read " + grouped(s.read) + " records, " + printed("%.1f", mb(s.text_bytes)) + " MB of text in " +
-         printed("%.1f", r.seconds) + " s (" +
-         printed("%.1f", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0) + " MB/s, " +
-         std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") + ")\n";
+  line("read " + grouped(s.read) + " records, " + printed("%.1f", mb(s.text_bytes)) + " MB of text in " +
+       printed("%.1f", r.seconds) + " s (" +
+       printed("%.1f", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0) + " MB/s, " +
+       std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") + ")");
   row("kept", s.kept, "32");
   for (size_t i = 0; i < s.stages.size(); ++i)
     if (s.stages[i].records || s.stages[i].dropped)

@@ -179,8 +179,9 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
   const uint32_t around = std::min(doc.size(), at + kAround);
   return near_word(
       doc, around, around - i + kAround,
-      {U"ip", U"server", U"host", U"address", U"dns", U"ping", U"router", U"gateway", U"firewall", U"network",
-       U"subnet", U"client", U"login", U"log in", U"://", U"地址", U"服务器", U"主机", U"网关"});
+      {U"ip",       U"server",  U"host",   U"address", U"dns",   U"ping",   U"router", U"gateway",
+       U"firewall", U"network", U"subnet", U"client",  U"login", U"log in", U"://",    U"deny",
+       U"block",    U"地址",    U"服务器", U"主机",    U"网关",  U"来源",   U"访问"});
 }
 
 // Groups of digits, set off by single blanks or hyphens, from i on.
@@ -316,6 +317,9 @@ bool international_phone(const Document& doc, uint32_t i, PersonalHit& hit) {
       ++n, ++e;
     } else if ((c[e] == ' ' || c[e] == '-') && e + 1 < doc.size() && digit(c[e + 1])) {
       ++gaps, ++e;
+    } else if (const uint32_t b = e + (c[e] == ' ');  // +44 (0)20 7946 0958
+               b + 3 < doc.size() && c[b] == '(' && c[b + 1] == '0' && c[b + 2] == ')' && n <= 3) {
+      ++gaps, e = b + 3;
     } else {
       break;
     }

@@ -44,7 +44,7 @@ struct EnglishStopWords {
 struct Language {
   const char* code = "und";  // ISO 639-1, "zh" for both scripts of Chinese; "und": too short to tell or no
                              // letters; "unknown": none that the detector knows
-  double score = 0;  // how sure that is
+  double score = 0;          // how sure that is
   struct Share {
     const char* code = "";
     double share = 0;

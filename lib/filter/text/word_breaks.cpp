@@ -42,7 +42,8 @@ bool WordBreaks::whole_words(const Document& doc, uint32_t begin, uint32_t end) 
     }
   }
   if (end == to) at[1] = static_cast<int32_t>(s.text.size());
-  ubrk_setText(s.words, reinterpret_cast<const UChar*>(s.text.data()), static_cast<int32_t>(s.text.size()), &error);
+  ubrk_setText(s.words, reinterpret_cast<const UChar*>(s.text.data()), static_cast<int32_t>(s.text.size()),
+               &error);
   return U_SUCCESS(error) && ubrk_isBoundary(s.words, at[0]) && ubrk_isBoundary(s.words, at[1]);
 }
 

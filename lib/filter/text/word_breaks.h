@@ -1,4 +1,5 @@
-// Where words begin and end in Chinese text, by ICU's dictionary: for a few places of a text, not for all of it.
+// Where words begin and end in Chinese text, by ICU's dictionary: for a few places of a text, not for all of
+// it.
 #pragma once
 #include <cstdint>
 #include <memory>

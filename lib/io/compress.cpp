@@ -62,16 +62,16 @@ struct Flow {
 };
 
 // Decodes one member or frame after another.
-class Decoder {
+class StreamDecoder {
  public:
-  virtual ~Decoder() = default;
+  virtual ~StreamDecoder() = default;
   // Moves `flow` on, as far as one call of the library goes. Sets `ended` at the end of a member. A message
   // when the stream is damaged: what was put out before stays.
   virtual std::string step(Flow& flow, bool& ended) = 0;
   virtual ErrorKind kind() const { return ErrorKind::kBadData; }
 };
 
-class GzipDecoder : public Decoder {
+class GzipDecoder : public StreamDecoder {
  public:
   GzipDecoder() {
     if (inflateInit2(&z_, 15 + 16) != Z_OK) throw Error(ErrorKind::kOs, "zlib cannot start", "gzip");
@@ -95,7 +95,7 @@ class GzipDecoder : public Decoder {
   z_stream z_{};
 };
 
-class ZstdDecoder : public Decoder {
+class ZstdDecoder : public StreamDecoder {
  public:
   ZstdDecoder() : d_(ZSTD_createDStream()) {
     if (!d_) throw Error(ErrorKind::kOs, "zstd cannot start", "zstd");
@@ -130,7 +130,7 @@ class ZstdDecoder : public Decoder {
   ErrorKind kind_ = ErrorKind::kBadData;
 };
 
-class XzDecoder : public Decoder {
+class XzDecoder : public StreamDecoder {
  public:
   ~XzDecoder() override { lzma_end(&x_); }
   std::string step(Flow& f, bool& ended) override {
@@ -162,7 +162,7 @@ class XzDecoder : public Decoder {
   ErrorKind kind_ = ErrorKind::kBadData;
 };
 
-class Bzip2Decoder : public Decoder {
+class Bzip2Decoder : public StreamDecoder {
  public:
   ~Bzip2Decoder() override { end(); }
   std::string step(Flow& f, bool& ended) override {
@@ -197,7 +197,7 @@ const char* name_of(Compression kind) {
   return kNames[static_cast<int>(kind)];
 }
 
-std::unique_ptr<Decoder> make_decoder(Compression kind) {
+std::unique_ptr<StreamDecoder> make_decoder(Compression kind) {
   switch (kind) {
     case Compression::kGzip:
       return std::make_unique<GzipDecoder>();
@@ -247,7 +247,7 @@ struct ByteSource::State {
   int64_t size = -1;
   uint64_t n_raw = 0;
   Compression kind = Compression::kNone;
-  std::unique_ptr<Decoder> decoder;
+  std::unique_ptr<StreamDecoder> decoder;
   std::vector<char> raw = std::vector<char>(kRawBytes);
   size_t begin = 0, end = 0;  // unread part of raw
   bool at_end = false;
@@ -379,15 +379,15 @@ void ByteSource::stop_when(std::function<bool()> asked) { state_->stop = std::mo
 namespace {
 
 // Encodes one stream.
-class Encoder {
+class StreamEncoder {
  public:
-  virtual ~Encoder() = default;
+  virtual ~StreamEncoder() = default;
   // Moves `flow` on, as far as one call of the library goes; with `finish` the stream ends behind its input.
   // False: done, there is nothing more to put out.
   virtual bool step(Flow& flow, bool finish) = 0;
 };
 
-class GzipEncoder : public Encoder {
+class GzipEncoder : public StreamEncoder {
  public:
   GzipEncoder() {
     if (deflateInit2(&z_, kGzipLevel, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY) != Z_OK)
@@ -409,7 +409,7 @@ class GzipEncoder : public Encoder {
   z_stream z_{};
 };
 
-class ZstdEncoder : public Encoder {
+class ZstdEncoder : public StreamEncoder {
  public:
   ZstdEncoder() : c_(ZSTD_createCStream()) {
     if (!c_) throw Error(ErrorKind::kOs, "zstd cannot start", "zstd");
@@ -430,7 +430,7 @@ class ZstdEncoder : public Encoder {
   ZSTD_CStream* c_;
 };
 
-class XzEncoder : public Encoder {
+class XzEncoder : public StreamEncoder {
  public:
   XzEncoder() {
     if (lzma_easy_encoder(&x_, kXzPreset, LZMA_CHECK_CRC64) != LZMA_OK)
@@ -454,7 +454,7 @@ class XzEncoder : public Encoder {
   lzma_stream x_ = LZMA_STREAM_INIT;
 };
 
-class Bzip2Encoder : public Encoder {
+class Bzip2Encoder : public StreamEncoder {
  public:
   Bzip2Encoder() {
     if (BZ2_bzCompressInit(&b_, kBzip2Level, 0, 0) != BZ_OK)
@@ -475,7 +475,7 @@ class Bzip2Encoder : public Encoder {
   bz_stream b_{};
 };
 
-std::unique_ptr<Encoder> make_encoder(Compression kind) {
+std::unique_ptr<StreamEncoder> make_encoder(Compression kind) {
   switch (kind) {
     case Compression::kGzip:
       return std::make_unique<GzipEncoder>();
@@ -494,7 +494,7 @@ std::unique_ptr<Encoder> make_encoder(Compression kind) {
 }  // namespace
 
 struct ByteSink::State {
-  std::unique_ptr<Encoder> encoder;
+  std::unique_ptr<StreamEncoder> encoder;
   std::function<void(std::string_view)> next;
   std::vector<char> out = std::vector<char>(kOutBytes);
 

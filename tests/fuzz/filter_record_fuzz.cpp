@@ -35,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (char& c : bytes)
     if (c == '\n') c = ' ';
   bytes.resize(size + kRecordPadding);
-  Batch batch;
+  LineBatch batch;
   const InputLine line{0, size, 0, 1};
   JudgedLine out;
   worker.judge(std::string_view(bytes).substr(0, size), line, batch, "fuzz", 0, out);

@@ -17,7 +17,8 @@ const std::string kText = "{\"text\":\"one\"}\n{\"text\":\"two\"}\n";
 
 std::string from_hex(const std::string& hex) {
   std::string out;
-  for (size_t i = 0; i < hex.size(); i += 2) out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  for (size_t i = 0; i < hex.size(); i += 2)
+    out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
   return out;
 }
 
@@ -27,8 +28,8 @@ const std::string kXz = from_hex(
 const std::string kBzip2 = from_hex(
     "425a68393141592653596ace176700000d5980001010000010020184ca20003100d34d0254d1ea6d27a906285636658b"
     "ca15a564387c5dc914e14241ab385d9c");
-const std::string kLongWindow = from_hex(
-    "28b52ffd04a8dd0000a87b2274657874223a226f6e65227d0a74776f227d0a010052cc3a90e2dfee");
+const std::string kLongWindow =
+    from_hex("28b52ffd04a8dd0000a87b2274657874223a226f6e65227d0a74776f227d0a010052cc3a90e2dfee");
 
 // All content, and what the end was: "" or the error.
 std::pair<std::string, std::string> content(const std::string& bytes) {
@@ -68,7 +69,8 @@ TEST_CASE("what stands before a damage is handed out, the damage is named") {
     for (int i = 0; i < 40000; ++i) text += "line " + std::to_string(i) + "\n";
     return text;
   }();
-  for (const Compression c : {Compression::kGzip, Compression::kZstd, Compression::kXz, Compression::kBzip2}) {
+  for (const Compression c :
+       {Compression::kGzip, Compression::kZstd, Compression::kXz, Compression::kBzip2}) {
     const std::string good = packed(c, large);
     CHECK(content(good) == std::pair(large, std::string()));
     // The last checksum: in gzip the length stands behind it, in xz and bzip2 an index or the whole stream's.

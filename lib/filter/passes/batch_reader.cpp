@@ -77,7 +77,7 @@ class BatchReader::OpenFile {
     if (plan.offset > 0) go_to_start();
   }
   // The next batch; false when there is none. over() is then, or with the last batch, true.
-  bool next(Batch& batch);
+  bool next(LineBatch& batch);
   bool over() const { return over_; }
 
  private:
@@ -89,7 +89,7 @@ class BatchReader::OpenFile {
   State state() const;
   void go_to_start();
   void read_more(std::string& out);
-  void look_for_changes(Batch& batch) const;
+  void look_for_changes(LineBatch& batch) const;
   bool stopped() const { return options_.stop && options_.stop(); }
 
   const FilePlan& plan_;
@@ -180,7 +180,7 @@ void BatchReader::OpenFile::go_to_start() {
 }
 
 // A file that shrank has lost what was there when the run began: that is damage. Other changes are said.
-void BatchReader::OpenFile::look_for_changes(Batch& batch) const {
+void BatchReader::OpenFile::look_for_changes(LineBatch& batch) const {
   const State now = state();
   if (!before_.known || stopped()) return;
   if (static_cast<int64_t>(source_.raw_bytes()) < source_.raw_size() && batch.damage.empty() &&
@@ -196,7 +196,7 @@ void BatchReader::OpenFile::look_for_changes(Batch& batch) const {
                  std::to_string(now.size) + " now)";
 }
 
-bool BatchReader::OpenFile::next(Batch& batch) {
+bool BatchReader::OpenFile::next(LineBatch& batch) {
   std::string& buffer = batch.bytes;
   buffer.swap(rest_);
   rest_.clear();
@@ -273,7 +273,7 @@ BatchReader::BatchReader(std::vector<FilePlan> plan, InputOptions options)
 
 BatchReader::~BatchReader() = default;
 
-bool BatchReader::next(Batch& batch) {
+bool BatchReader::next(LineBatch& batch) {
   for (;;) {
     if (!file_) {
       if (next_file_ == plan_.size() || (options_.stop && options_.stop())) return false;

@@ -10,7 +10,7 @@
 namespace ds::filter {
 
 struct InputLine {
-  uint64_t begin, length;  // in Batch::bytes, without the newline
+  uint64_t begin, length;  // in LineBatch::bytes, without the newline
   uint64_t offset;         // in the file's (decompressed) content
   uint64_t line;           // from 1
   bool oversize = false;   // only its first bytes are here: `length` of `whole_length`
@@ -19,7 +19,7 @@ struct InputLine {
 };
 
 // A stretch of one file.
-struct Batch {
+struct LineBatch {
   size_t file = 0;
   std::string bytes;  // kRecordPadding readable bytes behind the last line
   std::vector<InputLine> lines;
@@ -55,7 +55,7 @@ class BatchReader {
   // Fills `batch`, whose memory is used again, with the next stretch; false at the end or after stop. Throws
   // what reading throws; a file that cannot be opened is a batch without lines that says so. Where a batch
   // ends depends on the content and batch_bytes only.
-  bool next(Batch& batch);
+  bool next(LineBatch& batch);
 
  private:
   class OpenFile;

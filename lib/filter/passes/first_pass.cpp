@@ -39,15 +39,15 @@ class FirstPass {
 
  private:
   struct Stretch {
-    Batch batch;
+    LineBatch batch;
     SegmentBlock block;
     Statistics statistics;
   };
   void take_over();
   void judge(Stretch& stretch, int thread);
   void write(Stretch& stretch);
-  void close_segment(const Batch& batch);
-  void tell(const Batch& batch);
+  void close_segment(const LineBatch& batch);
+  void tell(const LineBatch& batch);
 
   const Profile& profile_;
   const FilterOptions& o_;
@@ -142,7 +142,7 @@ void FirstPass::judge(Stretch& s, int thread) {
 
 void FirstPass::write(Stretch& s) {
   if (stopped_) return;  // the last segment is closed
-  const Batch& batch = s.batch;
+  const LineBatch& batch = s.batch;
   uint64_t& offset = next_offset_[batch.file];
   if (!writer_) {
     writer_ = std::make_unique<SegmentWriter>(segment_name(o_.work, batch.file, next_segment_[batch.file]++));
@@ -161,7 +161,7 @@ void FirstPass::write(Stretch& s) {
   tell(batch);
 }
 
-void FirstPass::close_segment(const Batch& batch) {
+void FirstPass::close_segment(const LineBatch& batch) {
   info_.end_offset = batch.end_offset;
   info_.end_line = batch.end_line;
   info_.ends_file = batch.ends_file;
@@ -177,7 +177,7 @@ void FirstPass::close_segment(const Batch& batch) {
   if (!batch.note.empty()) report_.notes.push_back(result.path + " " + batch.note);
 }
 
-void FirstPass::tell(const Batch& batch) {
+void FirstPass::tell(const LineBatch& batch) {
   if (batch.ends_file) progress_.bytes += batch.raw_bytes;
   if (!o_.progress) return;
   Progress now = progress_;

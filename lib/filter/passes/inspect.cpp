@@ -27,7 +27,7 @@ void each_record(const Profile& profile, std::span<const LoadedStage> stages, co
   input.stop = o.stop;
   BatchReader reader(plan, input);
   JudgedLine out;
-  Batch batch;
+  LineBatch batch;
   while (reader.next(batch)) {
     const std::string& name = o.inputs[batch.file];
     for (const InputLine& line : batch.lines) {

@@ -102,7 +102,7 @@ void Worker::quarantine(std::string_view bytes, const InputLine& line, const std
   ++statistics_.quarantine_reasons[error];
 }
 
-void Worker::judge(std::string_view bytes, const InputLine& line, const Batch& batch,
+void Worker::judge(std::string_view bytes, const InputLine& line, const LineBatch& batch,
                    const std::string& file_name, size_t file, JudgedLine& out) {
   out.fate = Fate::kKept;
   out.blank = out.own = out.has_signature = false;

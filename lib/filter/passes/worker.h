@@ -30,8 +30,8 @@ class Worker {
  public:
   Worker(const Profile& profile, std::span<const LoadedStage> stages, WorkerOptions options);
   // `bytes` is the line, with kRecordPadding readable bytes behind it.
-  void judge(std::string_view bytes, const InputLine& line, const Batch& batch, const std::string& file_name,
-             size_t file, JudgedLine& out);
+  void judge(std::string_view bytes, const InputLine& line, const LineBatch& batch,
+             const std::string& file_name, size_t file, JudgedLine& out);
   // After judge() of a record: what the rules saw.
   const Scorecard& scorecard() const { return scorecard_; }
   const Document& document() const { return doc_; }

@@ -4,6 +4,7 @@
 #include <sys/uio.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 #include <set>
 
@@ -105,6 +106,26 @@ void ModelFolder::warn_of_double_scales() {
 
 std::shared_ptr<const ModelFolder> open_model(const std::string& name) {
   return std::make_shared<const ModelFolder>(name);
+}
+
+std::string first_non_finite(const ModelFolder& folder) {
+  constexpr int64_t kPieceValues = 1 << 20;
+  std::vector<std::byte> bytes;
+  std::vector<float> values;
+  for (const StoredTensor& t : folder.tensors()) {
+    const TensorFormat* format = format_of(t.info.dtype);
+    for (int64_t at = 0, n = t.info.n_elements(); format && at < n; at += kPieceValues) {
+      values.resize(std::min(kPieceValues, n - at));
+      bytes.resize(format->bytes_of(static_cast<int64_t>(values.size())));
+      folder.read(t, format->bytes_of(at), bytes.data(), bytes.size());
+      format->decode_row(bytes.data(), static_cast<int64_t>(values.size()), values.data());
+      const auto bad_value =
+          std::find_if(values.begin(), values.end(), [](float x) { return !std::isfinite(x); });
+      if (bad_value != values.end())
+        return folder.where(t) + ", element " + std::to_string(at + (bad_value - values.begin()));
+    }
+  }
+  return "";
 }
 
 std::string ModelFolder::model_type() const {
@@ -264,9 +285,10 @@ void ModelFolder::require_readable() const {
         "take the model's original weights or its FP8 version instead");
   };
   const std::string method = quantization_.method.empty() ? "unknown" : quantization_.method;
-  for (const StoredTensor& t : tensors()) {
+  for (const StoredTensor& t : tensors())
     for (const auto& [tail, whose] : kPacked)
       if (ends_with(t.info.name, tail)) refuse(t, quantization_.method.empty() ? whose : method);
+  for (const StoredTensor& t : tensors()) {
     const bool is_matrix = t.info.shape.size() == 2 && ends_with(t.info.name, ".weight");
     const WeightCoding c = coding(t);
     if (is_matrix && !c.format) refuse(t, method);

@@ -94,6 +94,9 @@ class ModelFolder {
   std::vector<std::string> other_files_, skipped_files_;
 };
 
+// "FILE: tensor NAME, element I" of the first value that is NaN or infinite; empty when there is none.
+std::string first_non_finite(const ModelFolder& folder);
+
 // A model by its path or name (checkpoint/locate.h); shared by all that read from it.
 std::shared_ptr<const ModelFolder> open_model(const std::string& name);
 

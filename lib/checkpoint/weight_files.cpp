@@ -112,11 +112,11 @@ class IndexedFiles {
         out.tensors.push_back(std::move(t));
       }
     }
-    for (OpenedFile& o : opened_) out.files.push_back(std::move(o.file));
     if (n_twice)
       out.warnings.push_back("tensor " + some_of(twice, n_twice) +
                              " lies in more than one file: read from the one that the index names");
     name_ghosts(out.warnings);
+    for (OpenedFile& o : opened_) out.files.push_back(std::move(o.file));
     return out;
   }
 

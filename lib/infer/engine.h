@@ -36,7 +36,10 @@ class Engine {
   // Throws Error{kNoInput} when the folder has no tokenizer.json.
   const ModelText& text() const;
   bool has_text() const { return text_ != nullptr; }
-  const GenerationSettings& defaults() const { return generation_.defaults; }
+  // See GenerationConfig::settings.
+  GenerationSettings defaults(const GenerationOverrides& told = {}) const {
+    return generation_.settings(told);
+  }
   bool is_stop_id(int32_t id) const;
 
   // The engine's threads serve one scheduler at a time.

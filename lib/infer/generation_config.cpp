@@ -19,12 +19,12 @@ constexpr Recommendation kRecommendations[] = {
     {"qwen2", 0.6, 0.95},        {"qwen3", 0.6, 0.95},
 };
 
-void add_stop_id(std::vector<int32_t>& ids, const Json& value, const std::string& path) {
-  if (!value.is_int() || value.as_int() < 0 || value.as_int() > INT32_MAX)
-    throw Error(ErrorKind::kBadModel, "eos_token_id must be a token id or a list of token ids", path);
-  const int32_t id = static_cast<int32_t>(value.as_int());
-  if (std::find(ids.begin(), ids.end(), id) == ids.end()) ids.push_back(id);
+bool is_told(const GenerationOverrides& told, const std::string& key) {
+  return (key == "temperature" && told.temperature) || (key == "top_k" && told.top_k) ||
+         (key == "top_p" && told.top_p) || (key == "min_p" && told.min_p) ||
+         (key == "repetition_penalty" && told.repeat_penalty) || (key == "max_new_tokens" && told.max_tokens);
 }
+bool is_of_sampling(const std::string& key) { return key == "top_k" || key == "top_p" || key == "min_p"; }
 
 }  // namespace
 
@@ -42,7 +42,7 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
                                   const std::string& where) {
   SamplingParams& s = settings.sampling;
   s.temperature = o.temperature.value_or(s.temperature);
-  s.top_k = o.top_k.value_or(s.top_k);
+  s.top_k = o.top_k.value_or(s.top_k) == -1 ? 0 : o.top_k.value_or(s.top_k);  // -1: off, as 0
   s.top_p = o.top_p.value_or(s.top_p);
   s.min_p = o.min_p.value_or(s.min_p);
   s.repeat_penalty = o.repeat_penalty.value_or(s.repeat_penalty);
@@ -55,6 +55,13 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
   return settings;
 }
 
+GenerationSettings GenerationConfig::settings(const GenerationOverrides& told) const {
+  const bool greedy = told.temperature.value_or(defaults.sampling.temperature) == 0;
+  for (const auto& [key, error] : unusable)
+    if (!is_told(told, key) && !(greedy && is_of_sampling(key))) throw error;
+  return defaults;
+}
+
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config) {
   GenerationConfig out;
   out.defaults.sampling = recommended_sampling(config.model_type);
@@ -64,35 +71,49 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   const Json json = read_model_json(path, 1 << 26);
   if (!json.is_object()) throw Error(ErrorKind::kBadModel, "must be a JSON object", path);
 
-  const auto number = [&](const char* key, double& value) {
+  const auto unusable = [&](const char* key, const Json& value, const std::string& expected) {
+    out.unusable.push_back(
+        {key, Error(ErrorKind::kBadModel,
+                    std::string(key) + " is " + value.dump() + ", " + expected + " was expected", path)});
+  };
+  const auto number = [&](const char* key, double& value, double low, double high) {
     const Json* v = json.find(key);
     if (!v || v->is_null()) return;
-    if (!v->is_number()) throw Error(ErrorKind::kBadModel, std::string(key) + " must be a number", path);
-    value = v->as_double();
+    if (v->is_number() && v->as_double() >= low && v->as_double() <= high) {
+      value = v->as_double();
+    } else {
+      unusable(key, *v, "a number up to " + Json(high).dump());
+    }
   };
-  const auto integer = [&](const char* key, int64_t& value) {
+  // "Off" is written as 0 or as -1.
+  const auto count = [&](const char* key, int64_t& value) {
     const Json* v = json.find(key);
     if (!v || v->is_null()) return;
-    if (!v->is_int() || v->as_int() < 0)
-      throw Error(ErrorKind::kBadModel, std::string(key) + " must be a whole number, 0 or more", path);
-    value = v->as_int();
+    if (v->is_int() && v->as_int() >= -1) {
+      value = std::max<int64_t>(v->as_int(), 0);
+    } else {
+      unusable(key, *v, "a whole number, 0 or more");
+    }
   };
+  constexpr double kLeast = 1e-9;  // above 0
   SamplingParams& sampling = out.defaults.sampling;
-  number("temperature", sampling.temperature);
-  number("top_p", sampling.top_p);
-  number("min_p", sampling.min_p);
-  number("repetition_penalty", sampling.repeat_penalty);
-  integer("top_k", sampling.top_k);
-  integer("max_new_tokens", out.defaults.max_tokens);
+  number("temperature", sampling.temperature, 0, 1000);
+  number("top_p", sampling.top_p, kLeast, 1);
+  number("min_p", sampling.min_p, 0, 1);
+  number("repetition_penalty", sampling.repeat_penalty, kLeast, 1000);
+  count("top_k", sampling.top_k);
+  count("max_new_tokens", out.defaults.max_tokens);
   if (const Json* sample = json.find("do_sample"); sample && sample->is_bool() && !sample->as_bool())
     sampling.temperature = 0;
-  check_sampling(sampling, ErrorKind::kBadModel, path);
-  if (const Json* eos = json.find("eos_token_id"); eos && !eos->is_null()) {
-    if (eos->is_array()) {
-      for (const Json& id : eos->as_array()) add_stop_id(out.stop_ids, id, path);
-    } else {
-      add_stop_id(out.stop_ids, *eos, path);
+  const Json* eos = json.find("eos_token_id");
+  if (!eos || eos->is_null()) return out;
+  for (const Json& id : eos->is_array() ? eos->as_array() : Json::Array{*eos}) {
+    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX) {
+      unusable("eos_token_id", *eos, "a token id or a list of them");
+      break;
     }
+    if (std::find(out.stop_ids.begin(), out.stop_ids.end(), id.as_int()) == out.stop_ids.end())
+      out.stop_ids.push_back(static_cast<int32_t>(id.as_int()));
   }
   return out;
 }

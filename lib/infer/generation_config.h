@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/config.h"
+#include "core/error.h"
 #include "infer/sampler.h"
 
 namespace ds::infer {
@@ -29,12 +30,18 @@ GenerationSettings with_overrides(GenerationSettings settings, const GenerationO
 struct GenerationConfig {
   GenerationSettings defaults;
   std::vector<int32_t> stop_ids;  // tokens that end a turn, from generation_config.json and config.json
+  // Keys of generation_config.json whose values make no sense, which matters to jobs that use them.
+  std::vector<std::pair<std::string, Error>> unusable;
+
+  // The defaults for a job of which so much is told. Throws Error{kBadModel} naming the file's key when one
+  // that is needed is unusable.
+  GenerationSettings settings(const GenerationOverrides& told) const;
 };
 
 // Sampling that the family's authors recommend, by config.json's model_type.
 SamplingParams recommended_sampling(const std::string& model_type);
 
-// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} for values that make no sense.
+// Reads FOLDER/generation_config.json if it is there. Throws Error{kBadModel} when it is no JSON object.
 GenerationConfig read_generation_config(const std::string& folder, const ModelConfig& config);
 
 }  // namespace ds::infer

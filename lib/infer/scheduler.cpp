@@ -1,10 +1,28 @@
 #include "infer/scheduler.h"
 
 #include <algorithm>
+#include <cmath>
 
+#include "checkpoint/model_folder.h"
 #include "core/clock.h"
 
 namespace ds::infer {
+
+namespace {
+
+// Nothing can be chosen among logits that are no numbers. Only now are the weights worth a search: NaN in
+// what no answer needs harms nobody.
+void require_finite(const Engine& engine, const float* logits, size_t n) {
+  if (std::all_of(logits, logits + n, [](float x) { return std::isfinite(x); })) return;
+  const std::string& path = engine.plan().path;
+  const std::string culprit = first_non_finite(*open_model(path));
+  throw Error(ErrorKind::kBadModel, "the model's logits are NaN or infinite",
+              culprit.empty() ? path : culprit,
+              culprit.empty() ? "its activations overflow: config.json and weights may not belong together"
+                              : "this weight is NaN or infinite: fetch the model again");
+}
+
+}  // namespace
 
 Scheduler::Scheduler(const Engine& engine)
     : engine_(engine),
@@ -83,6 +101,7 @@ void Scheduler::step() {
   gather(true);
   workspace_.reset_to(0);
   engine_.model().forward(exec_, workspace_, tokens_, segments_, rows_, logits_.get());
+  require_finite(engine_, logits_.get(), rows_.size() * engine_.model().config().vocab_size);
   const float* logits = logits_.get();
   for (const Part& part : parts_) {
     const auto n_floats = static_cast<size_t>(part.n_rows * engine_.model().config().vocab_size);

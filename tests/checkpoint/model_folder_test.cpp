@@ -62,6 +62,9 @@ TEST_CASE("the index decides: overlays, old copies, strays, ghosts") {
   const TempFolder folder;
   folder.write("config.json", config());
   write_shard(folder, "a.safetensors", {one("x", 1), one("y", 2), one("unlisted", 3)});
+  write_shard(folder, "b.safetensors", {one("z", 20)});
+  write_weight_map(folder, {{"x", "a.safetensors"}, {"y", "a.safetensors"}, {"z", "b.safetensors"}});
+  CHECK(ModelFolder(folder.path()).warnings().empty());  // one reading alone
   write_shard(folder, "b.safetensors", {one("x", 10), one("z", 20)});
   write_shard(folder, "stray.safetensors", {one("w", 5)});
   write_weight_map(folder, {{"x", "b.safetensors"}, {"y", "a.safetensors"}, {"z", "b.safetensors"}});

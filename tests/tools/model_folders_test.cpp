@@ -131,6 +131,37 @@ TEST_CASE("both programs refuse the same folders, with the same code") {
   check_refused(gguf.write("m.gguf", "GGUF"), 78, "GGUF");
 }
 
+TEST_CASE(
+    "NaN in a large weight: harmless while nothing needs it, refused with its place when it reaches logits") {
+  // A BF16 row of the embedding, [V, D]: only token 7's.
+  const Copy nan(kArch + "qwen2");
+  std::string bytes = nan.read("model.safetensors");
+  uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), 8);
+  const std::string header = bytes.substr(8, length);
+  const size_t entry = header.find("\"model.embed_tokens.weight\"");
+  REQUIRE(entry != std::string::npos);
+  const auto number_after = [&](const std::string& word, size_t skip) {
+    return std::stoull(header.substr(header.find(word, entry) + word.size() + skip));
+  };
+  const size_t begin = number_after("\"data_offsets\"", 2);
+  const size_t row = 2 * 64 * 7;
+  REQUIRE(header.substr(entry, 200).find("BF16") != std::string::npos);
+  bytes[8 + length + begin + row + 1] = 0x7F;
+  bytes[8 + length + begin + row] = static_cast<char>(0xC0);
+  nan.write("model.safetensors", bytes);
+  ProgramOptions options;
+  options.in = "{\"input_ids\": [3, 9, 1]}\n";
+  CHECK(run_program("ds-run", {nan.path(), "--score"}, options).rc == 0);
+  options.in = "{\"input_ids\": [3, 7, 1]}\n";
+  for (const char* job : {"--score", "--jsonl"}) {
+    const ProgramResult r = run_program("ds-run", {nan.path(), job}, options);
+    CAPTURE(r.err);
+    CHECK(r.rc == 78);
+    CHECK(r.err.find("model.embed_tokens.weight, element " + std::to_string(64 * 7)) != std::string::npos);
+  }
+}
+
 TEST_CASE("a repository's name means its snapshot in the Hugging Face cache") {
   const TemporaryFolder home;
   const fs::path repository = home.path() + "/hub/models--Org--Name";

@@ -106,8 +106,6 @@ int exit_code(const filter::Report& r, const Options& o) {
   return problems.empty() ? 0 : static_cast<int>(problems[0].kind);
 }
 
-void write_out(std::string_view text) { cli::standard_output().write(text); }
-
 // Options in the library's words.
 void prepare_run(Options& o) {
   if (o.inputs.empty() && cli::stdin_is_terminal())
@@ -128,7 +126,7 @@ void prepare_run(Options& o) {
   run.input.max_line_bytes = static_cast<int64_t>(o.max_line_mb * 1e6);
   run.input.transcode = run.worker.transcode;
   run.dedup_memory_bytes = static_cast<int64_t>(o.dedup_memory_mb * 1e6);
-  run.write_stdout = write_out;
+  run.write_stdout = cli::write_stdout;
   run.stop = cli::stop_requested;
   const ThreadBudget budget = default_threads();
   run.threads = o.machine.threads ? o.machine.threads : budget.n_threads;
@@ -143,14 +141,14 @@ int with_report(Options& o, const std::function<filter::Report(filter::FilterOpt
   cli::ProgressLine line(!o.quiet);
   if (line.on()) o.run.progress = [&](const filter::Progress& p) { show_progress(line, p); };
   filter::check_outputs(o.run);
-  cli::ReportFile json(o.report), html(o.html);  // hours later is late to learn that one cannot be
+  cli::OutputFile json(o.report), html(o.html);  // hours later is late to learn that one cannot be
   const filter::Report report = entry(o.run);
   line.clear();
   constexpr int kColumns = 80;
   if (!o.quiet)
     std::cerr << filter::report_text(report, cli::stderr_columns(kColumns), cli::stderr_has_colour());
-  if (!o.report.empty()) json.write(filter::report_json(report).dump() + "\n");
-  if (!o.html.empty()) html.write(filter::report_html(report));
+  if (json.wanted()) json.finish(filter::report_json(report).dump() + "\n");
+  if (html.wanted()) html.finish(filter::report_html(report));
   return exit_code(report, o);
 }
 
@@ -161,24 +159,24 @@ void need_work(const Options& o) {
 
 int filter_all(Options& o, const CLI::App& app) {
   const filter::Profile profile = effective_profile(o);
-  if (o.show_config) return write_out(filter::profile_json(profile).dump() + "\n"), 0;
+  if (o.show_config) return cli::write_stdout(filter::profile_json(profile).dump() + "\n"), 0;
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen[0]->get_name();
   if (command == "explain") {
     prepare_run(o);
     const auto view = filter::explain(profile, o.run, o.id);
     if (!view.found) throw Error(ErrorKind::kNoInput, "no record with this id", o.id, "FILE:LINE works, too");
-    return write_out(filter::explain_text(profile, view, o.id)), 0;
+    return cli::write_stdout(filter::explain_text(profile, view, o.id)), 0;
   }
   if (command == "tune") {
     prepare_run(o);
-    return write_out(filter::tune_text(profile, filter::tune(profile, o.run, o.sample))), 0;
+    return cli::write_stdout(filter::tune_text(profile, filter::tune(profile, o.run, o.sample))), 0;
   }
   if (command == "calibrate") {
     prepare_run(o);
     const auto c = filter::calibrate(profile, o.run, o.run.inputs, o.out_of_domain, o.loss);
     std::cerr << filter::calibration_text(c);
-    return cli::ReportFile(o.output).write(filter::calibration_profile(c).dump() + "\n"), 0;
+    return cli::OutputFile(o.output).finish(filter::calibration_profile(c).dump() + "\n"), 0;
   }
   if (command == "sig") {
     need_work(o);

@@ -55,7 +55,7 @@ Json measure_overhead(const std::string& kind, int n) {
 double measure_read_bandwidth(int n_threads) {
   constexpr int64_t kBytes = 256 << 20;
   ThreadPool pool(std::max(1, n_threads));
-  return probe_read_bandwidth({pool, best_isa()}, kBytes, 5) * 1e-9;
+  return probe_read_bandwidth(pool, best_isa(), kBytes, 5) * 1e-9;
 }
 
 double null_server_ceiling(int n_clients, double seconds) {

@@ -37,9 +37,9 @@ struct PerplexityOptions {
   std::function<void(const ItemRecord&)> on_item;  // one per window
 };
 
-// Convention, printed with every result: disjoint windows of window_tokens, each begun with the model's begin
-// token where it has one, every token after the first of a window scored. Numbers of other conventions do not
-// compare.
+// Convention, printed with every result: disjoint windows of window_tokens, each begun as the tokenizer
+// begins a text (infer::begin_id), every token after the first of a window scored. Numbers of other
+// conventions do not compare.
 //
 // The baseline keeps, per scored token, the 64 most likely next tokens with their log-probabilities and the
 // rest's mass (about 520 bytes), so the divergence computed from it is a lower bound: the rest counts as one

@@ -92,6 +92,7 @@ class EngineTarget : public Target {
     generate.prompt = prompt;
     generate.settings = settings(request);
     generate.exact_length = request.ignore_eos;
+    generate.reuse = PrefixReuse::kNone;
     Generation g = scheduler_.run(std::move(generate), {}, stop);
     o.event_ns = std::move(g.token_ns);
     o.finish = finish_reason_name(g.finish_reason);
@@ -119,16 +120,7 @@ class EngineScorer : public Scorer {
   std::vector<int32_t> encode(const std::string& text) const override {
     return engine_->text().tokenizer().encode(text, false);
   }
-  std::optional<int32_t> begin_id() const override {
-    const auto ids = engine_->text().encode_plain("a");
-    const auto plain = engine_->text().tokenizer().encode("a", false);
-    if (ids.size() > plain.size()) return ids[0];
-    // Many tokenizers leave the begin token to the chat template; a window still starts better with it.
-    const std::string rendered = engine_->text().has_template() ? render_one() : "";
-    const auto first = engine_->text().tokenizer().encode(rendered, true);
-    if (!first.empty() && engine_->text().tokenizer().is_special(first[0])) return first[0];
-    return std::nullopt;
-  }
+  std::optional<int32_t> begin_id() const override { return infer::begin_id(engine_->text()); }
   std::string token_text(int32_t id) const override {
     return std::string(engine_->text().tokenizer().token_bytes(id));
   }
@@ -143,11 +135,6 @@ class EngineScorer : public Scorer {
   }
 
  private:
-  std::string render_one() const {
-    RenderRequest chat;
-    chat.messages = Json::Array{make_message("user", "a")};
-    return engine_->text().render(chat, "begin token");
-  }
   std::unique_ptr<const Engine> engine_;
   Scheduler scheduler_;
   std::string digest_;

@@ -7,19 +7,20 @@
 #include "bench/drift.h"
 #include "bench/evaluation.h"
 #include "bench/run.h"
-#include "cli.h"
+#include "cli/build.h"
+#include "cli/options.h"
 
 namespace ds::bench {
 
 struct Options {
-  cli::Machine machine;
+  cli::CommonOptions machine;
   TargetChoice target;
   PlanOptions plan;
   std::string duration, arrivals = "closed", plan_path, out = "-", shard;
   std::string ab, resume, find_goodput, slo, percentile = "nearest", detect;
   EvaluationOptions eval;
   DriftOptions drift;
-  std::string data = DS_DATA_DIR, title = "ds-bench report", script;
+  std::string data = cli::data_folder(), title = "ds-bench report", script;
   int64_t n_questions = 0, port = 0;
   bool integrity = false;
   std::vector<std::string> inputs, gates;
@@ -46,7 +47,7 @@ inline void add_target_options(CLI::App& app, Options& o) {
       ->check(CLI::Range(0.001, 1e6));
   app.add_option("--ctx", o.target.options.context_tokens,
                  "Context of the in-process engine [as long as needed]");
-  cli::add_machine_options(app, o.machine);
+  cli::add_common_options(app, o.machine, {cli::Common::kThreads, cli::Common::kIsa});
 }
 
 // Returns them, for a frozen plan takes the place of all.

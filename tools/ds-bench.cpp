@@ -16,7 +16,11 @@
 #include "bench/stats.h"
 #include "bench_options.h"
 #include "bench_progress.h"
-#include "cli.h"
+#include "cli/build.h"
+#include "cli/output.h"
+#include "cli/run.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 
 using namespace ds;
 using namespace ds::bench;
@@ -42,7 +46,7 @@ class Output {
   std::unique_ptr<AtomicFile> file_;
 };
 
-Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
+Build build() { return {cli::version(), cli::commit(), cli::compiler()}; }
 
 std::vector<std::string> files_or_stdin(const Options& o) {
   return o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs;
@@ -93,12 +97,12 @@ int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::ve
   r.stop = cli::stop_requested;
   Output out(o.out);
   r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
-  ProgressLine line(!o.quiet);
+  cli::ProgressLine line(!o.quiet);
   r.note = [&](const std::string& text) {
     line.clear();
     note(o, text);
   };
-  r.progress = [&](const LoadProgress& p) { line.show(p); };
+  r.progress = [&](const LoadProgress& p) { show_load(line, p); };
   const RunResult result = run_bench(r);
   line.clear();
   out.finish();
@@ -160,8 +164,8 @@ int eval(Options& o, const std::vector<std::string>& argv) {
   e.argv = argv;
   Output out(o.out);
   e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
-  ProgressLine line(!o.quiet);
-  e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all); };
+  cli::ProgressLine line(!o.quiet);
+  e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all, "questions"); };
   const EvaluationResult r = run_evaluation(e);
   line.clear();
   out.finish();

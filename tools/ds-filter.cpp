@@ -1,16 +1,18 @@
 // ds-filter: JSONL in, five cleaning stages, JSONL out, every dropped record with its reason.
-#include <unistd.h>
-
 #include <iostream>
 
-#include "core/clock.h"
+#include "cli/options.h"
+#include "cli/output.h"
+#include "cli/progress.h"
+#include "cli/run.h"
+#include "cli/signals.h"
+#include "cli/terminal.h"
 #include "core/cpu.h"
 #include "filter/inspect.h"
 #include "filter/pipeline.h"
 #include "filter/report.h"
 #include "filter/shards.h"
 #include "io/json.h"
-#include "tools/cli.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -18,7 +20,7 @@ using namespace ds::filter;
 namespace {
 
 struct Options {
-  cli::Machine machine;
+  cli::CommonOptions machine;
   std::vector<std::string> inputs;
   std::string output = "-", rejects, bad_lines, work, profile, stages, shard, report, html;
   filter::ResourceOptions resources;
@@ -64,7 +66,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_flag("--resume", o.run.resume, "Go on where an interrupted run stopped")->group("Running");
   app.add_option("--shard", o.shard, "i/n: the i-th (from 0) of n parts of the input")->type_name("I/N")->group("Running");
   app.add_option("--dedup-memory-mb", o.dedup_memory_mb, "For sorting in the duplicate search")->capture_default_str()->check(CLI::Range(1.0, 1e7))->group("Running");
-  cli::add_machine_options(app, o.machine);
+  cli::add_common_options(app, o.machine, {cli::Common::kThreads, cli::Common::kIsa});
 }
 
 // clang-format on
@@ -95,34 +97,20 @@ void write_file(const std::string& path, const std::string& text) {
   file.commit();
 }
 
-// One line on stderr, rewritten in place; only on a terminal.
-class ProgressLine {
- public:
-  void show(const filter::Progress& p) {
-    const int64_t now = now_ns();
-    if (now - last_ < 200'000'000) return;
-    last_ = now;
-    const double seconds = static_cast<double>(now - start_) * 1e-9;
-    char text[160];
-    int n = std::snprintf(text, sizeof text, "%s  %.1f MB/s  %.1f %% kept", p.doing,
-                          static_cast<double>(p.content_bytes) / 1e6 / seconds,
-                          p.read ? 100.0 * static_cast<double>(p.kept) / static_cast<double>(p.read) : 0.0);
-    if (p.total_bytes && p.bytes && n < 120) {
-      const double share = static_cast<double>(p.bytes) / static_cast<double>(p.total_bytes);
-      std::snprintf(text + n, sizeof text - n, "  %3.0f %%  %.0f s left", 100 * share,
-                    seconds / share - seconds);
-    }
-    std::cerr << "\r\x1b[K" << text << std::flush;
-    shown_ = true;
+void show_progress(cli::ProgressLine& line, const filter::Progress& p) {
+  if (!line.due()) return;
+  const double seconds = line.elapsed_s();
+  char text[160];
+  std::snprintf(text, sizeof text, "%s  %.1f MB/s  %.1f %% kept", p.doing,
+                static_cast<double>(p.content_bytes) / 1e6 / seconds,
+                p.read ? 100.0 * static_cast<double>(p.kept) / static_cast<double>(p.read) : 0.0);
+  std::string more;
+  if (p.total_bytes && p.bytes) {
+    const double share = static_cast<double>(p.bytes) / static_cast<double>(p.total_bytes);
+    more = "  " + std::to_string(static_cast<int>(100 * share)) + " %  " + cli::time_left(seconds, share);
   }
-  void clear() {
-    if (shown_) std::cerr << "\r\x1b[K" << std::flush;
-  }
-
- private:
-  int64_t start_ = now_ns(), last_ = 0;
-  bool shown_ = false;
-};
+  line.write(text + more);
+}
 
 int exit_code(const filter::Report& r, const Options& o) {
   if (r.interrupted) return static_cast<int>(ErrorKind::kInterrupted);
@@ -164,11 +152,11 @@ void prepare_run(Options& o) {
 // Runs one of the pipeline's entries, then shows and writes its report.
 int with_report(Options& o, const std::function<filter::Report(filter::RunOptions&)>& entry) {
   prepare_run(o);
-  ProgressLine line;
-  if (!o.quiet && ::isatty(STDERR_FILENO)) o.run.progress = [&](const filter::Progress& p) { line.show(p); };
+  cli::ProgressLine line(!o.quiet);
+  if (line.on()) o.run.progress = [&](const filter::Progress& p) { show_progress(line, p); };
   const filter::Report report = entry(o.run);
   line.clear();
-  if (!o.quiet) std::cerr << filter::report_text(report, 100, cli::stderr_has_colour());
+  if (!o.quiet) std::cerr << filter::report_text(report, cli::stderr_columns(100), cli::stderr_has_colour());
   if (!o.report.empty()) write_file(o.report, filter::report_json(report).dump() + "\n");
   if (!o.html.empty()) write_file(o.html, filter::report_html(report));
   return exit_code(report, o);

@@ -1,5 +1,5 @@
 // What went wrong, where, and what to do about it. Thrown once where it is found, caught once in
-// tools/cli.cpp.
+// tools/cli/run.cpp.
 #pragma once
 #include <stdexcept>
 #include <string>

@@ -68,7 +68,7 @@ struct Document {
 // text must be valid UTF-8. Reuses the vectors.
 void prepare(Document& doc);
 
-// Hashing shared with scripts/train_embedder.py: FNV-1a over code points, then a final mix.
+// Hashing shared with scripts/make/train_embedder.py: FNV-1a over code points, then a final mix.
 constexpr uint64_t kHashSeed = 14695981039346656037ull, kHashPrime = 1099511628211ull;
 inline uint64_t mix_hash(uint64_t h) {
   h ^= h >> 32;

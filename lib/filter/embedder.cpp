@@ -117,7 +117,7 @@ std::shared_ptr<Embedder> Embedder::load(const std::string& path) {
 
 void Embedder::load_own(std::string_view bytes, const std::string& where) {
   const auto bad = [&](const std::string& what) -> Error {
-    return Error(ErrorKind::kBadModel, what, where, "make one with scripts/train_embedder.py");
+    return Error(ErrorKind::kBadModel, what, where, "make one with scripts/make/train_embedder.py");
   };
   if (bytes.size() < 8) throw bad("too short for a safetensors file");
   const uint64_t header_bytes = load_unaligned<uint64_t>(bytes.data());

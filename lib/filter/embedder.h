@@ -1,5 +1,5 @@
 // A static text embedder: a vector per word (Chinese: per ideograph and pair of ideographs), summed. Tables
-// come from scripts/train_embedder.py, from model2vec folders or from fastText .vec files.
+// come from scripts/make/train_embedder.py, from model2vec folders or from fastText .vec files.
 #pragma once
 #include <cstdint>
 #include <memory>

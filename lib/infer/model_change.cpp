@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <vector>
 
 #include "core/error.h"
@@ -58,6 +59,33 @@ ModelChange compare_models(const Engine& before, const Engine& after, const std:
   change.perplexity_after = std::exp(-logprob_b / n);
   change.top1_agreement = static_cast<double>(n_agree) / n;
   return change;
+}
+
+ModelChange compare_folders(const std::string& before, const std::string& after, int n_threads, Isa isa,
+                            const std::string& text, const std::string& where) {
+  EngineOptions options;
+  options.n_threads = n_threads;
+  options.isa = isa;
+  options.ctx = 512;
+  return compare_models(*Engine::load(before, options), *Engine::load(after, options), text, options.ctx,
+                        where);
+}
+
+std::string change_text(const ModelChange& c) {
+  char line[128];
+  std::snprintf(line, sizeof line, "perplexity %.3f -> %.3f, top-1 agreement %.2f %% over %lld tokens",
+                c.perplexity_before, c.perplexity_after, 100 * c.top1_agreement,
+                static_cast<long long>(c.n_tokens));
+  return line;
+}
+
+Json change_json(const ModelChange& c) {
+  Json j = Json::Object{};
+  j.set("n_tokens", c.n_tokens);
+  j.set("perplexity_before", c.perplexity_before);
+  j.set("perplexity_after", c.perplexity_after);
+  j.set("top1_agreement", c.top1_agreement);
+  return j;
 }
 
 }  // namespace ds::infer

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <string>
 
+#include "core/json.h"
 #include "infer/engine.h"
 
 namespace ds::infer {
@@ -17,5 +18,11 @@ struct ModelChange {
 // Error{kBadData} when the text has fewer than two tokens or the vocabularies differ.
 ModelChange compare_models(const Engine& before, const Engine& after, const std::string& text, int64_t window,
                            const std::string& where);
+
+// The same of two model folders.
+ModelChange compare_folders(const std::string& before, const std::string& after, int n_threads, Isa isa,
+                            const std::string& text, const std::string& where);
+std::string change_text(const ModelChange& change);  // one line for people
+Json change_json(const ModelChange& change);
 
 }  // namespace ds::infer

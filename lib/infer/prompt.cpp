@@ -1,6 +1,8 @@
 #include "infer/prompt.h"
 
+#include "core/error.h"
 #include "core/utf8.h"
+#include "io/files.h"
 
 namespace ds::infer {
 
@@ -19,6 +21,18 @@ bool repair_utf8(std::string& text) {
   if (find_invalid_utf8(text) == std::string::npos) return false;
   text = replace_invalid_utf8(text);
   return true;
+}
+
+std::string read_prompt(const PromptParts& p, const std::function<void(const std::string&)>& note) {
+  const char* how = "give it as an argument, with -f FILE, or pipe it in";
+  const bool has_material = !p.material_path.empty();
+  if (!p.instruction && !has_material) throw Error(ErrorKind::kUsage, "no prompt", "", how);
+  std::string prompt = join_prompt(p.instruction, has_material ? read_file(p.material_path) : "", p.exact);
+  if (repair_utf8(prompt)) note("the prompt is not valid UTF-8: broken parts were replaced by U+FFFD");
+  if (!p.may_be_empty && prompt.find_first_not_of(" \t\r\n") == std::string::npos)
+    throw Error(ErrorKind::kUsage,
+                "no prompt: " + (p.material_path == "-" ? "stdin" : p.material_path) + " is empty", "", how);
+  return prompt;
 }
 
 }  // namespace ds::infer

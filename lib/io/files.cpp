@@ -11,6 +11,8 @@
 #include <cstring>
 #include <utility>
 
+#include "io/run_lock.h"
+
 namespace ds::io {
 namespace {
 
@@ -33,6 +35,60 @@ std::string followed(const std::string& path) {
   std::string result(real);
   std::free(real);
   return result;
+}
+
+bool is_folder(const std::string& path) {
+  struct stat st {};
+  return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+[[noreturn]] void cannot_create(int error, const std::string& path) {
+  throw Error(ErrorKind::kCannotCreate, std::string("cannot create: ") + std::strerror(error), path,
+              "check the folder and its permissions");
+}
+
+// Whether `path` still names the file that is open as fd: its run may have renamed or removed it meanwhile.
+bool is_still(const std::string& path, int fd) {
+  struct stat named {
+  }, opened{};
+  return ::lstat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 && named.st_dev == opened.st_dev &&
+         named.st_ino == opened.st_ino;
+}
+
+// PATH.partial, locked and empty: a new file, or what a run that has ended left behind.
+FileHandle open_partial(const std::string& path) {
+  for (;;) {
+    FileHandle fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+    if (fd.get() < 0 && errno != EEXIST) cannot_create(errno, path);
+    if (fd.get() < 0) {
+      struct stat st {};
+      if (::lstat(path.c_str(), &st) != 0 && errno == ENOENT) continue;  // gone again
+      if (!S_ISREG(st.st_mode))
+        throw Error(ErrorKind::kCannotCreate, "is in the way, and no file of an earlier run", path,
+                    "delete it");
+      fd = FileHandle(::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC));
+      if (fd.get() < 0 && errno == ENOENT) continue;
+      if (fd.get() < 0) cannot_create(errno, path);
+    }
+    RunLock::take(fd.get(), path);
+    if (!is_still(path, fd.get())) continue;
+    if (::ftruncate(fd.get(), 0) != 0) cannot_create(errno, path);
+    return fd;
+  }
+}
+
+// What lies there is no run's: a file of a folder that we hold, left by a killed run, or a link elsewhere.
+FileHandle open_replacing(const std::string& path) {
+  ::unlink(path.c_str());
+  FileHandle fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
+  if (fd.get() < 0) cannot_create(errno, path);
+  return fd;
+}
+
+FileHandle open_in_place(const std::string& path) {
+  FileHandle fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (fd.get() < 0) cannot_create(errno, path);
+  return fd;
 }
 
 bool is_special(const std::string& path) {
@@ -213,20 +269,10 @@ AtomicFile::AtomicFile(const std::string& path, Existing existing)
     : path_(existing == Existing::kFollow ? followed(path) : path),
       partial_(existing == Existing::kFollow && is_special(path_) ? path_ : path_ + ".partial"),
       in_place_(partial_ == path_) {
-  if (existing == Existing::kReplace)
-    ::unlink(partial_.c_str());  // left by a killed run, or a link elsewhere
-  const int how = in_place_                       ? O_WRONLY
-                  : existing == Existing::kFollow ? O_RDWR | O_CREAT | O_TRUNC
-                                                  : O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW;
-  fd_ = FileHandle(::open(partial_.c_str(), how | O_CLOEXEC, 0666));
-  struct stat st {};
-  if (::stat(path_.c_str(), &st) == 0 && S_ISDIR(st.st_mode)) {
-    ::unlink(partial_.c_str());
-    throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
-  }
-  if (fd_.get() < 0)
-    throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), partial_,
-                "check the folder and its permissions");
+  if (is_folder(path_)) throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);
+  fd_ = in_place_                       ? open_in_place(partial_)
+        : existing == Existing::kFollow ? open_partial(partial_)
+                                        : open_replacing(partial_);
 }
 
 AtomicFile::~AtomicFile() {
@@ -255,11 +301,7 @@ void AtomicFile::commit(bool sync) {
     throw Error(ErrorKind::kCannotCreate, "cannot rename to " + path_ + ": " + os_error(), partial_);
   committed_ = true;
   if (!sync) return;
-  // The rename itself is durable once the folder is synced.
-  const size_t slash = path_.rfind('/');
-  const std::string folder = slash == std::string::npos ? "." : path_.substr(0, slash + 1);
-  const FileHandle dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir.get() >= 0) ::fsync(dir.get());
+  sync_folder(folder_of(path_));  // the rename itself is durable only then
 }
 
 }  // namespace ds::io

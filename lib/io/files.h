@@ -84,10 +84,11 @@ class OutputStream {
   std::string buffer_;
 };
 
-// An output file that appears whole or not at all: written as PATH.partial, then synced and renamed by
-// commit(). Without commit() the partial file is removed. A symbolic link is followed, and what is no regular
-// file (a device, a pipe) is written in place: renaming over /dev/null would replace it. With kReplace
-// whatever lies under either name is replaced and never written through: for files inside a folder of ours.
+// An output that appears whole or not at all: written as PATH.partial, then synced and renamed by commit();
+// without it removed. What a killed run left is taken over, a living run's refused (io/run_lock.h). A link at
+// PATH is followed, one at PATH.partial never; what is no regular file (a device, a pipe) is written in
+// place. kReplace: what lies under either name is replaced, never written through: inside a folder this run
+// holds.
 class AtomicFile {
  public:
   enum class Existing { kFollow, kReplace };

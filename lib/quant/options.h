@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "core/cpu.h"
@@ -53,6 +54,19 @@ struct QuantizeOptions {
   std::function<bool()> stop;                                 // asked between bands
   std::function<void(int64_t done, int64_t total)> progress;  // of the work, from the calling thread
 };
+
+// The names people give them.
+const std::map<std::string, QuantTarget>&
+target_names();  // without kExpertsFp8, which has an option of its own
+const std::map<std::string, ScaleKind>& scale_names();
+const std::map<std::string, QuantRecipe>& recipe_names();
+const std::map<std::string, NanPolicy>& nan_policy_names();
+bool is_gguf(QuantTarget target);
+// "128x64": rows x columns. Throws Error{kUsage} naming `where`.
+void set_block(QuantizeOptions& options, const std::string& text, const std::string& where);
+
+// Throws Error{kUsage} when `out` cannot be what the target needs: a folder, or for GGUF a file in one go.
+void check_output_fits(const QuantizeOptions& options);
 
 // Embeddings, head, routers, indexer weights, MTP projection, and V4's compressors: kept as published.
 const char* default_exclude();

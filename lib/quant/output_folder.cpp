@@ -35,14 +35,15 @@ void make_folder(const std::string& path) {
     cannot(path, "cannot create the folder: " + error.message(), "check the path and its permissions");
 }
 
+void remove_folder(const std::string& path) {
+  std::error_code error;
+  fs::remove_all(path, error);
+  if (error) cannot(path, "cannot remove what an earlier run left: " + error.message(), "delete it");
+}
+
 void require_writable(const std::string& path) {
   if (::access(path.c_str(), W_OK | X_OK) != 0)
     cannot(path, "cannot write into the folder: " + os_error(), "check its permissions");
-}
-
-void sync_folder(const std::string& path) {
-  const FileHandle dir(::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (dir.get() >= 0) ::fsync(dir.get());
 }
 
 // Both names change hands in one step where the file system can.
@@ -119,13 +120,13 @@ OutputFolder::OutputFolder(const std::string& model, const std::string& out, con
     cannot(out_, "is a link, and links are never written through", "give the folder it points to");
   if (exists && !S_ISDIR(st.st_mode)) cannot(out_, "exists and is no folder");
 
-  std::error_code ignored;
   const std::string staging = staging_of(out_);
-  if (file_exists(staging + "/" + kReplaced)) fs::remove_all(staging, ignored);
-
   path_ = out_;
+  if (!exists) make_folder(out_);
+  locks_.emplace_back(out_);  // before anything is removed: it may be another run's
+  if (file_exists(staging + "/" + kReplaced)) remove_folder(staging);
   if (!exists) {
-    make_folder(out_);
+    sync_folder(folder_of(out_));
   } else if (file_exists(out_ + "/" + kManifest) && (resume || !force)) {
     if (!resume) cannot(out_, "holds a run that was stopped", "--resume continues it, --force starts anew");
   } else if (!is_fresh(out_)) {
@@ -142,9 +143,10 @@ OutputFolder::OutputFolder(const std::string& model, const std::string& out, con
     if (::lstat(path_.c_str(), &st) == 0) {
       if (!S_ISDIR(st.st_mode) || (!is_fresh(path_) && !file_exists(path_ + "/" + kManifest)))
         cannot(path_, "is in the way", "delete it");
-      if (!resume) fs::remove_all(path_, ignored);
+      if (!resume) remove_folder(path_);
     }
     make_folder(path_);
+    locks_.emplace_back(path_);  // it becomes `out_`: the next run shall find that locked, too
   }
   require_writable(path_);
   read_manifest(fingerprint, resume);
@@ -226,16 +228,18 @@ void OutputFolder::record_shard(const std::string& name, const std::vector<Tenso
 }
 
 void OutputFolder::finish() {
-  std::error_code ignored;
+  sync_folder(path_);
   if (path_ != out_) {
     // The old folder is marked only now: from here on it is in the way, not in use.
     const std::string marker = out_ + "/" + kReplaced;
     const FileHandle fd(::open(marker.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0666));
     if (fd.get() < 0) cannot(marker, "cannot create: " + os_error());
     swap_folders(path_, out_);
-    if (file_exists(path_ + "/" + kReplaced)) fs::remove_all(path_, ignored);
+    sync_folder(folder_of(out_));  // until then a power cut may bring back the old name of the old folder
+    if (file_exists(path_ + "/" + kReplaced)) remove_folder(path_);
     path_ = out_;
   }
+  std::error_code ignored;
   fs::remove(out_ + "/" + kManifest, ignored);
   sync_folder(out_);
 }

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "io/files.h"
+#include "io/run_lock.h"
 #include "quant/stats.h"
 
 namespace ds::quant {
@@ -17,10 +18,11 @@ void check_apart(const std::string& model, const std::string& out);
 // Throws Error{kIo} with the numbers and `hint` when the file system of `path` has less room than `bytes`.
 void require_space(const std::string& path, int64_t bytes, const std::string& hint);
 
-// A stopped run leaves finished shards and MANIFEST in the folder; a later run with the same fingerprint goes
-// on from there. A shard counts as finished while it has the size and the time of modification it was
-// finished with; one that nobody waited for on its way to the disk only until the machine starts anew. With
-// `force`, an existing model folder is replaced only once the new one is complete.
+// One run at a time writes it (RunLock). A stopped run leaves finished shards and MANIFEST in the folder; a
+// later run with the same fingerprint goes on from there. A shard counts as finished while it has the size
+// and the time of modification it was finished with; one that nobody waited for on its way to the disk only
+// until the machine starts anew. With `force`, an existing model folder is replaced only once the new one is
+// complete.
 class OutputFolder {
  public:
   static constexpr const char* kManifest = "ds-quantize.manifest.jsonl";
@@ -53,6 +55,7 @@ class OutputFolder {
   bool complete_ = false;
   std::map<std::string, FinishedShard> done_;
   FileHandle manifest_;
+  std::vector<RunLock> locks_;
 };
 
 }  // namespace ds::quant

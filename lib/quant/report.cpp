@@ -4,10 +4,33 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
+#include <ctime>
 #include <numeric>
 
 namespace ds::quant {
 namespace {
+
+constexpr int kPictureColumns = 72;
+
+constexpr const char* kPageStyle =
+    ":root{color-scheme:light dark;--ink:#222;--dim:#555;--rule:#ddd;--bar:#3568b0;--page:#fff}"
+    "@media(prefers-color-scheme:dark){:root{--ink:#ddd;--dim:#aaa;--rule:#444;--bar:#7aa7e8;--page:#181818}}"
+    "body{font:15px system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:var(--ink);"
+    "background:var(--page)}svg{width:100%}rect{fill:var(--bar)}line{stroke:var(--rule)}"
+    "text{font-size:11px;text-anchor:middle;fill:var(--dim)}.y{text-anchor:end}"
+    "code{overflow-wrap:anywhere}table{border-collapse:collapse}"
+    "td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid var(--rule)}"
+    "td:first-child,th:first-child{text-align:left;font-family:monospace}";
+
+// "2026-11-30 10:20:30 UTC"
+std::string now_utc_text() {
+  const std::time_t now = std::time(nullptr);
+  std::tm utc{};
+  ::gmtime_r(&now, &utc);
+  char text[40];
+  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
+  return text;
+}
 
 template <class... Args>
 std::string format(const char* text, Args... args) {
@@ -102,13 +125,14 @@ std::string count_text(int64_t n) {
                             : format("%.2f million", static_cast<double>(n) * 1e-6);
 }
 
-}  // namespace
-
-std::string size_text(int64_t bytes) {
-  const double b = static_cast<double>(bytes);
-  return b >= 1e9   ? format("%.3f GB", b * 1e-9)
-         : b >= 1e6 ? format("%.2f MB", b * 1e-6)
-                    : format("%.1f kB", b * 1e-3);
+std::string quality_text(const TensorStats& t) {
+  if (t.error == 0) return "no value changed";
+  std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
+                            t.relative_error(), t.max_error);
+  if (!t.histogram.empty())
+    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated, t.n_codes),
+                   100 * ratio(t.n_zero, t.n_codes));
+  return text;
 }
 
 std::string quantize_plan_text(const QuantizePlan& p) {
@@ -205,15 +229,7 @@ Json verify_json(const VerifyReport& r, double min_sqnr_db) {
   return j;
 }
 
-std::string quality_text(const TensorStats& t) {
-  if (t.error == 0) return "no value changed";
-  std::string text = format("SQNR %.2f dB, relative error %.4f, largest error %.4g", t.sqnr_db(),
-                            t.relative_error(), t.max_error);
-  if (!t.histogram.empty())
-    text += format("; codes at 448: %.4f %%, zero: %.4f %%", 100 * ratio(t.n_saturated, t.n_codes),
-                   100 * ratio(t.n_zero, t.n_codes));
-  return text;
-}
+}  // namespace
 
 std::string code_histogram_text(const TensorStats& total, int columns) {
   if (total.histogram.empty()) return "";
@@ -234,22 +250,29 @@ std::string code_histogram_text(const TensorStats& total, int columns) {
   return text;
 }
 
-std::string report_html(const std::string& title, const std::vector<TensorStats>& tensors) {
+std::string size_text(int64_t bytes) {
+  const double b = static_cast<double>(bytes);
+  return b >= 1e9   ? format("%.3f GB", b * 1e-9)
+         : b >= 1e6 ? format("%.2f MB", b * 1e-6)
+                    : format("%.1f kB", b * 1e-3);
+}
+
+std::string report_html(const Page& page, const PageSizes& sizes, const std::vector<TensorStats>& tensors) {
   const TensorStats total = total_of(tensors);
-  std::string html =
-      "<!doctype html><html lang='en'><meta charset='utf-8'><title>" + escape_html(title) +
-      "</title>\n<style>body{font:15px system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em}"
-      "svg{width:100%}rect{fill:#3568b0}line{stroke:#ddd}text{font-size:11px;text-anchor:middle;fill:#555}"
-      ".y{text-anchor:end}"
-      "table{border-collapse:collapse}td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid #ddd}"
-      "td:first-child,th:first-child{text-align:left;font-family:monospace}</style>\n<h1>" +
-      escape_html(title) + "</h1>\n" +
-      format(
-          "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
-          "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
-          static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
-          total.max_error, 100 * ratio(total.n_saturated, total.n_codes),
-          100 * ratio(total.n_zero, total.n_codes));
+  std::string html = "<!doctype html><html lang='en'><meta charset='utf-8'><title>" +
+                     escape_html(page.title) + "</title>\n<style>" + kPageStyle + "</style>\n<h1>" +
+                     escape_html(page.title) + "</h1>\n<p><code>" + escape_html(page.command_line) +
+                     "</code><br>" + now_utc_text() + "</p>\n";
+  if (sizes.before > 0)
+    html += "<table><tr><th>tensors before<th>after<th>of it</tr><tr><td>" + size_text(sizes.before) +
+            "<td>" + size_text(sizes.after) +
+            format("<td>%.1f %%</tr></table>\n", 100 * ratio(sizes.after, sizes.before));
+  html += format(
+      "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
+      "%.4f %% of codes at 448, %.4f %% zero.</p>\n",
+      static_cast<long long>(total.n), tensors.size(), total.sqnr_db(), total.relative_error(),
+      total.max_error, 100 * ratio(total.n_saturated, total.n_codes),
+      100 * ratio(total.n_zero, total.n_codes));
   if (!total.histogram.empty()) {
     const auto percent = [all = std::max<int64_t>(
                               std::accumulate(total.histogram.begin(), total.histogram.end() - 1, int64_t{0}),
@@ -286,17 +309,71 @@ std::string report_html(const std::string& title, const std::vector<TensorStats>
   for (Bar& b : bars) b.tip = format("from %s dB: %.0f tensors", b.label.c_str(), b.value);
   html += svg_bars("Tensors by SQNR", "Number of tensors; left edges in dB.", bars, "");
   html +=
-      "<h2>Lowest SQNR</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative error<th>largest "
+      "<h2>Tensors, lowest SQNR first</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative "
+      "error<th>largest "
       "error<th>448 %"
       "<th>zero %</tr>\n";
-  for (size_t i = 0; i < changed.size() && i < 50; ++i) {
+  constexpr size_t kMostRows = 2000;
+  for (size_t i = 0; i < changed.size() && i < kMostRows; ++i) {
     const TensorStats& t = *changed[i];
     html += "<tr><td>" + escape_html(t.name) +
             format("<td>%lld<td>%.2f<td>%.4f<td>%.4g<td>%.4f<td>%.4f</tr>\n", static_cast<long long>(t.n),
                    t.sqnr_db(), t.relative_error(), t.max_error, 100 * ratio(t.n_saturated, t.n_codes),
                    100 * ratio(t.n_zero, t.n_codes));
   }
-  return html + "</table></html>\n";
+  html += "</table>\n";
+  if (changed.size() > kMostRows)
+    html += "<p>" + std::to_string(changed.size() - kMostRows) + " more, all above " +
+            format("%.2f dB", changed[kMostRows - 1]->sqnr_db()) +
+            ", are in the report that --report writes.</p>\n";
+  if (changed.size() < tensors.size())
+    html += "<p>" + std::to_string(tensors.size() - changed.size()) + " others did not change.</p>\n";
+  return html + "</html>\n";
+}
+
+RunSummary plan_summary(const QuantizePlan& plan) {
+  RunSummary s;
+  s.words.push_back(quantize_plan_text(plan));
+  for (const std::string& note : plan.notes) s.words.push_back("note: " + note);
+  s.json = quantize_plan_json(plan);
+  return s;
+}
+
+RunSummary quantize_summary(const QuantizePlan& plan, const QuantizeReport& report, const Page& page) {
+  RunSummary s;
+  s.words.push_back(quantize_text(report));
+  s.picture = code_histogram_text(total_of(report.tensors), kPictureColumns);
+  s.json = quantize_json(plan, report);
+  s.html = report_html(page, {plan.bytes_before, plan.bytes_after}, report.tensors);
+  return s;
+}
+
+RunSummary gguf_summary(const GgufReport& r) {
+  RunSummary s;
+  for (const std::string& note : r.notes) s.words.push_back("note: " + note);
+  s.words.push_back(std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_planned) +
+                    (r.bytes_written ? format(" in %.3f s", r.seconds) : ""));
+  s.json = gguf_json(r);
+  return s;
+}
+
+RunSummary verify_summary(const VerifyReport& report, double min_sqnr_db, const Page& page) {
+  RunSummary s;
+  const auto below = report.below(min_sqnr_db);
+  for (const std::string& p : report.problems) s.faults.push_back("problem: " + p);
+  for (size_t i = 0; i < below.size() && i < 10; ++i)
+    s.faults.push_back(format("below %.2f dB: ", min_sqnr_db) + below[i]->name + ": " +
+                       quality_text(*below[i]));
+  const TensorStats total = total_of(report.tensors);
+  s.passed = below.empty() && report.problems.empty();
+  s.words.push_back(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
+  s.words.push_back(s.passed ? "passed"
+                             : "NOT passed: " + std::to_string(below.size()) + " tensors below the bound, " +
+                                   std::to_string(report.problems.size()) + " problems");
+  s.picture = code_histogram_text(total, kPictureColumns);
+  s.json = verify_json(report, min_sqnr_db);
+  s.html = report_html(page, {}, report.tensors);
+  return s;
 }
 
 }  // namespace ds::quant

@@ -10,25 +10,37 @@
 
 namespace ds::quant {
 
+// What a run has to say, in every form.
+struct RunSummary {
+  std::vector<std::string> words;   // for people, a note each
+  std::vector<std::string> faults;  // these also where few words are wanted
+  std::string picture;              // histogram of codes for a terminal; may be empty
+  Json json;
+  std::string html;  // may be empty
+  bool passed = true;
+};
+// What stands above a page.
+struct Page {
+  std::string title, command_line;
+};
+
+// Sizes and ratios, which of which; what a person should know before it starts.
+RunSummary plan_summary(const QuantizePlan& plan);
+RunSummary quantize_summary(const QuantizePlan& plan, const QuantizeReport& report, const Page& page);
+RunSummary gguf_summary(const GgufReport& report);
+RunSummary verify_summary(const VerifyReport& report, double min_sqnr_db, const Page& page);
+
 // "3.090 GB", "14.80 MB".
 std::string size_text(int64_t bytes);
 
-// Sizes and ratios of a plan, for people. Says which ratio is which.
-std::string quantize_plan_text(const QuantizePlan& plan);
-Json quantize_plan_json(const QuantizePlan& plan);
-
-// What a run did, for people.
-std::string quantize_text(const QuantizeReport& report);
-Json quantize_json(const QuantizePlan& plan, const QuantizeReport& report);
-Json gguf_json(const GgufReport& report);
-Json verify_json(const VerifyReport& report, double min_sqnr_db);
-
-// "SQNR 31.55 dB, relative error ...", one line.
-std::string quality_text(const TensorStats& stats);
+// One self-contained page, light or dark as the reader's system is: sizes before and after (where there are
+// any), code histogram, SQNR of all tensors, every tensor that changed, worst first.
+struct PageSizes {
+  int64_t before = 0, after = 0;
+};
+std::string report_html(const Page& page, const PageSizes& sizes, const std::vector<TensorStats>& tensors);
 
 // How often each power of two occurs among the codes; `columns` wide.
 std::string code_histogram_text(const TensorStats& total, int columns);
-// One self-contained page: code histogram, SQNR of all tensors, the worst tensors.
-std::string report_html(const std::string& title, const std::vector<TensorStats>& tensors);
 
 }  // namespace ds::quant

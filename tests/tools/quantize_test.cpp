@@ -119,7 +119,7 @@ TEST_CASE("ds-quantize: exit codes of bad input") {
 
 TEST_CASE("ds-quantize: a full disk is 74 and leaves what was there") {
   // /dev/full stands in for the disk of a GGUF; a folder's case needs a small file system:
-  // scripts/disk_full_quantize.sh.
+  // scripts/check/disk_full_quantize.sh.
   ProgramOptions full;
   full.stdout_path = "/dev/full";
   CHECK(quantize({kTinyModel, "-o", "-", "--to", "gguf:bf16", "--quiet"}, full).rc == 74);

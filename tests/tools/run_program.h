@@ -25,7 +25,7 @@ struct ProgramOptions {
   std::function<void(int pid)> on_first_line;
 };
 
-// Runs DS_BIN_DIR/name. Kills it after timeout_s: rc is then 128 + 9.
+// Runs DS_BIN_DIR/name, or an absolute path. Kills it after timeout_s: rc is then 128 + 9.
 ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
                           const ProgramOptions& options = {});
 

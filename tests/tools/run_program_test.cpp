@@ -66,7 +66,7 @@ struct Pipe {
 ProgramResult run_program(const std::string& name, const std::vector<std::string>& arguments,
                           const ProgramOptions& options) {
   ::signal(SIGPIPE, SIG_IGN);
-  const std::string path = std::string(DS_BIN_DIR) + "/" + name;
+  const std::string path = name[0] == '/' ? name : std::string(DS_BIN_DIR) + "/" + name;
   Pipe in, out, err;
   const pid_t pid = ::fork();
   REQUIRE(pid >= 0);

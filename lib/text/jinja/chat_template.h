@@ -1,6 +1,6 @@
 // Chat templates: the Jinja language as transformers' apply_chat_template runs it (jinja2 3.1, sandbox,
 // trim_blocks and lstrip_blocks on, loopcontrols; tojson keeps characters as they are).
-// scripts/check_templates.py compares the two. Not covered, each with a clear error: inheritance and
+// scripts/check/templates.py compares the two. Not covered, each with a clear error: inheritance and
 // includes, recursive loops, * and ** arguments, integers beyond 64 bits, rarely used filters.
 #pragma once
 #include <memory>

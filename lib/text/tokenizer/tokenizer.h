@@ -1,5 +1,5 @@
 // Text to token ids and back: byte-level BPE as Hugging Face tokenizer.json files describe it.
-// The ids equal those of the `tokenizers` library (scripts/check_tokenizer.py compares the two).
+// The ids equal those of the `tokenizers` library (scripts/check/tokenizer.py compares the two).
 #pragma once
 #include <cstdint>
 #include <memory>

@@ -1,0 +1,154 @@
+#include "infer/run_job.h"
+
+#include "infer/answer_printer.h"
+#include "infer/batch.h"
+#include "infer/conversation.h"
+#include "infer/prompt.h"
+#include "infer/scheduler.h"
+#include "infer/score.h"
+#include "infer/text_jobs.h"
+#include "infer/timing_log.h"
+#include "io/run_lock.h"
+
+namespace ds::infer {
+namespace {
+
+using Kind = RunJob::Kind;
+
+RecordJob record_job(const RunJob& job, const RunStreams& streams) {
+  RecordJob r;
+  r.input = job.records;
+  r.output = streams.out;
+  r.stop_requested = streams.stop;
+  r.bad_lines = job.bad_lines;
+  r.on_bad = [&streams](const Error& e) { streams.note(e.message()); };
+  return r;
+}
+
+RunEnd end_of(const RecordCounts& counts, const RunStreams& streams) {
+  if (counts.n_failed > 0 || counts.interrupted) streams.note(counts_text(counts));
+  return counts.interrupted ? RunEnd::kStopped : counts.n_failed > 0 ? RunEnd::kBadRecords : RunEnd::kDone;
+}
+
+RunEnd run_text_job(const RunJob& job, const RunStreams& streams) {
+  const auto text = ModelText::open(job.model, job.engine.text);
+  if (!job.records.empty()) streams.ready();
+  if (job.kind == Kind::kRender) return end_of(render_records(*text, record_job(job, streams)), streams);
+  const bool tokenize = job.kind == Kind::kTokenize;
+  if (!job.records.empty()) {
+    const RecordJob records = record_job(job, streams);
+    return end_of(tokenize ? tokenize_records(*text, records) : detokenize_records(*text, records), streams);
+  }
+  if (tokenize)
+    write_ids(text->tokenizer().encode(job.prompt), *streams.out);
+  else
+    streams.out->write(text->tokenizer().decode(parse_ids(job.prompt, "<stdin>")));
+  return RunEnd::kDone;
+}
+
+RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings) {
+  BatchOptions options;
+  options.job = record_job(job, streams);
+  if (timings.replaces_answers()) options.job.output = nullptr;
+  options.defaults = job.defaults;
+  options.on_timing = [&](const Json& record) { timings.add(record); };
+  return end_of(run_batch(engine, options), streams);
+}
+
+AnswerPrinterOptions printing(const RunStreams& streams, bool show_answer, AtomicFile* think_out) {
+  AnswerPrinterOptions p;
+  if (show_answer) {
+    p.answer = [out = streams.out](std::string_view text) {
+      out->write(text);
+      out->flush();
+    };
+  }
+  if (think_out) {
+    p.reasoning = [think_out](std::string_view text) { think_out->write(text); };
+    p.reasoning_end = "\n";
+  } else {
+    p.reasoning = streams.reasoning;
+    p.reasoning_begin = streams.colour ? "\x1b[2m" : "";
+    p.reasoning_end = streams.colour ? "\x1b[0m\n" : "\n";
+  }
+  return p;
+}
+
+RunEnd run_chat(const RunJob& job, const RunStreams& streams, const Engine& engine) {
+  Conversation conversation(engine, job.defaults);
+  streams.note("chat with " + job.model + "; Ctrl-C stops an answer, Ctrl-D or Ctrl-C twice ends");
+  AnswerPrinter printer(printing(streams, true, nullptr));
+  while (std::optional<std::string> text = streams.ask()) {
+    if (text->find_first_not_of(" \t") == std::string::npos) continue;
+    if (repair_utf8(*text)) streams.note("not valid UTF-8: broken parts were replaced by U+FFFD");
+    try {
+      conversation.ask(*text, printer.sink(), streams.stop);
+    } catch (const Error& e) {
+      if (e.kind() != ErrorKind::kBadData) throw;
+      streams.warn(e.message());
+    }
+    printer.end(true);
+  }
+  return streams.stop() ? RunEnd::kStopped : RunEnd::kDone;
+}
+
+RunEnd run_once(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
+                AtomicFile* think_out) {
+  Record record;
+  record.json.set("prompt", job.prompt);
+  const RecordRequest request = make_request(engine, record, job.defaults);
+  AnswerPrinter printer(printing(streams, !job.json && !timings.replaces_answers(), think_out));
+  const Generation answer = Scheduler(engine).run(request.generate, {printer.sink()}, streams.stop);
+  printer.end(!job.defaults.raw || streams.out_is_terminal);
+  if (job.json && !timings.replaces_answers())
+    streams.out->write(answer_record(engine, request, answer).dump() + "\n");
+  timings.add(timing_record(request, answer));
+  if (think_out) think_out->commit();
+  streams.note(speed_text(answer) + "; " + engine.plan().machine_text());
+  return answer.finish_reason == FinishReason::kInterrupted ? RunEnd::kStopped : RunEnd::kDone;
+}
+
+RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
+                     AtomicFile* think_out) {
+  switch (job.kind) {
+    case Kind::kScore:
+      return end_of(score_records(engine, {record_job(job, streams), job.logits}), streams);
+    case Kind::kBatch:
+      return run_batch_job(job, streams, engine, timings);
+    case Kind::kChat:
+      return run_chat(job, streams, engine);
+    default:
+      return run_once(job, streams, engine, timings, think_out);
+  }
+}
+
+}  // namespace
+
+RunEnd run_job(RunJob job, const RunStreams& streams) {
+  // Hours later is late to learn that a file cannot be made.
+  for (const std::string& path : {job.bad_lines, job.logits})
+    if (!path.empty()) require_creatable(path);
+  if (job.kind == Kind::kTokenize || job.kind == Kind::kDetokenize || job.kind == Kind::kRender)
+    return run_text_job(job, streams);
+  TimingLog timings(job.timings, *streams.out);
+  std::optional<AtomicFile> think_out;
+  if (!job.think_out.empty()) think_out.emplace(job.think_out);
+  job.engine.plan_only = job.kind == Kind::kPlan;
+  const auto engine = Engine::load(job.model, job.engine);
+  const auto& plan = engine->plan();
+  if (job.kind == Kind::kPlan) {
+    streams.out->write(job.json ? plan.json().dump() + "\n" : plan.text());
+    return RunEnd::kDone;
+  }
+  streams.ready();
+  for (const std::string& warning : plan.warnings) streams.note(warning);
+  if (!plan.weights_fit()) streams.note(plan.shortage_text());
+  job.defaults.settings =
+      with_overrides(engine->defaults(job.generation), job.generation, ErrorKind::kUsage, "");
+  const RunEnd end = run_on_engine(job, streams, *engine, timings, think_out ? &*think_out : nullptr);
+  streams.out->flush();
+  timings.commit();
+  return end;
+}
+
+}  // namespace ds::infer

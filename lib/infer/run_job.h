@@ -1,0 +1,44 @@
+// ds-run's work in one call: a job and the streams it may use.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "infer/engine.h"
+#include "infer/request.h"
+#include "io/files.h"
+
+namespace ds::infer {
+
+struct RunJob {
+  enum class Kind { kAnswer, kChat, kBatch, kScore, kTokenize, kDetokenize, kRender, kPlan };
+  Kind kind = Kind::kAnswer;
+  std::string model;
+  EngineOptions engine;
+  GenerationOverrides generation;  // over the model's own settings
+  RequestDefaults defaults;        // its settings are filled in once the model is known
+  std::string prompt;              // of an answer; text or ids of kTokenize and kDetokenize
+  std::string records;             // file of records; empty for kTokenize and kDetokenize of `prompt`
+  bool json = false;               // an answer as a record, a plan as an object
+  std::string logits, bad_lines, think_out,
+      timings;  // files; empty: not wanted; all but logits are opened first
+};
+
+struct RunStreams {
+  OutputStream* out = nullptr;
+  bool out_is_terminal = false;
+  std::function<void(std::string_view)> reasoning;  // shown to people; empty: not
+  bool colour = false;                              // reasoning may be dimmed
+  std::function<void(const std::string&)> note;     // words for people that --quiet leaves out
+  std::function<void(const std::string&)> warn;     // and those it does not
+  std::function<void()> ready;                      // the model is loaded: from now on stop is asked
+  std::function<bool()> stop;
+  std::function<std::optional<std::string>()> ask;  // a chat's next line; nothing: the end
+};
+
+enum class RunEnd { kDone, kBadRecords, kStopped };
+// Throws Error for models that cannot be used and files that cannot be made, before anything is generated.
+RunEnd run_job(RunJob job, const RunStreams& streams);
+
+}  // namespace ds::infer

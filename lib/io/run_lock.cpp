@@ -1,0 +1,44 @@
+#include "io/run_lock.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace ds::io {
+
+RunLock::RunLock(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+  if (fd_.get() < 0) throw Error(ErrorKind::kCannotCreate, "cannot open: " + os_error(), path);
+  take(fd_.get(), path);
+}
+
+void RunLock::take(int fd, const std::string& path) {
+  if (::flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK)
+    throw Error(ErrorKind::kCannotCreate, "is being written by another run", path,
+                "give this run an output of its own, or wait");
+}
+
+void require_creatable(const std::string& path) {
+  struct stat st {};
+  if (::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+    return;  // a pipe's reader would see it end
+  const AtomicFile rehearsal(path);
+}
+
+std::string folder_of(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+void sync_folder(const std::string& folder) {
+  const FileHandle dir(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (dir.get() < 0 && errno == EACCES) return ::sync();  // one may write into a folder one may not list
+  if (dir.get() < 0) throw Error(ErrorKind::kIo, "cannot open the folder to sync it: " + os_error(), folder);
+  if (::fsync(dir.get()) == 0 || errno == EINVAL || errno == ENOTSUP) return;
+  throw Error(ErrorKind::kIo, "cannot sync the folder: " + os_error(), folder,
+              "what was written there may be lost in a power cut");
+}
+
+}  // namespace ds::io

@@ -1,7 +1,0 @@
-#!/usr/bin/env bash
-# Configures the tree that fuzz targets and sanitized unit tests share, so that the libraries are compiled once.
-#   scripts/configure_fuzz.sh BUILD
-set -euo pipefail
-cd "$(dirname "$0")/.."
-scripts/configure.sh "${1:?usage: scripts/configure_fuzz.sh BUILD}" -DCMAKE_CXX_COMPILER=clang++ -DDS_FUZZ=ON \
-  -DDS_SANITIZE=address,undefined

@@ -1,0 +1,217 @@
+// What every tool does before and after its work: help, man pages, completions, typing errors, variables,
+// exit codes, two runs to one output.
+#include <doctest/doctest.h>
+#include <signal.h>
+
+#include <filesystem>
+
+#include "tools/run_program.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+using Args = std::vector<std::string>;
+
+const std::vector<std::string> kTools = {"ds-bench", "ds-filter", "ds-quantize", "ds-run"};
+
+bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
+
+ProgramResult bash(const std::string& script, const std::vector<std::string>& environment = {}) {
+  ProgramOptions options;
+  options.environment = environment;
+  return run_program("/bin/bash", {"-c", "PATH=" DS_BIN_DIR ":$PATH; " + script}, options);
+}
+
+size_t columns_of(const std::string& line) {
+  size_t n = 0;
+  for (const char c : line) n += (c & 0xC0) != 0x80;
+  return n;
+}
+
+}  // namespace
+
+TEST_CASE("--help of every tool and command is as wide as it is told, and has examples") {
+  for (const std::string& tool : kTools) {
+    for (const int columns : {80, 100, 120}) {
+      ProgramOptions options;
+      options.environment = {"COLUMNS=" + std::to_string(columns)};
+      const ProgramResult r = run_program(tool, {"--help"}, options);
+      CHECK(r.rc == 0);
+      for (const std::string& line : lines_of(r.out)) {
+        CAPTURE(tool);
+        CAPTURE(line);
+        const bool example = line.rfind("  ", 0) == 0 && holds(line, tool);
+        if (!example) CHECK(columns_of(line) <= static_cast<size_t>(columns));
+      }
+    }
+    CHECK(holds(run_program(tool, {"--help"}).out, "130"));
+  }
+  for (const char* tool : {"ds-run", "ds-quantize"})
+    CHECK(holds(run_program(tool, {"--help"}).out, "Examples:"));
+}
+
+TEST_CASE("man pages have the sections that people look for") {
+  for (const std::string& tool : kTools) {
+    const std::string page = run_program(tool, {"--man"}).out;
+    for (const char* section :
+         {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "EXIT STATUS", "SEE ALSO"}) {
+      CAPTURE(section);
+      CHECK(holds(page, std::string(".SH ") + section + "\n"));
+    }
+  }
+  for (const char* tool : {"ds-run", "ds-quantize"})
+    CHECK(holds(run_program(tool, {"--man"}).out, ".SH EXAMPLES\n"));
+}
+
+TEST_CASE("--version names commit and features; a full disk is exit 74") {
+  for (const std::string& tool : kTools) {
+    const std::string text = run_program(tool, {"--version"}).out;
+    for (const char* word : {"commit:", "features:", "zstd", "levels:"}) CHECK(holds(text, word));
+    for (const char* flag : {"--version", "--help", "--man"}) {
+      ProgramOptions full;
+      full.stdout_path = "/dev/full";
+      CHECK(run_program(tool, {flag}, full).rc == 74);
+    }
+  }
+}
+
+TEST_CASE("typing errors: the guilty word, and what may have been meant") {
+  const auto err = [](const std::string& tool, const Args& args) {
+    const ProgramResult r = run_program(tool, args);
+    CHECK(r.rc == 2);
+    CHECK(r.out.empty());
+    return r.err;
+  };
+  CHECK(holds(err("ds-run", {kTinyModel, "hi", "--max-token", "3"}), "did you mean --max-tokens?"));
+  CHECK(holds(err("ds-run", {kTinyModel, "hi", "--isa", "avx"}), "did you mean avx2?"));
+  CHECK(holds(err("ds-quantize", {kTinyModel, "-o", "x", "--to", "fp9"}), "'fp9'"));
+  CHECK(holds(err("ds-quantize", {kTinyModel, "-o", "x", "--to", "fp9"}), "did you mean fp8?"));
+  CHECK(holds(err("ds-bench", {"stast", "x"}), "unknown command 'stast'; did you mean stats?"));
+  CHECK(holds(err("ds-bench", {"stats", "--widht", "80"}), "did you mean --width?"));
+  CHECK_FALSE(holds(err("ds-run", {kTinyModel, "hi", "--zzzzzz"}), "did you mean"));
+  // In the order typed, whatever their number.
+  CHECK(holds(err("ds-run", {kTinyModel, "Why", "is", "the", "sky", "blue?"}), "'Why is the sky blue?'"));
+  CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));
+}
+
+TEST_CASE("a variable that is wrong is named; one of another command changes nothing") {
+  const auto run = [](const std::string& tool, const Args& args, const std::string& variable) {
+    ProgramOptions options;
+    options.environment = {variable};
+    return run_program(tool, args, options);
+  };
+  for (const char* variable :
+       {"DS_ISA=sse9", "DS_CTX=-5", "DS_PROMPT=there is one already", "DS_THREADS=many"}) {
+    const ProgramResult r = run("ds-run", {kTinyModel, "hi"}, variable);
+    CAPTURE(variable);
+    CHECK(r.rc == 2);
+    CHECK(holds(r.err, variable));
+    CHECK(holds(r.err, "environment"));
+  }
+  // --baseline of drift is a share, that of eval a file; --window belongs to eval alone.
+  const Args doctor = {"plan", "--detect", "p90:5%"};
+  CHECK(run("ds-bench", doctor, "DS_BASELINE=no number").rc == 0);
+  CHECK(run("ds-bench", doctor, "DS_WINDOW=no number").rc == 0);
+  CHECK(run("ds-bench", doctor, "DS_SKIP_CUDA_CHECK=1").rc == 0);
+}
+
+TEST_CASE("completions know commands, values, and folders with spaces") {
+  const TemporaryFolder folder;
+  fs::create_directory(folder.path() + "/My Model");
+  fs::create_directory(folder.path() + "/My Other");
+  const std::string begin = "cd '" + folder.path() +
+                            "'; for t in run bench quantize; do eval \"$(ds-$t --completion bash)\"; done; "
+                            "comp() { COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); COMPREPLY=(); $1; "
+                            "printf '[%s]' \"${COMPREPLY[@]}\"; }; ";
+  const auto complete = [&](const std::string& words) { return bash(begin + "comp " + words).out; };
+  CHECK(complete("_ds_run ds-run 'My M'") == "[My Model]");
+  CHECK(complete("_ds_run ds-run My") == "[My Model][My Other]");
+  CHECK(complete("_ds_bench ds-bench st") == "[stats]");
+  CHECK(complete("_ds_bench ds-bench stats --w") == "[--width]");
+  CHECK(complete("_ds_bench ds-bench run --isa avx") == "[avx2][avx512]");
+  CHECK(complete("_ds_quantize ds-quantize M --to b") == "[bf16]");
+  CHECK(complete("_ds_quantize ds-quantize M --to gguf : q") == "[q8_0]");
+  CHECK(complete("_ds_run ds-run M --weights = m") == "[map]");
+  CHECK(complete("_ds_run ds-run M --temperature ''") == "[]");
+}
+
+TEST_CASE("zsh and fish take their completion scripts, where they are installed") {
+  for (const std::string& tool : kTools) {
+    CAPTURE(tool);
+    CHECK(bash("! command -v zsh > /dev/null || zsh -n <(" + tool + " --completion zsh)").rc == 0);
+    CHECK(bash("! command -v fish > /dev/null || fish --no-execute <(" + tool + " --completion fish)").rc ==
+          0);
+  }
+  CHECK(
+      bash("command -v fish > /dev/null || { echo stats; exit; }; ds-bench --completion fish > /tmp/$$.fish; "
+           "fish --no-config -c \"source /tmp/$$.fish; complete -C 'ds-bench sta'\" | cut -f1; rm "
+           "/tmp/$$.fish")
+          .out == "stats\n");
+}
+
+TEST_CASE("two runs to one output: the second is refused by name, the first one's file is its own") {
+  const TemporaryFolder folder;
+  // The first run's command sleeps, with the file open.
+  const ProgramResult r = bash("cd '" + folder.path() +
+                               "'; ds-bench run --cmd 'sleep 1' -n 2 -q --no-overhead -o r.jsonl & "
+                               "until [ -e r.jsonl.partial ]; do :; done; "
+                               "ds-bench run --cmd true -n 3 -q --no-overhead -o r.jsonl; echo second $?; "
+                               "wait $!; echo first $?; grep -c '\"type\":\"request\"' r.jsonl; ls");
+  CHECK(holds(r.err, "r.jsonl.partial"));
+  CHECK(holds(r.err, "another run"));
+  CHECK(holds(r.out, "second 73"));
+  CHECK(holds(r.out, "first 0"));
+  CHECK_FALSE(holds(r.out, ".partial"));
+}
+
+TEST_CASE("two conversions to one folder: one works, the other is refused and touches nothing") {
+  const TemporaryFolder folder;
+  const ProgramResult r = bash("cd '" + folder.path() + "'; for i in 1 2 3; do (ds-quantize " + kTinyModel +
+                               " -o out -q 2> err$i; echo $? > rc$i) & done; wait; cat rc*; cat err*; "
+                               "ds-quantize " +
+                               kTinyModel + " --verify out -q; echo verify $?");
+  // One is done; the others found it at work, or complete.
+  CHECK(holds(r.out, "verify 0"));
+  const auto rcs = lines_of(r.out);
+  REQUIRE(rcs.size() > 3);
+  int n_done = 0;
+  for (int i = 0; i < 3; ++i) {
+    CHECK((rcs[i] == "0" || rcs[i] == "73"));
+    n_done += rcs[i] == "0";
+  }
+  CHECK(n_done == 1);
+}
+
+TEST_CASE("a report that cannot be made is found out before the work") {
+  const TemporaryFolder folder;
+  const std::string absent = folder.path() + "/absent/x";
+  for (const char* flag : {"--report", "--html"}) {
+    CHECK(run_program("ds-quantize", {kTinyModel, "-o", folder.path() + "/out", flag, absent}).rc == 73);
+    CHECK_FALSE(fs::exists(folder.path() + "/out"));
+  }
+  for (const char* flag : {"--bad-lines", "--timings"}) {
+    ProgramOptions options;
+    options.in = "{\"prompt\":\"hi\"}\n";
+    const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", flag, absent}, options);
+    CHECK(r.rc == 73);
+    CHECK(r.out.empty());
+  }
+  ProgramOptions texts;
+  texts.in = "{\"text\":\"hi\"}\n";
+  CHECK(run_program("ds-run", {kTinyModel, "--score", "--logits", absent}, texts).rc == 73);
+}
+
+TEST_CASE("SIGINT: work ends with 75 whichever signal it was, an answer with 130") {
+  for (const int signal : {SIGINT, SIGTERM}) {
+    ProgramOptions options;
+    for (int i = 0; i < 2000; ++i) options.in += "{\"prompt\":\"Why is the sky blue?\"}\n";
+    options.on_first_line = [signal](int pid) { ::kill(pid, signal); };
+    CHECK(run_program("ds-run", {kTinyModel, "--jsonl"}, options).rc == 75);
+  }
+  ProgramOptions answer;
+  answer.on_first_line = [](int pid) { ::kill(pid, SIGINT); };
+  // Text without an end: lines keep coming until somebody stops them.
+  const ProgramResult r = run_program(
+      "ds-run", {kTinyModel, "--raw", "-p", "1\n2\n3\n4\n", "-n", "100000", "--stop", "\x01"}, answer);
+  CHECK((r.rc == 130 || r.rc == 0));
+}

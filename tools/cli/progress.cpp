@@ -1,0 +1,46 @@
+#include "cli/progress.h"
+
+#include <cstdio>
+
+#include "cli/terminal.h"
+
+namespace ds::cli {
+
+ProgressLine::ProgressLine(bool wanted) : on_(wanted && stderr_is_animated()) {}
+
+bool ProgressLine::due() {
+  constexpr int64_t kEveryNs = 250'000'000;
+  const int64_t now = now_ns();
+  if (!on_ || now - last_ns_ < kEveryNs) return false;
+  last_ns_ = now;
+  return true;
+}
+
+void ProgressLine::write(const std::string& text) {
+  std::fprintf(stderr, "\r\x1b[K%s", text.c_str());
+  std::fflush(stderr);
+  shown_ = true;
+}
+
+void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit) {
+  if (n_done == 0 || !due()) return;
+  const std::string left = time_left(elapsed_s(), static_cast<double>(n_done) / static_cast<double>(n_all));
+  write(std::to_string(n_done) + "/" + std::to_string(n_all) + " " + unit + "  " + left);
+}
+
+void ProgressLine::clear() {
+  if (shown_) std::fputs("\r\x1b[K", stderr), std::fflush(stderr);
+  shown_ = false;
+}
+
+std::string duration_text(double s) {
+  char text[32];
+  std::snprintf(text, sizeof text, s < 60 ? "%.0f s" : "%.0f min", s < 60 ? s : s / 60);
+  return text;
+}
+
+std::string time_left(double elapsed_s, double share_done) {
+  return share_done > 0 ? duration_text(elapsed_s / share_done - elapsed_s) + " left" : "";
+}
+
+}  // namespace ds::cli

@@ -1,0 +1,38 @@
+// One line on stderr, rewritten in place; nothing when stderr is no terminal.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "core/clock.h"
+
+namespace ds::cli {
+
+class ProgressLine {
+ public:
+  // `wanted`: not --quiet.
+  explicit ProgressLine(bool wanted);
+  ~ProgressLine() { clear(); }
+  ProgressLine(const ProgressLine&) = delete;
+  ProgressLine& operator=(const ProgressLine&) = delete;
+
+  bool on() const { return on_; }
+  // Whether it is time to write again, four times a second: work must not wait for a terminal more often.
+  bool due();
+  void write(const std::string& text);
+  // "300/900 questions  12 s left", when it is due.
+  void show(int64_t n_done, int64_t n_all, const char* unit);
+  // Before other words on stderr.
+  void clear();
+  double elapsed_s() const { return static_cast<double>(now_ns() - start_ns_) * 1e-9; }
+
+ private:
+  bool on_, shown_ = false;
+  int64_t start_ns_ = now_ns(), last_ns_ = 0;
+};
+
+// "12 s left", "5 min left", from the share that is done; "" when nothing is.
+std::string time_left(double elapsed_s, double share_done);
+// "12 s", "5 min".
+std::string duration_text(double s);
+
+}  // namespace ds::cli

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/drift.h"
-#include "bench/evaluation.h"
-#include "bench/run.h"
+#include "bench/eval/drift.h"
+#include "bench/eval/evaluation.h"
+#include "bench/load/run.h"
 #include "cli.h"
 
 namespace ds::bench {

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <string>
 
-#include "bench/load.h"
+#include "bench/load/load.h"
 #include "core/clock.h"
 
 namespace ds::bench {

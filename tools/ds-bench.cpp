@@ -5,15 +5,15 @@
 #include <memory>
 #include <thread>
 
-#include "bench/doctor.h"
-#include "bench/drift.h"
-#include "bench/evaluation.h"
-#include "bench/judge.h"
-#include "bench/matrix.h"
-#include "bench/report.h"
-#include "bench/run.h"
-#include "bench/scripted_server.h"
-#include "bench/stats.h"
+#include "bench/compare/judge.h"
+#include "bench/eval/drift.h"
+#include "bench/eval/evaluation.h"
+#include "bench/eval/matrix.h"
+#include "bench/load/doctor.h"
+#include "bench/load/run.h"
+#include "bench/render/html_report.h"
+#include "bench/stats/stats.h"
+#include "bench/targets/scripted_server.h"
 #include "bench_options.h"
 #include "bench_progress.h"
 #include "cli.h"
@@ -178,7 +178,7 @@ int drift(Options& o) {
   return drifted ? 1 : 0;
 }
 
-int report(const Options& o) {
+int write_report(const Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
   Output out(o.out);
   out.write(report_html(set, stats_options(o), o.title));
@@ -242,7 +242,7 @@ int main(int argc, char** argv) {
     if (*c.compare) return compare(o);
     if (*c.eval) return eval(o, args);
     if (*c.drift) return drift(o);
-    if (*c.report) return report(o);
+    if (*c.report) return write_report(o);
     if (*c.matrix) return matrix(o);
     if (*c.plan) return plan(o, c.plan->get_options({}));
     return doctor(o);

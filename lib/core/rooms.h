@@ -7,6 +7,7 @@ namespace ds {
 
 // L1: see core alone.
 namespace io {}
+namespace report {}
 namespace text {}
 namespace kernels {}
 
@@ -17,11 +18,13 @@ using namespace kernels;
 }  // namespace model
 namespace quant {
 using namespace io;
+using namespace report;
 using namespace kernels;
 }  // namespace quant
 namespace filter {
 using namespace io;
-}
+using namespace report;
+}  // namespace filter
 
 // L4
 namespace infer {
@@ -32,7 +35,8 @@ using namespace text;
 // L5
 namespace bench {
 using namespace infer;
-}
+using namespace report;
+}  // namespace bench
 
 // tools/: options > one library call > report.
 namespace cli {

@@ -1,11 +1,11 @@
-#include "bench/compare.h"
+#include "bench/compare/compare.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <random>
 
-#include "bench/load.h"
+#include "bench/load/load.h"
 #include "core/error.h"
 
 using namespace ds::bench;

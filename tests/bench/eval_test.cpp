@@ -1,15 +1,15 @@
-#include "bench/eval.h"
+#include "bench/eval/eval.h"
 
 #include <doctest/doctest.h>
 
 #include <cmath>
 #include <random>
 
-#include "bench/answers.h"
-#include "bench/drift.h"
-#include "bench/html_text.h"
-#include "bench/report.h"
-#include "bench/scorer.h"
+#include "bench/eval/answers.h"
+#include "bench/eval/drift.h"
+#include "bench/eval/perplexity.h"
+#include "bench/records/embedded.h"
+#include "bench/render/html_report.h"
 #include "core/error.h"
 #include "io/files.h"
 

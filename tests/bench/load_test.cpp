@@ -1,4 +1,4 @@
-#include "bench/load.h"
+#include "bench/load/load.h"
 
 #include <doctest/doctest.h>
 
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <set>
 
-#include "bench/run.h"
-#include "bench/stats.h"
+#include "bench/load/run.h"
+#include "bench/stats/stats.h"
 #include "core/error.h"
 #include "io/files.h"
 

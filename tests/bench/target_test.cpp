@@ -1,6 +1,6 @@
 // Targets against friendly and hostile counterparts. No test looks at how long something took, except that it
 // ended.
-#include "bench/target.h"
+#include "bench/targets/target.h"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
@@ -8,10 +8,10 @@
 #include <cstdlib>
 #include <thread>
 
-#include "bench/record.h"
-#include "bench/redact.h"
-#include "bench/scripted_server.h"
-#include "bench/sse.h"
+#include "bench/records/record.h"
+#include "bench/records/redact.h"
+#include "bench/targets/scripted_server.h"
+#include "bench/targets/sse.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "io/json.h"

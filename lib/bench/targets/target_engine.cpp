@@ -1,0 +1,190 @@
+// The engine in this process as a target, and as a scorer. The model is loaded once. Its threads serve one
+// session at a time, so one request is answered at a time: under an open load the others wait, and that
+// waiting shows between planned and actual send time.
+#include <mutex>
+#include <optional>
+
+#include "bench/eval/perplexity.h"
+#include "bench/records/environment.h"
+#include "bench/targets/target.h"
+#include "core/clock.h"
+#include "core/cpu.h"
+#include "infer/engine.h"
+#include "infer/generate.h"
+#include "infer/request.h"
+
+namespace ds::bench {
+namespace {
+
+EngineOptions engine_options(const TargetOptions& options) {
+  EngineOptions out;
+  out.n_threads = options.threads;
+  if (options.isa != "auto") out.isa = parse_isa(options.isa);
+  out.ctx = options.context_tokens;
+  return out;
+}
+
+class EngineTarget : public Target {
+ public:
+  EngineTarget(const std::string& folder, const TargetOptions& options)
+      : folder_(folder),
+        engine_(Engine::load(folder, engine_options(options))),
+        session_(engine_->new_session()),
+        sampler_(engine_->model().config().vocab_size),
+        digest_(model_digest(folder)) {}
+
+  int max_concurrency() const override { return 1; }
+
+  Json describe() const override {
+    const infer::Plan& plan = engine_->plan();
+    const size_t slash = folder_.find_last_not_of('/');
+    const std::string path = folder_.substr(0, slash + 1);
+    return Json(Json::Object{{"kind", "engine"},
+                             {"model", path.substr(path.rfind('/') + 1)},
+                             {"model_type", plan.model_type},
+                             {"digest", digest_},
+                             {"weight_bytes", plan.weight_bytes},
+                             {"weight_bytes_per_token", plan.weight_bytes_per_token},
+                             {"cache_bytes_per_token", plan.cache_bytes_per_token},
+                             {"threads", plan.threads.n_threads},
+                             {"isa", isa_name(plan.isa)}});
+  }
+
+  Outcome send(const Request& request, const StopRequest& stop) override {
+    Outcome o;
+    const std::lock_guard lock(mutex_);
+    o.t_send_ns = now_ns();
+    try {
+      const std::vector<int32_t> prompt = encode(request);
+      session_.clear();  // nothing of the request before is reused
+      request.ignore_eos ? decode_exactly(o, prompt, request, stop) : decode(o, prompt, request, stop);
+      o.n_in = static_cast<int64_t>(prompt.size());
+      o.n_out = static_cast<int64_t>(o.event_ns.size());
+      o.tokens_source = "engine";
+    } catch (const Error& e) {
+      // A prompt that does not fit spoils one request; a model that cannot be used spoils them all.
+      if (e.kind() != ErrorKind::kBadData) throw;
+      o.error = "bad_request";
+      o.error_detail = e.message();
+    }
+    o.t_done_ns = now_ns();
+    o.peak_rss_bytes = peak_rss_bytes();
+    return o;
+  }
+
+ private:
+  std::vector<int32_t> encode(const Request& request) const {
+    const ModelText& text = engine_->text();
+    if (!text.has_template()) return text.encode_plain(request.prompt);
+    RenderRequest chat;
+    chat.messages =
+        request.messages.empty() ? Json::Array{make_message("user", request.prompt)} : request.messages;
+    return encode_chat(text, chat, request.id);
+  }
+
+  GenerationSettings settings(const Request& request) const {
+    GenerationSettings s;
+    s.sampling.temperature = request.temperature;
+    s.sampling.seed = request.seed;
+    s.max_tokens = request.max_tokens;
+    return s;
+  }
+
+  void decode(Outcome& o, std::span<const int32_t> prompt, const Request& request, const StopRequest& stop) {
+    GenerateOptions options;
+    options.settings = settings(request);
+    options.stop_requested = stop;
+    Generation g = generate(*engine_, session_, sampler_, prompt, options, request.id);
+    o.event_ns = std::move(g.token_ns);
+    o.finish = finish_reason_name(g.finish_reason);
+    o.text = std::move(g.text);
+    if (g.finish_reason == FinishReason::kInterrupted) o.error = "stopped";
+  }
+
+  // Length control: the end token is an ordinary one here.
+  void decode_exactly(Outcome& o, std::span<const int32_t> prompt, const Request& request,
+                      const StopRequest& stop) {
+    session_.check(prompt, request.max_tokens, request.id);
+    sampler_.start(settings(request).sampling, 0, prompt);
+    std::span<const float> logits = session_.read(prompt);
+    std::vector<int32_t> ids;
+    for (;;) {
+      ids.push_back(sampler_.sample(logits));
+      o.event_ns.push_back(now_ns());
+      if (static_cast<int64_t>(ids.size()) >= request.max_tokens) break;
+      if (stop && stop()) {
+        o.error = "stopped";
+        return;
+      }
+      logits = session_.read({&ids.back(), 1});
+    }
+    o.finish = "length";
+    o.text = engine_->text().tokenizer().decode(ids, true);
+  }
+
+  std::string folder_;
+  std::unique_ptr<const Engine> engine_;
+  std::mutex mutex_;
+  Session session_;
+  Sampler sampler_;
+  std::string digest_;
+};
+
+class EngineScorer : public Scorer {
+ public:
+  EngineScorer(const std::string& folder, const TargetOptions& options)
+      : engine_(Engine::load(folder, engine_options(options))),
+        session_(engine_->new_session()),
+        digest_(model_digest(folder)) {}
+
+  int64_t vocab_size() const override { return engine_->model().config().vocab_size; }
+  int64_t context_tokens() const override { return session_.ctx(); }
+  std::string digest() const override { return digest_; }
+  std::vector<int32_t> encode(const std::string& text) const override {
+    return engine_->text().tokenizer().encode(text, false);
+  }
+  std::optional<int32_t> begin_id() const override {
+    const auto ids = engine_->text().encode_plain("a");
+    const auto plain = engine_->text().tokenizer().encode("a", false);
+    if (ids.size() > plain.size()) return ids[0];
+    // Many tokenizers leave the begin token to the chat template; a window still starts better with it.
+    const std::string rendered = engine_->text().has_template() ? render_one() : "";
+    const auto first = engine_->text().tokenizer().encode(rendered, true);
+    if (!first.empty() && engine_->text().tokenizer().is_special(first[0])) return first[0];
+    return std::nullopt;
+  }
+  std::string token_text(int32_t id) const override {
+    return std::string(engine_->text().tokenizer().token_bytes(id));
+  }
+  void logits(std::span<const int32_t> ids, const LogitsSink& sink) override {
+    session_.check(ids, 0, "window");
+    session_.clear();
+    const int64_t V = vocab_size();
+    session_.read_all(ids, [&](int64_t first, std::span<const float> rows) {
+      const int64_t n = static_cast<int64_t>(rows.size()) / V;
+      for (int64_t i = 0; i < n; ++i)
+        sink(first + i, rows.subspan(static_cast<size_t>(i * V), static_cast<size_t>(V)));
+    });
+  }
+
+ private:
+  std::string render_one() const {
+    RenderRequest chat;
+    chat.messages = Json::Array{make_message("user", "a")};
+    return engine_->text().render(chat, "begin token");
+  }
+  std::unique_ptr<const Engine> engine_;
+  Session session_;
+  std::string digest_;
+};
+
+}  // namespace
+
+std::unique_ptr<Target> make_engine_target(const std::string& model_folder, const TargetOptions& options) {
+  return std::make_unique<EngineTarget>(model_folder, options);
+}
+std::unique_ptr<Scorer> make_engine_scorer(const std::string& model_folder, const TargetOptions& options) {
+  return std::make_unique<EngineScorer>(model_folder, options);
+}
+
+}  // namespace ds::bench

@@ -23,13 +23,24 @@ using namespace ds::bench;
 
 namespace {
 
-// A file that appears whole, or standard output.
+// A file that appears whole, or standard output. Records that were measured before an error appear, too:
+// hours of them are worth a --resume.
 class Output {
  public:
   explicit Output(const std::string& path) {
     if (path != "-") file_ = std::make_unique<AtomicFile>(path);
   }
+  template <class Work>
+  auto keep_on_error(const Work& work) {
+    try {
+      return work();
+    } catch (const Error&) {
+      if (n_writes_ > 1) finish();  // more than a header
+      throw;
+    }
+  }
   void write(const std::string& text) {
+    ++n_writes_;
     if (file_) return file_->write(text);
     cli::standard_output().write(text);
     cli::standard_output().flush();
@@ -40,6 +51,7 @@ class Output {
 
  private:
   std::unique_ptr<AtomicFile> file_;
+  int64_t n_writes_ = 0;
 };
 
 Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
@@ -79,6 +91,15 @@ void note(const Options& o, const std::string& text) {
 
 int stop_code(int code) { return code == 75 ? cli::stop_exit_code() : code; }
 
+StatsOptions stats_options(const Options& o) {
+  StatsOptions s;
+  s.method = parse_quantile_method(o.percentile);
+  if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
+  s.width = o.width ? o.width : cli::stdout_columns(100);
+  s.unicode = !o.ascii;
+  return s;
+}
+
 int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::vector<std::string>& argv) {
   RunOptions r;
   r.plan = plan_of(o, plan_options);
@@ -92,27 +113,31 @@ int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::ve
   r.overhead = !o.no_overhead;
   r.stop = cli::stop_requested;
   Output out(o.out);
-  r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  // A person gets the table, a pipe or a file the records.
+  const bool show = cli::stdout_is_terminal();
+  std::vector<std::string> lines;
+  r.write_line = [&](const std::string& line) {
+    if (show) lines.push_back(line);
+    if (!show || o.out != "-") out.write(line + "\n");
+  };
   ProgressLine line(!o.quiet);
   r.note = [&](const std::string& text) {
     line.clear();
     note(o, text);
   };
   r.progress = [&](const LoadProgress& p) { line.show(p); };
-  const RunResult result = run_bench(r);
+  const RunResult result = out.keep_on_error([&] { return run_bench(r); });
   line.clear();
   out.finish();
+  if (show) {
+    RecordSet set;
+    RecordReader reader(set);
+    for (const std::string& text : lines) reader.add(text, "run");
+    const StatsOptions options = stats_options(o);
+    cli::standard_output().write(stats_text(set, summarize(set, options), options));
+  }
   if (!o.quiet || result.exit_code) cli::note(result.summary);
   return stop_code(result.exit_code);
-}
-
-StatsOptions stats_options(const Options& o) {
-  StatsOptions s;
-  s.method = parse_quantile_method(o.percentile);
-  if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
-  s.width = o.width ? o.width : cli::stdout_columns(100);
-  s.unicode = !o.ascii;
-  return s;
 }
 
 int report_bad_lines(const RecordSet& set) {
@@ -129,7 +154,10 @@ int stats(const Options& o) {
   if (!set.items.empty()) json.set("scores", scores_json(set));
   std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
   if (!set.items.empty()) text += scores_text(set);
-  cli::standard_output().write(o.json ? json.dump() + "\n" : text);
+  cli::standard_output().write(o.json       ? json.dump() + "\n"
+                               : o.csv      ? stats_csv(set, groups)
+                               : o.markdown ? stats_markdown(set, groups)
+                                            : text);
   return report_bad_lines(set);
 }
 
@@ -162,7 +190,7 @@ int eval(Options& o, const std::vector<std::string>& argv) {
   e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
   ProgressLine line(!o.quiet);
   e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all); };
-  const EvaluationResult r = run_evaluation(e);
+  const EvaluationResult r = out.keep_on_error([&] { return run_evaluation(e); });
   line.clear();
   out.finish();
   if (!o.quiet) std::cerr << r.text << std::flush;
@@ -214,7 +242,7 @@ int plan(Options& o, const std::vector<CLI::Option*>& plan_options) {
 }
 
 int doctor(const Options& o) {
-  if (o.port > 0) {  // the scripted server, for checks against other tools
+  if (o.port >= 0) {  // the scripted server, for checks against other tools
     const ScriptedServer server(make_script(parse_steady_script(o.script)), static_cast<int>(o.port));
     note(o, "serving " + server.url() + " until stopped");
     while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));

@@ -25,9 +25,10 @@ std::string text_at(double x, double y, const std::string& anchor, const std::st
 }
 
 // Round steps of 1, 2 or 5 times a power of ten.
-std::vector<double> ticks(double lo, double hi, int about) {
+std::vector<double> ticks(double lo, double hi, int about, bool whole = false) {
   const double raw = (hi - lo) / about, power = std::pow(10, std::floor(std::log10(raw)));
-  const double step = (raw / power < 1.5 ? 1 : raw / power < 3.5 ? 2 : raw / power < 7.5 ? 5 : 10) * power;
+  double step = (raw / power < 1.5 ? 1 : raw / power < 3.5 ? 2 : raw / power < 7.5 ? 5 : 10) * power;
+  if (whole) step = std::max(1.0, step);
   std::vector<double> out;
   for (double v = std::ceil(lo / step - 1e-9) * step; v <= hi + step * 1e-9; v += step)
     out.push_back(std::fabs(v) < step * 1e-9 ? 0 : v);
@@ -89,12 +90,13 @@ Axes fit(const Chart& c) {
   if (!(x_hi > x_lo)) x_lo -= 0.5, x_hi += 0.5;
   if (!(y_hi > y_lo)) y_hi = y_lo + 1;
   a.x_lo = x_lo, a.x_hi = x_hi, a.y_lo = y_lo, a.y_hi = c.nines ? y_hi : y_lo + (y_hi - y_lo) * 1.05;
+  if (c.y_end > 0) a.y_hi = c.y_end, a.y_lo = std::min(a.y_lo, c.y_end * 0.9);
   return a;
 }
 
 std::string frame(const Chart& c, const Axes& a) {
   std::string out;
-  for (const double x : c.log_x ? log_ticks(a.x_lo, a.x_hi) : ticks(a.x_lo, a.x_hi, 6)) {
+  for (const double x : c.log_x ? log_ticks(a.x_lo, a.x_hi) : ticks(a.x_lo, a.x_hi, 6, c.whole_x)) {
     out += "<line class=\"g\" x1=\"" + f1(a.px(x)) + "\" x2=\"" + f1(a.px(x)) + "\" y1=\"" + f1(kTop) +
            "\" y2=\"" + f1(kHeight - kBottom) + "\"/>" +
            text_at(a.px(x), kHeight - kBottom + 15, "middle", tick_text(x));

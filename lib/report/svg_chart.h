@@ -24,6 +24,8 @@ struct Chart {
   bool nines = false;  // the y axis counts nines: 0, P50, P90, P99, ...
   bool y_from_zero = true;
   bool log_x = false, log_y = false;
+  bool whole_x = false;  // x counts things: no ticks between them
+  double y_end = 0;      // where the y axis ends, 0: a little above the values; 100 for shares in percent
 };
 // "" when there is nothing to draw.
 std::string chart_svg(const Chart& chart);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
+#include <optional>
 #include <set>
 #include <tuple>
 
@@ -23,6 +24,7 @@ constexpr int64_t kStretches = 32;      // per arm of two separate runs
 struct Arms {
   std::vector<const RequestRecord*> a, b;
   bool paired = false, open = false;
+  bool entangled = false;  // requests depend on each other for longer than a unit lasts
   std::map<const RequestRecord*, int64_t> unit;
 };
 
@@ -75,16 +77,6 @@ struct Tested {
   std::vector<double> difference, worse_than_bound, within_bound, equivalent;
 };
 
-double spread_of(const std::vector<ArmValue>& values) {
-  double mean = 0, square = 0;
-  for (const auto& v : values) {
-    const double l = std::log(std::max(1e-9, v.value));
-    mean += l, square += l * l;
-  }
-  const auto n = static_cast<double>(values.size());
-  return std::sqrt(std::max(1e-6, square / n - mean / n * (mean / n)));
-}
-
 std::vector<Gate> usual_gates(const Arms& arms) {
   std::vector<Gate> gates;
   for (const char* name : {"p50_ttft", "p90_ttft", "p50_tpot", "p90_e2e", "mean_e2e"}) {
@@ -118,6 +110,62 @@ std::pair<double, double> against_limit(const std::vector<ArmValue>& values, con
   return {above, 1 - above};
 }
 
+// Student's test on the logarithms, with as many degrees of freedom as there are independent values: what a
+// permutation cannot know when even its units depend on each other.
+class EntangledTest {
+ public:
+  EntangledTest(const std::vector<ArmValue>& a, const std::vector<ArmValue>& b, const Gate& gate) {
+    const Arm x = arm_of(a), y = arm_of(b);
+    dof_ = std::max(1.0, x.independent + y.independent - 2);
+    // The standard error of a lognormal's quantile against that of its mean.
+    double widen = 1;
+    if (gate.kind == Gate::Kind::kQuantile) {
+      const double z = normal_quantile(gate.p), density = std::exp(-z * z / 2) / std::sqrt(2 * M_PI);
+      widen = std::sqrt(gate.p * (1 - gate.p)) / density;
+    }
+    error_ = widen * std::sqrt(x.variance / x.independent + y.variance / y.independent);
+  }
+  RatioTest::PValues test(double ratio, double factor) const {
+    const double t = std::log(ratio / factor) / std::max(error_, 1e-12);
+    return {student_t_tail(t, dof_), student_t_tail(-t, dof_)};
+  }
+  Interval interval(double ratio, double level) const {
+    const double half = student_t_critical(dof_, level) * error_;
+    return {ratio * std::exp(-half), ratio * std::exp(half)};
+  }
+
+ private:
+  struct Arm {
+    double variance = 0, independent = 1;
+  };
+  static Arm arm_of(const std::vector<ArmValue>& values) {
+    std::vector<double> logs;
+    for (const ArmValue& v : values) logs.push_back(std::log(std::max(1e-9, v.value / v.weight)));
+    const auto n = static_cast<double>(logs.size());
+    double mean = 0;
+    Arm arm;
+    for (const double l : logs) mean += l / n;
+    for (const double l : logs) arm.variance += (l - mean) * (l - mean);
+    arm.independent = std::clamp(effective_samples(logs), 2.0, n);
+    // What moves slowly varies less within a run than it does between runs.
+    arm.variance /= n * (1 - 1 / arm.independent);
+    return arm;
+  }
+  double error_ = 0, dof_ = 1;
+};
+
+// How many requests would tell: intervals shrink with the square root of their number.
+std::string hint(const GateComparison& g, double margin) {
+  const int64_t n = std::min(g.n_a, g.n_b);
+  const double half = std::log(g.interval.hi / g.interval.lo) / 2;
+  if (!std::isfinite(half))
+    return "too few independent stretches among these requests: several times as many are needed";
+  const double shorter = std::max(2.0, std::pow(half / std::log1p(std::max(margin, 0.01)), 2));
+  return "about " + short_number(shorter * static_cast<double>(n)) +
+         (g.gate.metric == Metric::kItl ? " gaps" : " requests") + " per arm (now " + std::to_string(n) +
+         ") would settle " + short_number(margin * 100) + " %";
+}
+
 GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOptions& options, Tested& tested) {
   GateComparison g;
   g.gate = gate;
@@ -141,32 +189,39 @@ GateComparison test_gate(const Arms& arms, const Gate& gate, const CompareOption
   const int64_t needed =
       gate.kind == Gate::Kind::kQuantile ? std::max(kMinRequests, min_samples(gate.p)) : kMinRequests;
   if (n < needed) return skip("n " + std::to_string(n) + " < " + std::to_string(needed));
-  const double sigma = spread_of(a);
   const Statistic statistic{
       gate.kind == Gate::Kind::kQuantile ? Statistic::Kind::kQuantile : Statistic::Kind::kRatio, gate.p};
-  const RatioTest test(std::move(a), std::move(b), statistic, arms.paired, options.seed,
-                       options.max_permutations);
-  g.ratio = test.ratio();
+  std::optional<EntangledTest> second;
+  if (arms.entangled && gate.kind != Gate::Kind::kGoodput) second.emplace(a, b, gate);
+  const RatioTest shuffled(std::move(a), std::move(b), statistic, arms.paired, options.seed,
+                           options.max_permutations);
+  const auto test_of = [&](double factor) {
+    RatioTest::PValues p = shuffled.test(factor);
+    if (!second) return p;
+    const RatioTest::PValues q = second->test(shuffled.ratio(), factor);
+    return RatioTest::PValues{std::max(p.greater, q.greater), std::max(p.less, q.less)};
+  };
+  g.ratio = shuffled.ratio();
   if (!std::isfinite(g.ratio)) return skip("one side is zero");
-  g.interval = test.interval(1 - options.alpha);
-  tested.difference.push_back(test.test(1).two_sided());
+  g.interval = shuffled.interval(1 - options.alpha);
+  if (second) {
+    const Interval wide = second->interval(g.ratio, 1 - options.alpha);
+    g.interval = {std::min(g.interval.lo, wide.lo), std::max(g.interval.hi, wide.hi)};
+  }
+  tested.difference.push_back(test_of(1).two_sided());
   tested.equivalent.push_back(
-      std::max(test.test(1 + options.margin).less, test.test(1 / (1 + options.margin)).greater));
+      std::max(test_of(1 + options.margin).less, test_of(1 / (1 + options.margin)).greater));
   double worse = 1, within = 1;
   if (gate.limit_ms) {
     std::tie(worse, within) = against_limit(values_of(arms.b, arms, gate, options.objectives), gate);
   } else if (gate.change) {
-    const auto p = test.test(1 + *gate.change);
+    const auto p = test_of(1 + *gate.change);
     worse = gate.higher_is_better() ? p.less : p.greater;
     within = gate.higher_is_better() ? p.greater : p.less;
   }
   tested.worse_than_bound.push_back(worse);
   tested.within_bound.push_back(within);
-  if (gate.kind == Gate::Kind::kQuantile)
-    g.why = "about " + std::to_string(samples_to_detect(gate.p, std::max(options.margin, 0.01), sigma)) +
-            " requests per arm would settle " + short_number(options.margin * 100) + " %";
-  else
-    g.why = "too noisy for this many requests";
+  g.why = hint(g, options.margin);
   return g;
 }
 
@@ -287,6 +342,18 @@ int64_t dependent_stretch(const std::vector<const RequestRecord*>& records) {
   return static_cast<int64_t>(std::ceil(longest));
 }
 
+// The fewest stretches per arm with which the strictest of the gates can still be significant, with room to
+// spare: the labels of n pairs can be swapped in 2^n ways, those of n and n units be shuffled in (2n over n).
+int64_t fewest_stretches(bool paired, size_t n_gates, double alpha) {
+  const double wanted = 4 * static_cast<double>(std::max<size_t>(1, n_gates)) / alpha;
+  int64_t n = 1;
+  for (double ways = 2; ways < wanted; ++n) {
+    const auto k = static_cast<double>(n);
+    ways *= paired ? 2 : 2 * (2 * k + 1) / (k + 1);
+  }
+  return n;
+}
+
 std::vector<const RequestRecord*> measured(const RecordSet& set) {
   if (set.runs.size() > 1)
     throw Error(ErrorKind::kBadData, std::to_string(set.runs.size()) + " runs in one file", "compare",
@@ -369,13 +436,22 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
                 plan_hash(a) == plan_hash(b) && !plan_hash(a).empty();
   // Neighbours in time share what happened to the machine: labels move in stretches of consecutive requests,
   // so that a bad second counts once and not once per request. The stretches are long enough to hardly depend
-  // on each other; when that leaves too few, nothing can be told apart.
+  // on each other, but never so long that no difference whatever could be told apart: then the stretches are
+  // entangled, and a second test, which knows how few independent values there are, must agree.
   std::map<std::string, int64_t> place;
   for (size_t i = 0; i < arms.a.size(); ++i) place[arms.a[i]->id] = static_cast<int64_t>(i);
   int64_t next = 0;
   const int64_t least = std::max(dependent_stretch(arms.a), dependent_stretch(arms.b));
+  for (const auto* side : {&arms.a, &arms.b})
+    for (const auto* record : *side) arms.unit[record] = 0;
+  const size_t n_gates = options.gates.empty() ? usual_gates(arms).size() : options.gates.size();
+  const int64_t fewest = fewest_stretches(arms.paired, n_gates, options.alpha);
+  arms.entangled =
+      least > std::max<int64_t>(1, static_cast<int64_t>(std::min(arms.a.size(), arms.b.size())) / fewest);
   for (const auto* side : {&arms.a, &arms.b}) {
-    const int64_t stretch = std::max<int64_t>(least, static_cast<int64_t>(side->size()) / kStretches);
+    const auto size = static_cast<int64_t>(side->size());
+    const int64_t stretch =
+        std::clamp<int64_t>(least, size / kStretches, std::max<int64_t>(1, size / fewest));
     for (size_t i = 0; i < side->size(); ++i)
       arms.unit[(*side)[i]] =
           arms.paired ? place[(*side)[i]->id] / stretch : next + static_cast<int64_t>(i) / stretch;

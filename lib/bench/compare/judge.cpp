@@ -23,7 +23,7 @@ void check_alike(const RecordSet& a, const RecordSet& b, bool force) {
   std::string differences;
   const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
   if (!ha || !hb || force) return;
-  for (const char* key : {"set", "extractor", "max_tokens"}) {
+  for (const char* key : {"set", "set_digest", "extractor", "max_tokens"}) {
     const Json *x = ha->find(key), *y = hb->find(key);
     const std::string left = x ? x->dump() : "absent", right = y ? y->dump() : "absent";
     if (left != right) differences += std::string("\n  ") + key + ": " + left + " against " + right;

@@ -6,19 +6,22 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
+#include <set>
 
+#include "bench/eval/eval.h"
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
 #include "io/files.h"
 #include "io/json.h"
-#include "io/lines.h"
 #include "report/words.h"
 
 namespace ds::bench {
 namespace {
 
-constexpr int kStates = 200;
+constexpr double kOddsFall = 3;  // the fall of the odds of being right that the chart looks for
+constexpr size_t kShownItems = 8;
 
 double number(const Json& entry, const char* key, double otherwise = 0) {
   const Json* v = entry.find(key);
@@ -44,138 +47,164 @@ Json answer_digests(const RecordSet& set) {
   return out;
 }
 
+// The questions that were asked: as their source names them, and which of them.
+std::string set_name(const RecordSet& set) {
+  const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
+  std::map<std::string, std::string> answers;
+  for (const auto& i : set.items) answers[i.id] = i.expected;
+  Sha256 digest;
+  digest.update(text(header, "set_digest"));
+  for (const auto& [id, expected] : answers) digest.update(id + "\n" + expected + "\n");
+  return digest.hex();
+}
+
+Json ids_json(const std::vector<std::string>& ids) { return Json(Json::Array(ids.begin(), ids.end())); }
+
+std::vector<std::string> wrong_ids(const Json& entry) {
+  std::vector<std::string> out;
+  if (const Json* list = entry.find("wrong"); list && list->is_array())
+    for (const Json& id : list->as_array())
+      if (id.is_string()) out.push_back(id.as_string());
+  return out;
+}
+
+void count_day(PastAnswers& past, const Json& entry, const std::map<std::string, bool>& ids) {
+  ++past.n_days;
+  for (const auto& [id, right] : ids) ++past.n_right[id];
+  for (const std::string& id : wrong_ids(entry)) --past.n_right[id];
+}
+
+void check_fit(const RecordSet& set) {
+  const auto refuse = [](const std::string& what, const std::string& hint) {
+    throw Error(ErrorKind::kBadData, what, "drift", hint);
+  };
+  if (set.items.empty()) refuse("no evaluated items", "feed it the output of ds-bench eval");
+  if (set.interrupted || set.cut_off || set.n_bad)
+    refuse("the evaluation is incomplete", "ds-bench eval --resume completes it");
+  if (set.runs.size() > 1)
+    refuse(std::to_string(set.runs.size()) + " evaluations at once", "one entry is one evaluation");
+  if (set.items[0].nll >= 0)
+    refuse("perplexities, not judged answers",
+           "evaluate a set of questions; ds-bench compare judges two perplexities");
+  if (const std::string failed = failures_text(set.items); !failed.empty())
+    refuse("some of the " + std::to_string(set.items.size()) + " questions got no answer: " + failed,
+           "nothing was entered; ds-bench eval --resume asks those again");
+}
+
+std::string first_of(const std::vector<std::string>& ids) {
+  std::string out;
+  for (size_t i = 0; i < std::min(ids.size(), kShownItems); ++i) out += (i ? ", " : "") + ids[i];
+  return out + (ids.size() > kShownItems ? ", ..." : "");
+}
+
 }  // namespace
 
-double Cusum::step(double sum, bool correct) const { return std::max(0.0, sum + (correct ? down : up)); }
-
-double cusum_run_length(const Cusum& c) {
-  // States are the middles of kStates cells on [0, h); each row of (I - Q) L = 1 has at most three entries
-  // besides its own. Value iteration would need run_length steps, elimination needs kStates^3 / 3.
-  const double width = c.h / kStates;
-  std::vector<std::vector<double>> m(kStates, std::vector<double>(kStates + 1));
-  for (int i = 0; i < kStates; ++i) {
-    m[i][i] += 1;
-    m[i][kStates] = 1;
-    const double at = i == 0 ? 0 : (i + 0.5) * width;
-    for (const auto& [step, p] : {std::pair(c.up, 1 - c.p0), std::pair(c.down, c.p0)}) {
-      const double next = std::max(0.0, at + step);
-      if (next >= c.h) continue;
-      // Linear sharing between the two nearest states keeps the mean step exact.
-      const double place = next / width - 0.5;
-      const int low = std::clamp(static_cast<int>(std::floor(place)), 0, kStates - 1);
-      const double share = std::clamp(place - low, 0.0, 1.0);
-      m[i][low] -= p * (1 - share);
-      if (low + 1 < kStates) m[i][low + 1] -= p * share;
-    }
+double drift_evidence(const PastAnswers& past, const std::map<std::string, bool>& today) {
+  const auto days = static_cast<double>(past.n_days + 1);
+  double sum = 0;
+  for (const auto& [id, right] : today) {
+    const auto before = past.n_right.find(id);
+    const double k = static_cast<double>((before == past.n_right.end() ? 0 : before->second) + right);
+    if (k == 0 || k == days) continue;  // the same on all days
+    const double expected = k / days, fallen = k / (k + kOddsFall * (days - k));
+    sum += right ? std::log(fallen / expected) : std::log((1 - fallen) / (1 - expected));
   }
-  for (int k = 0; k < kStates; ++k) {
-    int pivot = k;
-    for (int i = k + 1; i < kStates; ++i)
-      if (std::fabs(m[i][k]) > std::fabs(m[pivot][k])) pivot = i;
-    std::swap(m[k], m[pivot]);
-    if (m[k][k] == 0) return HUGE_VAL;
-    for (int i = k + 1; i < kStates; ++i) {
-      if (m[i][k] == 0) continue;
-      const double f = m[i][k] / m[k][k];
-      for (int j = k; j <= kStates; ++j) m[i][j] -= f * m[k][j];
-    }
-  }
-  std::vector<double> length(kStates);
-  for (int i = kStates - 1; i >= 0; --i) {
-    double v = m[i][kStates];
-    for (int j = i + 1; j < kStates; ++j) v -= m[i][j] * length[j];
-    length[i] = v / m[i][i];
-  }
-  return length[0];
+  return sum;
 }
 
-Cusum design_cusum(double p0, double drop, double run_length) {
-  Cusum c;
-  c.p0 = std::clamp(p0, 0.02, 0.999);
-  c.p1 = std::max(c.p0 - drop, c.p0 / 2);
-  c.up = std::log((1 - c.p1) / (1 - c.p0));
-  c.down = std::log(c.p1 / c.p0);
-  double lo = 0.5, hi = 40;
-  for (int i = 0; i < 24; ++i) {
-    c.h = (lo + hi) / 2;
-    (cusum_run_length(c) < run_length ? lo : hi) = c.h;
-  }
-  c.h = hi;
-  return c;
-}
-
-std::vector<Json> read_ledger(const std::string& path) {
+std::vector<Json> read_ledger(const std::string& path, int64_t* size) {
   std::vector<Json> entries;
+  if (size) *size = 0;
   if (!file_exists(path)) return entries;
-  LineReader lines(path);
+  const std::string bytes = read_file(path, int64_t{1} << 32);
   std::string previous;
-  while (const auto line = lines.next()) {
-    if (line->empty()) continue;
-    Json entry = parse_json(*line, lines.where());
+  int64_t number = 0;
+  for (size_t begin = 0; begin < bytes.size();) {
+    const size_t end = bytes.find('\n', begin);
+    if (end == std::string::npos) break;  // half an entry: whoever wrote it was stopped, and told nobody
+    const std::string line = bytes.substr(begin, end - begin), where = path + ":" + std::to_string(++number);
+    begin = end + 1;
+    if (size) *size = static_cast<int64_t>(begin);
+    if (line.empty()) continue;
+    Json entry = parse_json(line, where);
     if (!entry.is_object() || text(&entry, "type") != "drift")
-      throw Error(ErrorKind::kBadData, "no entry of a drift ledger", lines.where());
+      throw Error(ErrorKind::kBadData, "no entry of a drift ledger", where);
     if (text(&entry, "prev") != previous || text(&entry, "hash") != entry_hash(entry))
       throw Error(ErrorKind::kBadData,
-                  "the chain is broken here: this entry or the one before was changed or removed",
-                  lines.where(), "restore the ledger from a copy, or start a new one");
+                  "the chain is broken here: this entry or the one before was changed or removed", where,
+                  "restore the ledger from a copy, or start a new one");
     previous = text(&entry, "hash");
     entries.push_back(std::move(entry));
   }
   return entries;
 }
 
+namespace {
+
+std::string entry_text(const DriftResult& r, const DriftOptions& o, bool has_past) {
+  const Interval w = wilson_interval(r.n_correct, r.n);
+  std::string out = "entry " + std::to_string(r.n_entries) + ": " + std::to_string(r.n_correct) + "/" +
+                    std::to_string(r.n) + " right [" + short_number(w.lo * 100) + ", " +
+                    short_number(w.hi * 100) + "] %\n";
+  if (has_past) {
+    out +=
+        "since the last entry " + std::to_string(r.lost.size()) + " were lost, " +
+        std::to_string(r.won.size()) + " won (McNemar mid-p " +
+        short_number(mcnemar_mid_p(static_cast<int64_t>(r.lost.size()), static_cast<int64_t>(r.won.size()))) +
+        ")\n";
+    if (!r.lost.empty()) out += "  lost: " + first_of(r.lost) + "\n";
+    out += "CUSUM " + short_number(r.sum) + " of " + short_number(r.limit) +
+           " (a false alarm about once in " + short_number(o.false_alarm_days) + " entries)\n";
+  }
+  if (r.outputs_changed)
+    out += "! the same model on the same machine answers differently since the last entry, first at " +
+           r.first_changed + "\n";
+  return out + (r.alarm ? "verdict: DRIFT\n" : has_past ? "verdict: STEADY\n" : "verdict: BASELINE SET\n");
+}
+
+}  // namespace
+
 DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
-  if (set.items.empty())
-    throw Error(ErrorKind::kBadData, "no evaluated items", "drift", "feed it the output of ds-bench eval");
-  if (set.interrupted || set.cut_off || set.n_bad)
-    throw Error(ErrorKind::kBadData, "the evaluation is incomplete", "drift",
-                "ds-bench eval --resume completes it");
-  if (set.runs.size() > 1)
-    throw Error(ErrorKind::kBadData, std::to_string(set.runs.size()) + " evaluations at once", "drift",
-                "one entry is one evaluation");
-  if (set.items[0].nll >= 0)
-    throw Error(ErrorKind::kBadData, "perplexities, not judged answers", "drift",
-                "evaluate a set of questions; ds-bench compare judges two perplexities");
+  check_fit(set);
   DriftResult r;
   // Held until the entry is written: two cron jobs at once must not both follow the same entry.
-  const FileHandle ledger(::open(o.ledger.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666));
+  const FileHandle ledger(::open(o.ledger.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (ledger.get() < 0 || ::flock(ledger.get(), LOCK_EX) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot open for appending: " + os_error(), o.ledger);
-  const std::vector<Json> entries = read_ledger(o.ledger);
-  r.n = static_cast<int64_t>(set.items.size());
-  for (const auto& i : set.items) r.n_correct += i.correct;
+  int64_t end = 0;
+  const std::vector<Json> entries = read_ledger(o.ledger, &end);
   const Json* last = entries.empty() ? nullptr : &entries.back();
-
-  if (last && text(last, "set") != set.items[0].set)
-    throw Error(
-        ErrorKind::kBadData,
-        "this evaluation is of set '" + set.items[0].set + "', the ledger of '" + text(last, "set") + "'",
-        o.ledger, "use one ledger per set");
-  if (last && number(*last, "n") != static_cast<double>(r.n))
+  const std::string& name = set.items[0].set;
+  const std::string digest = set_name(set);
+  if (last && (text(last, "set") != name || text(last, "set_digest") != digest))
     throw Error(ErrorKind::kBadData,
-                "this evaluation has " + std::to_string(r.n) + " items, the ledger's have " +
-                    std::to_string(static_cast<int64_t>(number(*last, "n"))),
-                o.ledger, "use one ledger per set");
-  r.run_length_items = o.false_alarm_days * static_cast<double>(r.n);
-  if (last) {  // the chart is fixed by the first entry
-    r.chart.p0 = number(*last, "p0"), r.chart.p1 = number(*last, "p1"), r.chart.h = number(*last, "h");
-    r.chart.up = std::log((1 - r.chart.p1) / (1 - r.chart.p0));
-    r.chart.down = std::log(r.chart.p1 / r.chart.p0);
-    r.run_length_items = number(*last, "false_alarm_items", r.run_length_items);
-    r.sum = number(*last, "cusum");
-    // An alarm that was given ends its episode.
-    if (const Json* a = last->find("alarm"); a && a->is_bool() && a->as_bool()) r.sum = 0;
-  } else {
-    const double p0 = o.baseline >= 0
-                          ? o.baseline
-                          : (static_cast<double>(r.n_correct) + 1) / (static_cast<double>(r.n) + 2);
-    r.chart = design_cusum(p0, o.drop, r.run_length_items);
+                "these are " + std::to_string(set.items.size()) + " questions of set '" + name + "' (" +
+                    digest.substr(0, 12) + "), the ledger's are of '" + text(last, "set") + "' (" +
+                    text(last, "set_digest").substr(0, 12) + ")",
+                o.ledger, "one ledger holds one set; start another for another");
+  std::map<std::string, bool> today;
+  for (const auto& i : set.items) today[i.id] = i.correct;
+  r.n = static_cast<int64_t>(today.size());
+  std::vector<std::string> wrong;
+  for (const auto& [id, right] : today) right ? void(++r.n_correct) : wrong.push_back(id);
+
+  r.limit = std::log(std::max(2.0, o.false_alarm_days));
+  if (last) {
+    PastAnswers past;
+    // Days of an alarm are no part of what was usual.
+    for (const Json& entry : entries)
+      if (const Json* alarm = entry.find("alarm"); !(alarm && alarm->is_bool() && alarm->as_bool()))
+        count_day(past, entry, today);
+    const Json* alarm = last->find("alarm");
+    const bool ended =
+        alarm && alarm->is_bool() && alarm->as_bool();  // an alarm that was given ends its episode
+    r.sum = std::max(0.0, (ended ? 0 : number(*last, "cusum")) + drift_evidence(past, today));
+    r.alarm = r.sum >= r.limit;
+    const std::vector<std::string> list = wrong_ids(*last);
+    const std::set<std::string> before(list.begin(), list.end());
+    for (const auto& [id, right] : today)
+      if (right == (before.count(id) > 0)) (right ? r.won : r.lost).push_back(id);
   }
-  // The entry that set the baseline cannot deviate from it.
-  double highest = r.sum;
-  if (last || o.baseline >= 0)
-    for (const auto& i : set.items) highest = std::max(highest, r.sum = r.chart.step(r.sum, i.correct));
-  r.alarm = highest >= r.chart.h;
 
   const Json digests = answer_digests(set);
   const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
@@ -185,25 +214,26 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
   if (last && !model.empty() && text(last, "model") == model && text(last, "cpu") == cpu &&
       text(last, "isa") == isa)
     if (const Json* before = last->find("answers"); before && before->is_object())
-      for (const auto& [id, digest] : digests.as_object()) {
+      for (const auto& [id, answer] : digests.as_object()) {
         const Json* old = before->find(id);
-        if (r.outputs_changed || (old && old->dump() == digest.dump())) continue;
+        if (r.outputs_changed || (old && old->dump() == answer.dump())) continue;
         r.outputs_changed = true;
         r.first_changed = id;
       }
   r.n_entries = static_cast<int64_t>(entries.size()) + 1;
   r.entry = Json(Json::Object{{"type", "drift"},
-                              {"schema", "dsbench-drift/1"},
+                              {"schema", "dsbench-drift/2"},
                               {"seq", r.n_entries},
                               {"time_utc", o.time_utc},
-                              {"set", set.items[0].set},
+                              {"set", name},
+                              {"set_digest", digest},
                               {"n", r.n},
                               {"n_correct", r.n_correct},
-                              {"p0", r.chart.p0},
-                              {"p1", r.chart.p1},
-                              {"h", r.chart.h},
-                              {"false_alarm_items", r.run_length_items},
+                              {"wrong", ids_json(wrong)},
+                              {"lost", static_cast<int64_t>(r.lost.size())},
+                              {"won", static_cast<int64_t>(r.won.size())},
                               {"cusum", r.sum},
+                              {"h", r.limit},
                               {"alarm", r.alarm},
                               {"outputs_changed", r.outputs_changed},
                               {"model", model},
@@ -212,17 +242,9 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
                               {"answers", digests},
                               {"prev", last ? text(last, "hash") : ""}});
   r.entry.set("hash", entry_hash(r.entry));
-  const Interval w = wilson_interval(r.n_correct, r.n);
-  const double days = r.run_length_items / static_cast<double>(r.n);
-  r.text = "entry " + std::to_string(r.n_entries) + ": " + std::to_string(r.n_correct) + "/" +
-           std::to_string(r.n) + " right [" + short_number(w.lo * 100) + ", " + short_number(w.hi * 100) +
-           "] %, expected " + short_number(r.chart.p0 * 100) + " %\nCUSUM " + short_number(r.sum) + " of " +
-           short_number(r.chart.h) + " (tuned to a drop of " + short_number((r.chart.p0 - r.chart.p1) * 100) +
-           " points; a false alarm about once in " + short_number(days) + " entries)\n";
-  if (r.outputs_changed)
-    r.text += "! the same model on the same machine answers differently since the last entry, first at " +
-              r.first_changed + "\n";
-  r.text += r.alarm ? "verdict: DRIFT\n" : last ? "verdict: STEADY\n" : "verdict: BASELINE SET\n";
+  r.text = entry_text(r, o, last != nullptr);
+  if (::ftruncate(ledger.get(), end) != 0 || ::lseek(ledger.get(), end, SEEK_SET) != end)
+    throw Error(ErrorKind::kIo, "cannot go to the end: " + os_error(), o.ledger);
   write_all(ledger.get(), r.entry.dump() + "\n", o.ledger);
   if (::fsync(ledger.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), o.ledger);
   return r;

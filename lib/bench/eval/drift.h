@@ -1,6 +1,14 @@
-// Daily accuracy: an append-only ledger whose entries are chained by hash, and a CUSUM that raises an alarm
-// when accuracy has fallen, with a stated rate of false alarms.
+// Daily accuracy: an append-only ledger whose entries are chained by hash, and an alarm when accuracy has
+// fallen, with a stated rate of false alarms.
+//
+// Questions are compared with themselves, never in an order: of a question that was right on k of m earlier
+// days and is right or wrong today, every day is as likely to be the odd one if nothing has changed. Where
+// the odds of being right have fallen to a third, today is the odd one more often; the ratio of the two
+// likelihoods has the mean 1 while nothing changes, whatever the questions and however often their answers
+// vary. Its logarithm, summed over the questions of a day and cumulated over the days (never below 0), is the
+// chart; crossing log(false-alarm days) is the alarm. Answers that are the same every day leave it at 0.
 #pragma once
+#include <map>
 #include <string>
 #include <vector>
 
@@ -8,24 +16,9 @@
 
 namespace ds::bench {
 
-// The chart's design. Each answered item moves the sum by its log-likelihood ratio between accuracy p1 and
-// p0; it never falls below 0, and crossing h is the alarm.
-struct Cusum {
-  double p0 = 0.9, p1 = 0.85;
-  double h = 5;
-  double up = 0, down = 0;  // steps for a wrong and a right answer
-  double step(double sum, bool correct) const;
-};
-// Mean number of items until a false alarm when accuracy stays p0, by the Markov chain of Brook and Evans.
-double cusum_run_length(const Cusum& chart);
-// h for a false alarm about every run_length items.
-Cusum design_cusum(double p0, double drop, double run_length);
-
 struct DriftOptions {
   std::string ledger;
-  double drop = 0.05;             // points of accuracy to be found out
-  double false_alarm_days = 730;  // mean time between false alarms, one entry a day
-  double baseline = -1;           // p0; -1: of the first entry, shrunk towards the middle by two items
+  double false_alarm_days = 730;  // about so many entries from one false alarm to the next
   std::string time_utc;           // of the entry
 };
 
@@ -34,16 +27,25 @@ struct DriftResult {
   bool outputs_changed = false;  // same model and environment, other answers: no statistics needed
   std::string first_changed;     // id of the first item that differs
   int64_t n_entries = 0, n = 0, n_correct = 0;
-  Cusum chart;
-  double sum = 0, run_length_items = 0;
-  Json entry;  // the ledger's new last line
+  std::vector<std::string> lost, won;  // since the last entry: right then and wrong now, and the reverse
+  double sum = 0, limit = 0;           // of the chart
+  Json entry;                          // the ledger's new last line
   std::string text;
 };
-// Checks the chain, judges the items, appends them as one entry and syncs, all under a lock of the file.
-// Throws Error{kBadData} naming the line when the chain is broken, and when the set is not one whole
-// evaluation of the ledger's set.
+// How often each question was right, and on how many days.
+struct PastAnswers {
+  int64_t n_days = 0;
+  std::map<std::string, int64_t> n_right;
+};
+// What one day adds to the chart.
+double drift_evidence(const PastAnswers& past, const std::map<std::string, bool>& today);
+
+// Checks the chain, compares the items with those of the days before, appends them as one entry and syncs,
+// all under a lock of the file. An entry that a crash left half written is replaced. Throws Error{kBadData}
+// naming the line when the chain is broken, when the items are not the ledger's set, and when some have no
+// answer: a busy server is no loss of accuracy.
 DriftResult add_to_ledger(const RecordSet& items, const DriftOptions& options);
-// The chain's entries, checked.
-std::vector<Json> read_ledger(const std::string& path);
+// The chain's entries, checked. *size: where the next one begins.
+std::vector<Json> read_ledger(const std::string& path, int64_t* size = nullptr);
 
 }  // namespace ds::bench

@@ -4,12 +4,12 @@
 #include <atomic>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <map>
 #include <mutex>
-#include <thread>
 
 #include "bench/eval/answers.h"
+#include "bench/load/threads.h"
+#include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
 #include "io/json.h"
@@ -22,9 +22,25 @@ namespace {
 std::string text_of(const Json& object, const char* key, const std::string& where) {
   const Json* v = object.find(key);
   if (!v || v->is_null()) return "";
-  if (v->is_int()) return std::to_string(v->as_int());
+  if (v->is_number()) return v->dump();
   if (!v->is_string()) throw Error(ErrorKind::kBadData, std::string("\"") + key + "\" is no text", where);
   return v->as_string();
+}
+
+// One answer, or a list of which each counts; "aliases" adds to it.
+std::vector<std::string> expected_of(const Json& object, const std::string& where) {
+  std::vector<std::string> out;
+  for (const char* key : {"answer", "aliases"}) {
+    const Json* v = object.find(key);
+    if (v && v->is_array()) {
+      for (const Json& one : v->as_array())
+        out.push_back(text_of(Json(Json::Object{{key, one}}), key, where));
+    } else if (v && !v->is_null()) {
+      out.push_back(text_of(object, key, where));
+    }
+  }
+  if (out.empty()) throw Error(ErrorKind::kBadData, "no \"answer\"", where);
+  return out;
 }
 
 EvalQuestion question_from(const Json& object, const std::string& set, int64_t number,
@@ -33,13 +49,13 @@ EvalQuestion question_from(const Json& object, const std::string& set, int64_t n
   q.set = set;
   q.request.id = text_of(object, "id", where);
   if (q.request.id.empty()) q.request.id = set.substr(set.rfind('/') + 1) + "-" + std::to_string(number);
-  if (!object.find("answer")) throw Error(ErrorKind::kBadData, "no \"answer\"", where);
-  q.expected = text_of(object, "answer", where);
+  q.expected = expected_of(object, where);
   q.category = text_of(object, "category", where);
   q.match = text_of(object, "match", where);
-  if (q.match.empty()) q.match = q.expected.find("####") != std::string::npos ? "number" : "exact";
-  if (q.match != "exact" && q.match != "contains" && q.match != "number")
-    throw Error(ErrorKind::kBadData, "unknown \"match\": " + q.match, where, "exact, contains or number");
+  if (q.match.empty()) q.match = q.expected[0].find("####") != std::string::npos ? "number" : "exact";
+  if (q.match != "exact" && q.match != "contains" && q.match != "number" && q.match != "choice")
+    throw Error(ErrorKind::kBadData, "unknown \"match\": " + q.match, where,
+                "exact, contains, number or choice");
   for (const auto& [key, out] : {std::pair("turns", &q.turns), std::pair("distance", &q.distance)})
     if (const Json* v = object.find(key); v && v->is_int()) *out = v->as_int();
   const Json* messages = object.find("messages");
@@ -75,11 +91,12 @@ ItemRecord answer(Target& target, const EvalQuestion& q, const EvalOptions& opti
   item.n_in = o.n_in;
   item.n_out = o.n_out;
   item.e2e_ms = static_cast<double>(o.t_done_ns - o.t_send_ns) * 1e-6;
-  item.expected = q.expected;
+  item.expected = q.expected[0];
   item.text = o.text;
   item.error = o.error;
+  item.error_detail = o.error_detail;
   if (o.ok()) {
-    const Judgement j = judge_answer(o.text, q.expected, q.match);
+    const AnswerJudgement j = judge_answer(o.text, q.expected, q.match);
     item.correct = j.correct, item.strict = j.strict, item.flexible = j.flexible, item.unparsed = j.unparsed;
   } else {
     item.unparsed = true;
@@ -121,6 +138,19 @@ std::vector<EvalQuestion> read_questions(const std::string& set, const std::stri
   return questions;
 }
 
+std::string set_digest(const std::vector<EvalQuestion>& questions) {
+  std::map<std::string, std::string> parts;
+  for (const EvalQuestion& q : questions) {
+    Json one(Json::Object{{"prompt", q.request.prompt}, {"match", q.match}});
+    one.set("messages", q.request.messages);
+    one.set("expected", Json::Array(q.expected.begin(), q.expected.end()));
+    parts[q.request.id] = one.dump();
+  }
+  Sha256 digest;
+  for (const auto& [id, part] : parts) digest.update(id + "\n" + part + "\n");
+  return digest.hex();
+}
+
 bool run_eval(Target& target, const std::vector<EvalQuestion>& all, const EvalOptions& options) {
   std::vector<const EvalQuestion*> questions;
   for (const auto& q : all) {
@@ -132,36 +162,24 @@ bool run_eval(Target& target, const std::vector<EvalQuestion>& all, const EvalOp
   std::mutex mutex;
   std::map<int64_t, ItemRecord> ready;  // waits for its turn
   int64_t n_written = 0;
-  std::exception_ptr error;
   std::atomic<bool> broken{false};
   const auto work = [&] {
-    try {
-      while (!broken && !(options.stop && options.stop())) {
-        const int64_t i = next++;
-        if (i >= n) return;
-        ItemRecord item = answer(target, *questions[i], options);
-        const std::lock_guard lock(mutex);
-        if (item.error == "stopped") return;
-        ready.emplace(i, std::move(item));
-        for (auto it = ready.find(n_written); it != ready.end(); it = ready.find(n_written)) {
-          if (options.on_item) options.on_item(it->second);
-          ready.erase(it);
-          ++n_written;
-          if (options.on_progress) options.on_progress(n_written, n);
-        }
-      }
-    } catch (...) {
+    while (!broken && !(options.stop && options.stop())) {
+      const int64_t i = next++;
+      if (i >= n) return;
+      ItemRecord item = answer(target, *questions[i], options);
       const std::lock_guard lock(mutex);
-      if (!error) error = std::current_exception();
-      broken = true;
+      if (item.error == "stopped") return;
+      ready.emplace(i, std::move(item));
+      for (auto it = ready.find(n_written); it != ready.end(); it = ready.find(n_written)) {
+        if (options.on_item) options.on_item(it->second);
+        ready.erase(it);
+        ++n_written;
+        if (options.on_progress) options.on_progress(n_written, n);
+      }
     }
   };
-  const int64_t n_threads = std::clamp<int64_t>(options.clients, 1, target.max_concurrency());
-  std::vector<std::thread> threads;
-  for (int64_t i = 1; i < n_threads; ++i) threads.emplace_back(work);
-  work();
-  for (auto& t : threads) t.join();
-  if (error) std::rethrow_exception(error);
+  in_threads(std::clamp<int64_t>(options.clients, 1, target.max_concurrency()), work, [&] { broken = true; });
   return n_written == n;
 }
 
@@ -197,6 +215,17 @@ std::vector<Score> scores(const std::vector<ItemRecord>& items) {
   std::vector<Score> out{score("all", all)};
   if (!long_talks.empty()) out.push_back(score("20 turns and more", long_talks));
   for (const auto& [name, list] : groups) out.push_back(score(name, list));
+  return out;
+}
+
+std::string failures_text(const std::vector<ItemRecord>& items) {
+  std::map<std::string, std::pair<int64_t, std::string>> kinds;
+  for (const auto& i : items)
+    if (!i.error.empty() && kinds[i.error].first++ == 0) kinds[i.error].second = i.error_detail;
+  std::string out;
+  for (const auto& [error, kind] : kinds)
+    out += (out.empty() ? "" : "; ") + std::to_string(kind.first) + " " + error +
+           (kind.second.empty() ? "" : " (" + one_line(kind.second) + ")");
   return out;
 }
 
@@ -248,7 +277,8 @@ std::string scores_text(const std::vector<ItemRecord>& items) {
     out += line;
   }
   if (list[0].n_errors)
-    out += "! " + std::to_string(list[0].n_errors) + " questions got no answer (counted as wrong)\n";
+    out += "! " + std::to_string(list[0].n_errors) +
+           " questions got no answer (counted as wrong): " + failures_text(items) + "\n";
   return out;
 }
 

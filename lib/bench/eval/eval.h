@@ -14,13 +14,16 @@ namespace ds::bench {
 
 struct EvalQuestion {
   Request request;
-  std::string set, category, expected, match = "exact";
+  std::string set, category, match = "exact";
+  std::vector<std::string> expected;  // any of them
   int64_t turns = 0, distance = 0;
 };
 
 // "math", "multiturn", "reading": the sets in data_folder; anything else is a file of
-// {"messages"|"prompt"|"question", "answer", "id", "match", "category"} lines. Throws Error.
+// {"messages"|"prompt"|"question", "answer" (one or a list), "id", "match", "category"} lines. Throws Error.
 std::vector<EvalQuestion> read_questions(const std::string& set, const std::string& data_folder);
+// Names a set whatever it is called and in whatever order: over ids, questions and answers.
+std::string set_digest(const std::vector<EvalQuestion>& questions);
 
 struct EvalOptions {
   int64_t max_tokens = 256;
@@ -46,6 +49,8 @@ Score score(const std::string& name, const std::vector<const ItemRecord*>& items
 // All together, then by category, then by turns where known.
 std::vector<Score> scores(const std::vector<ItemRecord>& items);
 std::string scores_text(const std::vector<ItemRecord>& items);
+// "3 http_503 (overloaded)": why questions got no answer.
+std::string failures_text(const std::vector<ItemRecord>& items);
 Json scores_json(const std::vector<ItemRecord>& items);
 // The same for each run of a set, under its name when there are several.
 std::string scores_text(const RecordSet& set);

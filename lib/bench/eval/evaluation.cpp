@@ -32,7 +32,7 @@ Json header(const EvaluationOptions& o, Json target) {
 std::vector<ItemRecord> answered(const std::string& path, const Json& now) {
   const RecordSet old = read_records({path});
   for (const Json& before : old.headers)
-    for (const char* key : {"set", "target", "extractor", "max_tokens"}) {
+    for (const char* key : {"set", "set_digest", "target", "extractor", "max_tokens"}) {
       const Json *a = before.find(key), *b = now.find(key);
       if (a && b && a->dump() != b->dump())
         throw Error(
@@ -81,13 +81,21 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
     const auto questions = read_questions(o.set, o.data_folder);
     EvalOptions e = o.eval;
     const auto target = make_target(o.target);
-    const Json head = header(o, target->describe());
+    Json head = header(o, target->describe());
+    head.set("set_digest", set_digest(questions));
     std::vector<ItemRecord> earlier;
     if (!o.resume_path.empty()) earlier = answered(o.resume_path, head);
     o.write_line(head.dump());
     for (const auto& i : earlier) e.skip.insert(i.id), keep(i);
     e.on_item = keep;
-    complete = run_eval(*target, questions, e);
+    try {
+      complete = run_eval(*target, questions, e);
+    } catch (const Error& error) {
+      // What was answered until now is worth keeping: --resume goes on from it.
+      o.write_line(
+          Json(Json::Object{{"type", "trailer"}, {"interrupted", true}, {"error", error.message()}}).dump());
+      throw;
+    }
   }
   const auto n_errors =
       std::count_if(items.begin(), items.end(), [](const auto& i) { return !i.error.empty(); });

@@ -16,7 +16,7 @@ std::string percent(double share) { return short_number(share * 100) + " %"; }
 MatrixRow accuracy_row(const char* capability, const char* metric,
                        const std::vector<const ItemRecord*>& items) {
   const Score s = score("", items);
-  MatrixRow row{capability, metric, "no questions", "", "none that says how it was measured", s.n};
+  MatrixRow row{capability, metric, "no questions", "", s.n};
   if (s.n) {
     row.measured = percent(static_cast<double>(s.n_correct) / static_cast<double>(s.n));
     row.interval = percent(s.interval.lo) + " .. " + percent(s.interval.hi);
@@ -57,8 +57,6 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
       accuracy_row("retention, all lengths", "earlier fact recalled in the last turn", pointers(talks, 0)));
   const auto reading = evaluate("reading");
   m.rows.push_back(accuracy_row("reading", "exact match on a list of facts", pointers(reading, 0)));
-  m.rows.push_back({"adaptation", "fine-tuning time to a target loss", "needs ds-finetune", "",
-                    "none that says how it was measured", 0});
 
   say("measuring latency");
   PlanOptions p;
@@ -70,13 +68,10 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   load.on_record = [&](const RequestRecord& r) { set.requests.push_back(r); };
   m.complete &= !run_load({&target}, make_plan(p), load).stopped;
   const auto groups = summarize(set, {});
-  for (const auto& [metric, name, published] :
-       {std::tuple(Metric::kTtft, "P90 time to first token, ms",
-                   "68 ms, \"industry 120 ms\": which latency is not said"),
-        std::tuple(Metric::kTpot, "P90 time per output token, ms", ""),
-        std::tuple(Metric::kE2e, "P90 end to end, ms",
-                   "68 ms, \"industry 120 ms\": which latency is not said")}) {
-    MatrixRow row{"latency, one client", name, "no answers", "", published, 0};
+  for (const auto& [metric, name] : {std::pair(Metric::kTtft, "P90 time to first token, ms"),
+                                     std::pair(Metric::kTpot, "P90 time per output token, ms"),
+                                     std::pair(Metric::kE2e, "P90 end to end, ms")}) {
+    MatrixRow row{"latency, one client", name, "no answers", "", 0};
     const MetricSummary* s = groups.empty() ? nullptr : groups[0].find(metric, Clock::kSvc);
     if (s && s->n) {
       row.n = s->n;
@@ -102,8 +97,7 @@ std::string matrix_text(const Matrix& m, int width) {
   row("capability", "measured", "95 % interval", "n");
   for (const MatrixRow& r : m.rows) {
     row(r.capability.c_str(), r.measured.c_str(), r.interval.c_str(), r.n ? std::to_string(r.n).c_str() : "");
-    out += fold("    " + r.metric + (r.published.empty() ? "" : "; published by the seed: " + r.published),
-                width, 4);
+    out += fold("    " + r.metric, width, 4);
   }
   return out + (m.complete ? "" : "! interrupted: the rows are incomplete\n");
 }
@@ -115,8 +109,7 @@ Json matrix_json(const Matrix& m) {
                                      {"metric", r.metric},
                                      {"measured", r.measured},
                                      {"interval", r.interval},
-                                     {"n", r.n},
-                                     {"published_by_seed", r.published}}));
+                                     {"n", r.n}}));
   return Json(
       Json::Object{{"schema", "dsbench-matrix/1"}, {"complete", m.complete}, {"rows", std::move(rows)}});
 }

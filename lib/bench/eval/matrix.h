@@ -1,5 +1,5 @@
-// The seed's capability table as one command on any model: reasoning accuracy, retention over many turns,
-// adaptation, P90 latency; with intervals, and beside what the seed published.
+// What a model can do and how fast, in one table: reasoning, facts recalled over many turns, reading, P90
+// latency; each with its interval.
 #pragma once
 #include <functional>
 #include <string>
@@ -12,7 +12,7 @@
 namespace ds::bench {
 
 struct MatrixRow {
-  std::string capability, metric, measured, interval, published;
+  std::string capability, metric, measured, interval;
   int64_t n = 0;
 };
 struct MatrixOptions {

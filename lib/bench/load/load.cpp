@@ -5,11 +5,12 @@
 #include <chrono>
 #include <cmath>
 #include <cstdio>
-#include <exception>
 #include <limits>
 #include <mutex>
 #include <thread>
+#include <tuple>
 
+#include "bench/load/threads.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/rng.h"
@@ -51,6 +52,7 @@ RequestRecord make_record(const Outcome& o, const Request& request, int64_t star
     r.t_last_ns = o.event_ns.back() - start_ns;
     for (size_t i = 1; i < o.event_ns.size(); ++i) r.gaps_ns.push_back(o.event_ns[i] - o.event_ns[i - 1]);
   }
+  if (o.t_answer_ns >= 0) r.t_answer_ns = o.t_answer_ns - start_ns;
   r.n_in = o.n_in;
   r.n_in_cached = o.n_in_cached;
   r.n_out = o.n_out;
@@ -79,16 +81,22 @@ class Load {
 
   // Sends one request and records it. A request cut off by the stop is dropped, not recorded.
   RequestRecord send(Target& target, const Request& request, int64_t t_plan_ns, const char* arm,
-                     const std::string& phase, const std::string& point, int64_t block) {
-    const bool salted = options_.salt && plan_.options.prompts_path.empty();
+                     const std::string& phase, const std::string& point, int64_t block,
+                     std::string* answer = nullptr) {
+    // The blocks of a trace share what they share; a conversation continues what was said.
+    const bool salted =
+        options_.salt && plan_.options.prompts_path.empty() && plan_.options.arrivals != Arrivals::kTrace;
     const Outcome o = target.send(salted ? with_salt(request) : request, [this] { return stop_now(); });
     RequestRecord r = make_record(o, request, start_ns_, t_plan_ns);
+    if (answer) *answer = o.text;
     r.arm = arm;
     r.phase = phase;
     r.point = point;
     r.block = block;
     r.segment = options_.segment;
-    if (plan_.options.prompts_path.empty()) r.want_in = plan_.options.input_tokens;
+    const PlanOptions& p = plan_.options;
+    if (p.prompts_path.empty() && p.length_spread == 0 && p.arrivals != Arrivals::kTrace)
+      r.want_in = p.input_tokens;
     const std::lock_guard lock(mutex_);
     if (o.error == "stopped") return r;
     ++result_.n_sent;
@@ -102,6 +110,25 @@ class Load {
     if (options_.on_record) options_.on_record(r);
     if (phase == "measure") tell_progress(point);
     return r;
+  }
+
+  // A request and what its user says next, each turn with the answers before it in its conversation.
+  void converse(Target& target, const Request& request, int64_t t_plan_ns, const std::string& point,
+                int64_t idx) {
+    std::string answer;
+    RequestRecord r = send(target, request, t_plan_ns, "a", "measure", point, idx, &answer);
+    Request turn = request;
+    for (size_t i = 0; i < request.next_turns.size() && r.ok() && !stop_now(); ++i) {
+      const auto message = [](const char* role, const std::string& text) {
+        return Json(Json::Object{{"role", role}, {"content", text}});
+      };
+      if (turn.messages.empty()) turn.messages.push_back(message("user", turn.prompt));
+      turn.messages.push_back(message("assistant", answer));
+      std::tie(turn.prompt, turn.max_tokens) = request.next_turns[i];
+      turn.messages.push_back(message("user", turn.prompt));
+      turn.id = request.id + "." + std::to_string(i + 2);
+      r = send(target, turn, clock_.now(), "a", "measure", point, idx, &answer);
+    }
   }
 
   // What is to be measured: so many requests, or so many seconds.
@@ -124,29 +151,6 @@ class Load {
     if (options_.shard.n == 1) return n;
     for (int64_t i = plan_.options.n_requests; i-- > 0;) n -= !options_.shard.has(plan_.request(i).id);
     return n;
-  }
-
-  // Runs body(worker) in n threads; the first exception ends the run and is rethrown.
-  template <class Body>
-  void in_threads(int64_t n, const Body& body) {
-    std::exception_ptr error;
-    const auto guarded = [&] {
-      try {
-        body();
-      } catch (...) {
-        const std::lock_guard lock(mutex_);
-        if (!error) error = std::current_exception();
-        gave_up_ = true;
-      }
-    };
-    if (n == 1) {
-      guarded();
-    } else {
-      std::vector<std::thread> threads;
-      for (int64_t i = 0; i < n; ++i) threads.emplace_back(guarded);
-      for (auto& t : threads) t.join();
-    }
-    if (error) std::rethrow_exception(error);
   }
 
   // Warm-up by rule: until two requests in a row are within a tenth of the fastest so far.
@@ -186,7 +190,7 @@ class Load {
   void closed_point(Target& target, int64_t clients, const std::string& point) {
     std::atomic<int64_t> next{0};
     const int64_t end = deadline();
-    in_threads(clients, [&] {
+    run_clients(clients, [&] {
       int64_t free_since = clock_.now();
       while (!stop_now()) {
         const int64_t idx = next++;
@@ -197,7 +201,7 @@ class Load {
           if (plan_.options.n_requests <= 0 && idx > int64_t{1} << 24) return;
           continue;
         }
-        send(target, request, free_since, "a", "measure", point, idx);
+        converse(target, request, free_since, point, idx);
         free_since = clock_.now();
       }
     });
@@ -209,7 +213,7 @@ class Load {
     const int64_t n = plan_.options.n_requests;
     const double limit =
         plan_.options.duration_s > 0 ? plan_.options.duration_s : std::numeric_limits<double>::infinity();
-    in_threads(n > 0 ? std::min(clients, n) : clients, [&] {
+    run_clients(n > 0 ? std::min(clients, n) : clients, [&] {
       while (!stop_now()) {
         const int64_t idx = next++;
         const double at_s = plan_.arrival_s(idx, rate);
@@ -219,7 +223,7 @@ class Load {
         const int64_t t_plan = begin + static_cast<int64_t>(at_s * 1e9);
         clock_.sleep_until(t_plan, [this] { return stop_now(); });
         if (stop_now()) return;
-        send(target, request, t_plan, "a", "measure", point, idx);
+        converse(target, request, t_plan, point, idx);
       }
     });
   }
@@ -236,7 +240,7 @@ class Load {
       const int first = static_cast<int>(order.next_u32() >> 31);
       for (const int arm : {first, 1 - first}) {
         std::atomic<int64_t> next{from};
-        in_threads(to - from, [&] {
+        run_clients(to - from, [&] {
           const int64_t idx = next++;
           const Request request = plan_.request(idx);
           const char* name = arm == 0 ? "a" : "b";
@@ -248,8 +252,13 @@ class Load {
   }
 
  private:
+  void run_clients(int64_t n, const std::function<void()>& client) {
+    in_threads(n, client, [this] { gave_up_ = true; });
+  }
   Request with_salt(Request request) const {
-    CounterRng rng(options_.salt, static_cast<uint64_t>(clock_.now()));
+    // A prefix that is to be shared within the run must only differ from that of other runs.
+    const bool shared = plan_.options.shared_prefix > 0;
+    CounterRng rng(options_.salt, shared ? 0 : static_cast<uint64_t>(clock_.now()));
     request.prompt = std::to_string(10'000'000 + rng.next_u32() % 90'000'000) + ". " + request.prompt;
     return request;
   }
@@ -303,6 +312,11 @@ LoadResult run_load(const std::vector<Target*>& arms, const Plan& plan, const Lo
   const PlanOptions& o = plan.options;
   if (arms.size() == 2 && (plan.open() || o.clients.size() > 1))
     throw Error(ErrorKind::kUsage, "an interleaved comparison is a closed loop at one concurrency", "--ab");
+  const bool talks = std::any_of(plan.requests.begin(), plan.requests.end(),
+                                 [](const Request& r) { return !r.next_turns.empty(); });
+  if (talks && (arms.size() == 2 || !options.skip.empty()))
+    throw Error(ErrorKind::kUsage, "conversations go with neither --ab nor --resume", "--prompts",
+                "a turn needs the answers before it");
   if (plan.open() && o.rates.empty()) throw Error(ErrorKind::kUsage, "an open loop needs a rate", "--rate");
   for (const Target* t : arms)
     for (const int64_t c : o.clients)

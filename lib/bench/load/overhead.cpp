@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <atomic>
 #include <memory>
-#include <thread>
 #include <vector>
 
+#include "bench/load/threads.h"
 #include "bench/stats/quantile.h"
 #include "bench/targets/scripted_server.h"
 #include "bench/targets/target.h"
@@ -68,13 +68,12 @@ double null_server_ceiling(int n_clients, double seconds) {
   request.prompt = "null";
   std::atomic<int64_t> n{0};
   const int64_t begin = now_ns();
-  std::vector<std::thread> threads;
-  for (int i = 0; i < n_clients; ++i)
-    threads.emplace_back([&] {
-      while (seconds_since(begin) < seconds)
-        if (target->send(request, {}).ok()) ++n;
-    });
-  for (auto& t : threads) t.join();
+  std::atomic<bool> broken{false};
+  const auto client = [&] {
+    while (!broken && seconds_since(begin) < seconds)
+      if (target->send(request, {}).ok()) ++n;
+  };
+  in_threads(n_clients, client, [&] { broken = true; });
   return static_cast<double>(n) / seconds_since(begin);
 }
 

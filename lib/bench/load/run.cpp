@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <map>
 
 #include "bench/load/overhead.h"
 #include "bench/records/redact.h"
@@ -24,7 +25,25 @@ std::string target_kind(const TargetChoice& c) {
   return !c.command.empty() ? "cmd" : !c.url.empty() ? "url" : "engine";
 }
 
-Json header(const RunOptions& o, const Target& target, const Target* second) {
+// What the tool itself costs, and what decoding is bound by, here and now. Before the target is loaded: the
+// probe's buffer must not count as the memory of what is measured.
+struct OwnCost {
+  Json overhead;
+  double read_gb_s = 0;
+};
+OwnCost measure_own_cost(const RunOptions& o) {
+  OwnCost cost;
+  const std::string kind = target_kind(o.target);
+  cost.overhead = measure_overhead(kind, 50);
+  const int threads = o.target.options.threads ? o.target.options.threads : default_threads().n_threads;
+  if (kind == "engine" && reset_peak_rss()) {
+    cost.read_gb_s = measure_read_bandwidth(threads);
+    reset_peak_rss();
+  }
+  return cost;
+}
+
+Json header(const RunOptions& o, const OwnCost& cost, const Target& target, const Target* second) {
   Json h(Json::Object{{"type", "header"}, {"schema", kSchema}});
   const TargetOptions& t = o.target.options;
   h.set("env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads));
@@ -34,13 +53,30 @@ Json header(const RunOptions& o, const Target& target, const Target* second) {
   h.set("argv", redacted(o.argv));
   if (o.shard.n > 1) h.set("shard", std::to_string(o.shard.idx) + "/" + std::to_string(o.shard.n));
   h.set("run_id", sha256_hex(h.dump() + std::to_string(now_ns())).substr(0, 16));
-  if (o.overhead) h.set("overhead", measure_overhead(target_kind(o.target), 50));
-  // What decoding is bound by: measured here and now, with the threads the engine uses.
-  const Json described = target.describe();
-  if (const Json* threads = described.find("threads"); o.overhead && threads && threads->is_int())
-    h.set("read_gb_s", measure_read_bandwidth(static_cast<int>(threads->as_int())));
+  if (o.overhead) h.set("overhead", cost.overhead);
+  if (cost.read_gb_s > 0) h.set("read_gb_s", cost.read_gb_s);
   return h;
 }
+
+// Why requests failed, in the words of the first of each kind.
+class Failures {
+ public:
+  void add(const RequestRecord& r) {
+    if (r.ok()) return;
+    auto& [n, detail] = kinds_[r.error];
+    if (n++ == 0) detail = r.error_detail;
+  }
+  std::string text() const {
+    std::string out;
+    for (const auto& [error, kind] : kinds_)
+      out += "\n  " + std::to_string(kind.first) + " " + error +
+             (kind.second.empty() ? "" : ": " + kind.second.substr(0, kind.second.find('\n')));
+    return out;
+  }
+
+ private:
+  std::map<std::string, std::pair<int64_t, std::string>> kinds_;
+};
 
 // One run measures one thing by one plan on one kind of machine. `now` is this run's header.
 void check_same_run(const RecordSet& earlier, const Json& now, const std::string& path) {
@@ -163,6 +199,7 @@ RunResult run_bench(const RunOptions& o) {
     throw Error(ErrorKind::kUsage, "a search goes with neither --ab nor --resume nor --shard",
                 "--find-goodput", "each rate depends on what the one before it showed");
   RunResult result;
+  const OwnCost cost = o.overhead ? measure_own_cost(o) : OwnCost{};
   const auto target = make_target(o.target);
   const auto second = o.ab.empty() ? nullptr : make_second_target(o.target, o.ab);
   LoadOptions load;
@@ -171,9 +208,15 @@ RunResult run_bench(const RunOptions& o) {
   if (!o.target.url.empty()) load.salt = static_cast<uint64_t>(now_ns()) | 1;
   load.on_note = o.note;
   load.on_progress = o.progress;
-  load.on_record = [&](const RequestRecord& r) { o.write_line(to_json(r).dump()); };
+  Failures failures;
+  load.on_record = [&](RequestRecord r) {
+    failures.add(r);
+    // Two models in one process have one peak, which is neither's.
+    if (second && !o.target.model.empty()) r.peak_rss_bytes = -1;
+    o.write_line(to_json(r).dump());
+  };
   RecordSet earlier;
-  Json head = header(o, *target, second.get());
+  Json head = header(o, cost, *target, second.get());
   if (!o.resume_path.empty()) {
     earlier = read_records({o.resume_path});
     check_same_run(earlier, head, o.resume_path);
@@ -184,12 +227,19 @@ RunResult run_bench(const RunOptions& o) {
   take_over(o, earlier, load, result);
 
   const CpuTimes before = cpu_times();
-  if (!o.find_goodput.empty()) {
-    search_goodput(o, *target, load, result);
-  } else {
-    std::vector<Target*> arms{target.get()};
-    if (second) arms.push_back(second.get());
-    result.load = run_load(arms, o.plan, load);
+  try {
+    if (!o.find_goodput.empty()) {
+      search_goodput(o, *target, load, result);
+    } else {
+      std::vector<Target*> arms{target.get()};
+      if (second) arms.push_back(second.get());
+      result.load = run_load(arms, o.plan, load);
+    }
+  } catch (const Error& e) {
+    // What was measured until now is worth keeping: --resume goes on from it.
+    o.write_line(
+        Json(Json::Object{{"type", "trailer"}, {"interrupted", true}, {"error", e.message()}}).dump());
+    throw;
   }
   const bool interrupted = result.load.stopped;
   Json trailer(Json::Object{{"type", "trailer"},
@@ -199,7 +249,6 @@ RunResult run_bench(const RunOptions& o) {
                             {"n_resumed", result.n_resumed},
                             {"n_warmup", result.load.n_warmup},
                             {"warmup", result.load.warmup_reason},
-                            {"peak_rss_bytes", peak_rss_bytes()},
                             {"interrupted", interrupted}});
   if (const double share = others_cpu_share(before, cpu_times()); share >= 0 && o.target.url.empty())
     trailer.set("others_cpu_share", share);
@@ -214,7 +263,8 @@ RunResult run_bench(const RunOptions& o) {
   if (result.summary.empty())
     result.summary = std::to_string(result.load.n_ok) + " requests measured or warm-up, " +
                      std::to_string(result.load.n_errors) + " failed" +
-                     (result.n_resumed ? ", " + std::to_string(result.n_resumed) + " taken over" : "");
+                     (result.n_resumed ? ", " + std::to_string(result.n_resumed) + " taken over" : "") +
+                     failures.text();
   if (!result.load.gave_up.empty()) result.summary += "; gave up: " + result.load.gave_up;
   return result;
 }

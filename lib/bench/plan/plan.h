@@ -12,19 +12,25 @@ namespace ds::bench {
 enum class Arrivals { kClosed, kPoisson, kConstant, kTrace };
 
 struct PlanOptions {
-  std::string prompts_path;  // JSON lines of {"messages"} or {"prompt"}; empty: generated text
-  int64_t n_requests = 0;    // 0: as many as fit into duration_s
+  // JSON lines of {"messages"}, {"prompt"} or {"turns"}, or a ShareGPT list of conversations; empty:
+  // generated
+  std::string prompts_path;
+  int64_t n_requests = 0;  // 0: as many as fit into duration_s
   double duration_s = 0;
   int64_t input_tokens = 32;   // of generated prompts, about
   int64_t output_tokens = 32;  // of prompts that do not say "max_tokens" themselves
+  double length_spread = 0;    // of generated load: lengths are lognormal with this sigma; 0: all alike
+  double shared_prefix = 0;    // of generated prompts: the share of a prompt that all begin with
   bool ignore_eos = false;
   double temperature = 0;
   uint64_t seed = 1;
   Arrivals arrivals = Arrivals::kClosed;
   std::vector<double> rates;  // open loop, requests per second; several: a sweep; none: to be searched
   std::vector<int64_t> clients = {1};  // closed: concurrency; open: at most so many in flight
-  std::string trace_path;              // seconds since the start, one per line or as {"t": ...}
-  int64_t warmup = -1;                 // -1: by rule
+  // Seconds since the start, one per line or as {"t": ...}; or a Mooncake trace, whose lengths and shared
+  // blocks make the prompts where there is no prompts_path.
+  std::string trace_path;
+  int64_t warmup = -1;  // -1: by rule
 };
 
 struct Plan {

@@ -93,6 +93,7 @@ RequestRecord request_from_json(const Json& object, const std::string& where) {
   r.t_plan_ns = r.t_send_ns;
   in.read("t_plan_ns", r.t_plan_ns);
   in.read_count("t_first_ns", r.t_first_ns);
+  in.read_count("t_answer_ns", r.t_answer_ns);
   in.read_count("n_in", r.n_in);
   in.read_count("n_in_cached", r.n_in_cached);
   in.read_count("n_out", r.n_out);
@@ -124,7 +125,8 @@ RequestRecord request_from_json(const Json& object, const std::string& where) {
   // A measured value is never its own "missing" mark, and time does not run backwards.
   if (r.t_done_ns < r.t_send_ns ||
       (r.t_first_ns >= 0 &&
-       (r.t_first_ns < r.t_send_ns || r.t_last_ns < r.t_first_ns || r.t_done_ns < r.t_last_ns)))
+       (r.t_first_ns < r.t_send_ns || r.t_last_ns < r.t_first_ns || r.t_done_ns < r.t_last_ns)) ||
+      (r.t_answer_ns >= 0 && (r.t_answer_ns < r.t_first_ns || r.t_answer_ns > r.t_done_ns)))
     throw Error(ErrorKind::kBadData, "times run backwards", where,
                 "expected t_send_ns <= t_first_ns <= t_last_ns <= t_done_ns");
   if (r.t_first_ns >= 0 && of_gaps > r.t_done_ns - r.t_first_ns)
@@ -227,6 +229,7 @@ ItemRecord item_from_json(const Json& object, const std::string& where) {
   in.read("expected", r.expected);
   in.read("text", r.text);
   in.read("error", r.error);
+  in.read("error_detail", r.error_detail);
   in.read("nll", r.nll);
   in.read("kld", r.kld);
   return r;
@@ -243,6 +246,7 @@ Json to_json(const RequestRecord& r) {
   out.set("t_plan_ns", r.t_plan_ns);
   out.set("t_send_ns", r.t_send_ns);
   out.set("t_first_ns", optional_count(r.t_first_ns));
+  if (r.t_answer_ns >= 0) out.set("t_answer_ns", r.t_answer_ns);
   out.set("t_last_ns", optional_count(r.t_last_ns));
   out.set("t_done_ns", r.t_done_ns);
   out.set("gaps_ns", std::move(gaps));
@@ -283,6 +287,7 @@ Json to_json(const ItemRecord& r) {
     out.set("text", r.text);
   }
   if (!r.error.empty()) out.set("error", r.error);
+  if (!r.error_detail.empty()) out.set("error_detail", r.error_detail);
   return out;
 }
 

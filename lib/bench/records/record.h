@@ -33,6 +33,7 @@ struct RequestRecord {
   int64_t t_plan_ns = 0;         // when the load plan wanted it sent
   int64_t t_send_ns = 0;         // when it was sent
   int64_t t_first_ns = -1;       // first event with content; -1: none came
+  int64_t t_answer_ns = -1;      // first event of the answer, where reasoning came before it
   int64_t t_last_ns = -1;        // last event with content
   int64_t t_done_ns = 0;         // end of stream, or exit of the command
   std::vector<int64_t> gaps_ns;  // between successive events with content
@@ -61,7 +62,7 @@ struct ItemRecord {
   int64_t turns = 0, distance = 0;
   int64_t n_in = -1, n_out = -1;
   double e2e_ms = -1;
-  std::string expected, text, error;
+  std::string expected, text, error, error_detail;
   double nll = -1;  // ppl and kld: sum of -ln p over n_out scored tokens
   double kld = -1;  // mean KL to the baseline over the scored tokens
 };

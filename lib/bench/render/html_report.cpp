@@ -4,8 +4,11 @@
 #include <cmath>
 #include <map>
 
+#include "bench/compare/judge.h"
 #include "bench/eval/eval.h"
 #include "bench/records/embedded.h"
+#include "core/error.h"
+#include "report/html.h"
 #include "report/svg_chart.h"
 #include "report/words.h"
 
@@ -59,12 +62,15 @@ std::string metric_table(const RecordSet& set, const std::vector<GroupSummary>& 
              cell(short_number(m.mean)) + "</tr>\n";
     }
   return out +
-         "</table></div>\n<p class=soft>[ ] exact 95 % order-statistic intervals; &ge; what was seen, the "
-         "sample is too small "
-         "to say more.</p>\n";
+         "</table></div>\n<p class=soft>[ ] 95 % order-statistic intervals; ~ adjusted: neighbours depend on "
+         "each "
+         "other, and the interval is the wider one of fewer independent requests; &ge; what was seen, the "
+         "sample "
+         "is too small to say more.</p>\n";
 }
 
 // The empirical distribution with the band of Dvoretzky, Kiefer and Wolfowitz (95 %, all points at once).
+// Begins on the axis; reach_ends() leads it to its end.
 ChartSeries cdf_series(std::vector<double> values, const std::string& name, int colour) {
   std::sort(values.begin(), values.end());
   ChartSeries s;
@@ -73,6 +79,7 @@ ChartSeries cdf_series(std::vector<double> values, const std::string& name, int 
   s.colour = colour;
   const auto n = static_cast<double>(values.size());
   const double band = std::sqrt(std::log(2 / 0.05) / (2 * n)), top = n / (n + 1);
+  s.x.push_back(values.front()), s.y.push_back(0), s.lo.push_back(0), s.hi.push_back(std::min(top, band));
   for (size_t i = 0; i < values.size(); ++i) {
     const double share = static_cast<double>(i + 1) / (n + 1);
     s.x.push_back(values[i]);
@@ -81,6 +88,15 @@ ChartSeries cdf_series(std::vector<double> values, const std::string& name, int 
     s.hi.push_back(std::min(top, share + band));
   }
   return s;
+}
+
+// Where the slowest request of one curve is faster than that of another, all of its requests are still below.
+void reach_ends(std::vector<ChartSeries>& series) {
+  double end = 0;
+  for (const auto& s : series) end = std::max(end, s.x.back());
+  for (auto& s : series)
+    for (auto* v : {&s.y, &s.lo, &s.hi, &s.x})
+      if (!v->empty()) v->push_back(v == &s.x ? end : v->back());
 }
 
 // One slow request must not press all others against the edge.
@@ -117,6 +133,7 @@ std::string latency_charts(const RecordSet& set, const std::vector<GroupSummary>
       s.lo.clear(), s.hi.clear();
       cdf.series.push_back(std::move(s));
     }
+    reach_ends(cdf.series);
     cdf.log_x = spreads_far(cdf.series, &ChartSeries::x);
     if (cdf.log_x) cdf.x_label += " (logarithmic)";
     out += chart_svg(cdf);
@@ -250,6 +267,8 @@ std::string ledger_chart(const std::vector<Json>& drift) {
   c.colour = 1;
   share.title = "accuracy ledger, 95 % Wilson band";
   share.x_label = sum.x_label = "entry";
+  share.whole_x = sum.whole_x = true;
+  share.y_end = 100;
   share.y_label = "right, %";
   share.y_from_zero = false;
   share.series = {s};
@@ -258,6 +277,77 @@ std::string ledger_chart(const std::vector<Json>& drift) {
   sum.series = {c};
   sum.marks.push_back({number(drift.back(), "h"), "alarm"});
   return chart_svg(share) + chart_svg(sum);
+}
+
+std::string text_of(const Json* object, const char* key) {
+  const Json* v = object ? object->find(key) : nullptr;
+  return v && v->is_string() ? v->as_string() : "";
+}
+
+// The commands that made the records, and when.
+std::string origins(const RecordSet& set) {
+  std::string out;
+  for (const Json& h : set.headers) {
+    std::string line;
+    if (const Json* argv = h.find("argv"); argv && argv->is_array())
+      for (const Json& word : argv->as_array())
+        if (word.is_string()) line += (line.empty() ? "" : " ") + word.as_string();
+    const std::string time = text_of(h.find("env"), "time_utc");
+    if (!line.empty() || !time.empty())
+      out += "<p class=soft><code>" + escape_html(line) + "</code> " + escape_html(time) + "</p>\n";
+  }
+  return out;
+}
+
+std::string warning_list(const RecordSet& set, const std::vector<GroupSummary>& groups) {
+  std::vector<std::string> all;
+  for (const auto& g : groups) {
+    const std::string name = group_name(set, g);
+    for (const auto& [error, n] : g.errors) {
+      const auto detail = g.error_details.find(error);
+      all.push_back((name.empty() ? "" : name + ": ") + std::to_string(n) + " of " + std::to_string(g.n) +
+                    " requests failed with " + error +
+                    (detail == g.error_details.end() || detail->second.empty() ? "" : ": " + detail->second));
+    }
+    for (const std::string& w : group_warnings(g)) all.push_back((name.empty() ? "" : name + ": ") + w);
+  }
+  if (set.n_bad) all.push_back(std::to_string(set.n_bad) + " malformed lines were left out");
+  if (set.interrupted) all.push_back("a run was interrupted");
+  if (set.cut_off) all.push_back("a run has no trailer: its file is cut off or still being written");
+  std::string out;
+  for (const std::string& w : all) out += "<li>" + escape_html(w) + "</li>\n";
+  return out.empty() ? "" : "<ul class=bad>\n" + out + "</ul>\n";
+}
+
+RecordSet run_alone(const RecordSet& set, size_t run) {
+  RecordSet out;
+  out.runs = {{set.runs[run].name, {}}};
+  for (const size_t h : set.runs[run].headers) {
+    out.runs[0].headers.push_back(out.headers.size());
+    out.headers.push_back(set.headers[h]);
+  }
+  for (RequestRecord r : set.requests)
+    if (r.run == static_cast<int32_t>(run)) r.run = 0, out.requests.push_back(std::move(r));
+  for (ItemRecord i : set.items)
+    if (i.run == static_cast<int32_t>(run)) i.run = 0, out.items.push_back(std::move(i));
+  return out;
+}
+
+// Two runs, or the two arms of one, lie beside each other to be compared.
+std::string verdict(const RecordSet& set) {
+  const bool arms =
+      std::any_of(set.requests.begin(), set.requests.end(), [](const auto& r) { return r.arm == "b"; });
+  if (!(set.runs.size() == 2 || (arms && set.runs.size() == 1))) return "";
+  std::string text;
+  try {
+    const bool two = set.runs.size() == 2;
+    text = two ? compare_records(run_alone(set, 0), run_alone(set, 1), true, {}).text
+               : compare_records(set, {}, false, {}).text;
+    if (two) text = "A: " + set.runs[0].name + "   B: " + set.runs[1].name + "\n" + text;
+  } catch (const Error& e) {
+    text = "not compared: " + e.message();
+  }
+  return "<h2>Verdict</h2>\n<pre class=t>" + escape_html(text) + "</pre>\n";
 }
 
 std::string table_of(const Json& object) {
@@ -286,6 +376,7 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
   std::string about = header_text(set);
   while (about.ends_with('\n')) about.pop_back();
   if (!about.empty()) out += "<p class=\"soft lines\">" + escape_html(about) + "</p>\n";
+  out += origins(set) + warning_list(set, groups) + verdict(set);
   StatsOptions words = options;
   words.plots = false;
   if (!groups.empty()) {
@@ -298,7 +389,7 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
     }
     out += "<h2>Latency</h2>\n" + metric_table(set, groups) + "<div class=charts>" + rates +
            latency_charts(set, groups, options) + "</div>\n";
-    out += "<details><summary>the same as text, with rates, lengths and warnings</summary><pre class=t>" +
+    out += "<details><summary>the same as text, with rates and lengths</summary><pre class=t>" +
            escape_html(stats_text(set, groups, words)) + "</pre></details>\n";
   }
   if (!set.items.empty())
@@ -308,12 +399,14 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
     out += (evaluations.size() > 1 ? "<p class=soft>" + escape_html(name) + "</p>" : std::string()) +
            "<div class=charts>" + accuracy_charts(items) + "</div>\n";
   if (!set.drift.empty()) out += "<h2>Drift</h2>\n<div class=charts>" + ledger_chart(set.drift) + "</div>\n";
-  if (set.n_bad) out += "<p class=bad>" + std::to_string(set.n_bad) + " malformed lines were left out.</p>\n";
-  if (set.interrupted) out += "<p class=bad>The run was interrupted.</p>\n";
-  for (const Json& h : set.headers)
-    for (const char* part : {"target", "target_b", "plan", "env"})
-      if (const Json* v = h.find(part); v && v->is_object())
-        out += "<details><summary>" + std::string(part) + "</summary>" + table_of(*v) + "</details>\n";
+  for (const Run& run : set.runs)
+    for (const size_t h : run.headers)
+      for (const auto& [part, name] :
+           {std::pair("target", "what was measured"), std::pair("target_b", "what was measured as arm b"),
+            std::pair("plan", "the plan of requests"), std::pair("env", "the machine")})
+        if (const Json* v = set.headers[h].find(part); v && v->is_object())
+          out += "<details><summary>" + escape_html((set.runs.size() > 1 ? run.name + ": " : "") + name) +
+                 "</summary>" + table_of(*v) + "</details>\n";
   out += "<details><summary>records (ds-bench stats reads them from this page)</summary>" +
          std::string(kRecordsBegin) + escape_html(records_text(set)) + std::string(kRecordsEnd) +
          "</details>\n</body></html>\n";

@@ -73,27 +73,7 @@ std::string metric_table(const GroupSummary& g, int width) {
 
 std::string warnings(const GroupSummary& g, int width) {
   std::string out;
-  const auto warn = [&](const std::string& text) { out += fold("! " + text, width, kLabel); };
-  if (g.tokens_per_event > 1.05)
-    warn(short_number(g.tokens_per_event) +
-         " tokens per event: gaps between events are not inter-token latency");
-  if (g.tokens_per_event >= 0 && g.tokens_per_event < 0.95)
-    warn("fewer tokens (" + short_number(g.tokens_per_event) +
-         ") than events with text: the count of the target is not believable");
-  if (g.cached_share > 0.3)
-    warn(short_number(g.cached_share * 100) +
-         " % of the prompt tokens came from the target's cache: ttft and prefill are those of a cache");
-  if (g.tokens_source == "events") warn("tokens were counted as events: the target told no count");
-  if (g.short_share > 0.01)
-    warn(short_number(g.short_share * 100) +
-         " % of answers ended before the asked length: not comparable unless intended (--ignore-eos)");
-  if (g.unsteady_prefix > 0)
-    warn("the first " + std::to_string(g.unsteady_prefix) + " requests shift the median: --warmup " +
-         std::to_string(g.unsteady_prefix + static_cast<int64_t>(g.n_warmup)));
-  for (const MetricSummary& m : g.metrics)
-    if (m.metric == Metric::kE2e && m.clock == Clock::kSvc && m.effective_n < 0.5 * static_cast<double>(m.n))
-      warn("requests depend on their neighbours: " + std::to_string(m.n) + " count like " +
-           short_number(m.effective_n) + ", and the intervals are as wide; several short runs say more");
+  for (const std::string& text : group_warnings(g)) out += fold("! " + text, width, kLabel);
   return out;
 }
 
@@ -108,7 +88,11 @@ std::string group_title(const RecordSet& set, const GroupSummary& g) {
 std::string group_text(const RecordSet& set, const GroupSummary& g, const StatsOptions& options) {
   const auto records = group_records(set, g);
   const MetricSummary *svc = g.find(Metric::kE2e, Clock::kSvc), *resp = g.find(Metric::kE2e, Clock::kResp);
-  std::string out = fold(group_title(set, g), options.width, kLabel) + metric_table(g, options.width);
+  std::string out = fold(group_title(set, g), options.width, kLabel);
+  for (const auto& [error, detail] : g.error_details)
+    if (!detail.empty())
+      out += fold("failed    " + error + ": " + detail.substr(0, detail.find('\n')), options.width, kLabel);
+  out += metric_table(g, options.width);
   const auto line = [&](const std::string& text) { out += fold(text, options.width, kLabel); };
   std::string rates = "rate      " + short_number(g.requests_per_s) + " requests/s";
   if (g.tok_s >= 0) rates += ", " + short_number(g.tok_s) + " tokens/s system";
@@ -189,6 +173,37 @@ std::string sweep_text(const RecordSet& set, const std::vector<const GroupSummar
 
 }  // namespace
 
+std::vector<std::string> group_warnings(const GroupSummary& g) {
+  std::vector<std::string> out;
+  const auto warn = [&](const std::string& text) { out.push_back(text); };
+  if (g.at_once_share > 0.2)
+    warn(short_number(g.at_once_share * 100) +
+         " % of the answers came all at once (a proxy that collects them, or a server that does not stream): "
+         "tpot "
+         "and gaps are not the model's, ttft is nearly e2e");
+  if (g.tokens_per_event > 1.05)
+    warn(short_number(g.tokens_per_event) +
+         " tokens per event: gaps between events are not inter-token latency");
+  if (g.tokens_per_event >= 0 && g.tokens_per_event < 0.95)
+    warn("fewer tokens (" + short_number(g.tokens_per_event) +
+         ") than events with text: the count of the target is not believable");
+  if (g.cached_share > 0.3)
+    warn(short_number(g.cached_share * 100) +
+         " % of the prompt tokens came from the target's cache: ttft and prefill are those of a cache");
+  if (g.tokens_source == "events") warn("tokens were counted as events: the target told no count");
+  if (g.short_share > 0.01)
+    warn(short_number(g.short_share * 100) +
+         " % of answers ended before the asked length: not comparable unless intended (--ignore-eos)");
+  if (g.unsteady_prefix > 0)
+    warn("the first " + std::to_string(g.unsteady_prefix) + " requests shift the median: --warmup " +
+         std::to_string(g.unsteady_prefix + static_cast<int64_t>(g.n_warmup)));
+  for (const MetricSummary& m : g.metrics)
+    if (m.metric == Metric::kE2e && m.clock == Clock::kSvc && m.effective_n < 0.5 * static_cast<double>(m.n))
+      warn("requests depend on their neighbours: " + std::to_string(m.n) + " count like " +
+           short_number(m.effective_n) + ", and the intervals are as wide; several short runs say more");
+  return out;
+}
+
 std::string header_text(const RecordSet& set) {
   std::string out;
   for (size_t i = 0; i < std::max<size_t>(1, set.runs.size()); ++i) {
@@ -238,10 +253,12 @@ std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& gr
       out += group_text(set, points.empty() ? groups[i++] : *points[0], options);
   }
   out += overhead_lines(set, options.width);
-  out += fold("percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
-                  short_number(options.level * 100) +
-                  " % order-statistic intervals; >= what was seen, n too small to say",
-              options.width, kLabel);
+  out += fold(
+      "percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
+          short_number(options.level * 100) +
+          " % order-statistic intervals, ~ adjusted to how many requests are independent; >= what was seen, "
+          "n too small to say",
+      options.width, kLabel);
   if (set.n_bad)
     out += "! " + std::to_string(set.n_bad) + " of " + std::to_string(set.n_lines) + " lines are malformed\n";
   if (set.interrupted) out += "! the run was interrupted: --resume completes it\n";

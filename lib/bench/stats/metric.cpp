@@ -11,6 +11,8 @@ const char* metric_name(Metric metric) {
   switch (metric) {
     case Metric::kTtft:
       return "ttft";
+    case Metric::kTtfa:
+      return "ttfa";
     case Metric::kTpot:
       return "tpot";
     case Metric::kItl:
@@ -35,6 +37,9 @@ std::optional<double> metric_ms(const RequestRecord& r, Metric metric, Clock clo
     case Metric::kTtft:
       if (r.t_first_ns < 0) return std::nullopt;
       return ms(r.t_first_ns - start);
+    case Metric::kTtfa:
+      if (r.t_answer_ns < 0) return std::nullopt;
+      return ms(r.t_answer_ns - start);
     case Metric::kTpot:
       // Everything in one event tells nothing about the time between tokens.
       if (r.t_first_ns < 0 || r.n_out < 2 || r.t_last_ns == r.t_first_ns) return std::nullopt;

@@ -1,6 +1,7 @@
 // The metrics, defined once.
 //
 //   ttft  first event with content - start           itl   gaps between successive events with content
+//   ttfa  first event of the answer itself - start, where the target puts reasoning before it
 //   tpot  (last - first) / (output tokens - 1)       e2e   end of stream (or exit of the command) - start
 //
 // The start is when the request was sent (.svc) or when the load plan wanted it sent (.resp): under load a
@@ -15,9 +16,9 @@
 
 namespace ds::bench {
 
-enum class Metric { kTtft, kTpot, kItl, kE2e };
+enum class Metric { kTtft, kTtfa, kTpot, kItl, kE2e };
 enum class Clock { kSvc, kResp };
-constexpr Metric kMetrics[] = {Metric::kTtft, Metric::kTpot, Metric::kItl, Metric::kE2e};
+constexpr Metric kMetrics[] = {Metric::kTtft, Metric::kTtfa, Metric::kTpot, Metric::kItl, Metric::kE2e};
 
 const char* metric_name(Metric metric);  // "ttft", ...
 std::optional<Metric> metric_from_name(std::string_view name);

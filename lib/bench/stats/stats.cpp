@@ -37,7 +37,27 @@ MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records,
     for (size_t i = 0; i < beyond.size(); ++i) beyond[i] = in_order[i] > at;
     *out = quantile_with_interval(values, p, options.method, options.level, effective_samples(beyond));
   }
+  make_monotone(m);
   return m;
+}
+
+// Intervals that belong to different percentiles may rest on different numbers of independent requests; an
+// edge must still not fall while the percentile rises. The wider of two contradicting edges holds.
+void make_monotone(MetricSummary& m) {
+  Quantile* const all[] = {&m.p50, &m.p90, &m.p95, &m.p99};
+  for (size_t i = 1; i < std::size(all); ++i) {
+    auto &before = all[i - 1]->interval, &now = all[i]->interval;
+    if (!before) now.reset();  // nothing can be said of a tail beyond one of which nothing can be said
+    if (now) now->hi = std::max(now->hi, before->hi);
+  }
+  for (size_t i = std::size(all) - 1; i > 0; --i)
+    if (all[i]->interval) all[i - 1]->interval->lo = std::min(all[i - 1]->interval->lo, all[i]->interval->lo);
+}
+
+// Several events within microseconds: somebody on the way, or the server itself, held them back.
+bool came_at_once(const RequestRecord& r) {
+  constexpr int64_t kLeastGapNs = 50'000;
+  return r.n_events() >= 3 && r.t_last_ns - r.t_first_ns < kLeastGapNs * (r.n_events() - 1);
 }
 
 double median_or(std::vector<double> values, double otherwise) {
@@ -138,7 +158,7 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
   g.open = is_open(header_of(set, g.run));
   for (const auto& r : set.requests) g.n_warmup += r.phase == "warmup" && r.run == g.run && r.arm == g.arm;
   std::vector<double> user, prefill, late, e2e;
-  int64_t n_tokens = 0, n_good = 0;
+  int64_t n_tokens = 0, n_good = 0, n_several = 0, n_at_once = 0;
   bool tokens_known = false;
   for (const RequestRecord* r : records) {
     ++g.n;
@@ -146,13 +166,16 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
     g.peak_rss_bytes = std::max(g.peak_rss_bytes, r->peak_rss_bytes);
     n_good += meets(*r, options.objectives, Clock::kResp);
     if (!r->ok()) {
-      ++g.errors[r->error];
+      if (g.errors[r->error]++ == 0) g.error_details[r->error] = r->error_detail;
       continue;
     }
     ++g.n_ok;
     if (!r->finish.empty()) ++g.finishes[r->finish];
     if (r->n_out >= 0) n_tokens += r->n_out, tokens_known = true;
-    if (const auto t = metric_ms(*r, Metric::kTpot, Clock::kSvc); t && *t > 0) user.push_back(1e3 / *t);
+    n_several += r->n_events() >= 3;
+    n_at_once += came_at_once(*r);
+    if (const auto t = metric_ms(*r, Metric::kTpot, Clock::kSvc); t && *t > 0 && !came_at_once(*r))
+      user.push_back(1e3 / *t);
     if (const auto t = metric_ms(*r, Metric::kTtft, Clock::kSvc); t && *t > 0 && r->n_in > 0)
       prefill.push_back(static_cast<double>(r->n_in) / (*t * 1e-3));
     e2e.push_back(*metric_ms(*r, Metric::kE2e, Clock::kSvc));
@@ -163,6 +186,7 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
       MetricSummary m = summarize_metric(records, metric, clock, options);
       if (m.n) g.metrics.push_back(std::move(m));
     }
+  if (n_several) g.at_once_share = static_cast<double>(n_at_once) / static_cast<double>(n_several);
   g.wall_s = wall_seconds(records);
   if (g.wall_s > 0) {
     g.requests_per_s = static_cast<double>(g.n_ok) / g.wall_s;
@@ -232,7 +256,8 @@ std::string withheld_text(const Quantile& q) {
 
 std::string interval_text(const Quantile& q) {
   if (!q.interval) return q.n == 0 ? "" : withheld_text(q);
-  return "[" + short_number(q.interval->lo) + ", " + short_number(q.interval->hi) + "]";
+  return "[" + short_number(q.interval->lo) + ", " + short_number(q.interval->hi) + "]" +
+         (q.n_effective < q.n ? "~" : "");
 }
 
 std::string quantile_text(const Quantile& q) {

@@ -34,8 +34,9 @@ struct GroupSummary {
   bool open = false;  // open loop: planned and actual send time differ
   int64_t n = 0, n_ok = 0, n_warmup = 0;
   std::map<std::string, int64_t> errors, finishes;
-  std::vector<MetricSummary> metrics;  // every metric that has values, both clocks
-  double wall_s = 0;                   // first send to last end, summed over segments and shards
+  std::map<std::string, std::string> error_details;  // of the first of each class
+  std::vector<MetricSummary> metrics;                // every metric that has values, both clocks
+  double wall_s = 0;  // first send to last end, summed over segments and shards
   double requests_per_s = 0;
   double tok_s = -1;                     // system: output tokens per second of wall time; -1: not known
   double tok_s_user = -1;                // median over requests of 1 / tpot
@@ -49,6 +50,7 @@ struct GroupSummary {
   int64_t want_out = -1, want_out_max = -1;  // least and most asked for
   double cached_share = -1;                  // of prompt tokens, where the target tells
   double short_share = 0;                    // answers shorter than asked for
+  double at_once_share = 0;                  // answers of several events that arrived all together
   int64_t unsteady_prefix = 0;  // leading requests whose removal moves the median beyond its interval
   double late_p99_ms = 0;       // sent after the plan by so much
   int64_t peak_rss_bytes = -1;
@@ -71,9 +73,16 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
 std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& groups,
                        const StatsOptions& options);
 
+// A line per group, metric and clock: CSV with plain numbers, Markdown with what stats_text shows.
+std::string stats_csv(const RecordSet& set, const std::vector<GroupSummary>& groups);
+std::string stats_markdown(const RecordSet& set, const std::vector<GroupSummary>& groups);
+
+// What a reader of the numbers must know first.
+std::vector<std::string> group_warnings(const GroupSummary& group);
 // Target, plan and machine of each run, one line each.
 std::string header_text(const RecordSet& set);
-// "68.1 [66.9, 69.8]" or ">= 81 (n 300 < 368)"; "n~" when fewer than all samples are independent.
+// "68.1 [66.9, 69.8]" or ">= 81 (n 300 < 368)"; "~" when fewer than all samples are independent, and the
+// interval is the wider one of so few.
 std::string quantile_text(const Quantile& quantile);
 // Its second half alone: "[66.9, 69.8]", "n 300 < 368".
 std::string interval_text(const Quantile& quantile);

@@ -1,5 +1,8 @@
 #include "bench/targets/sse.h"
 
+#include <cctype>
+
+#include "core/error.h"
 #include "io/json.h"
 
 namespace ds::bench {
@@ -55,29 +58,80 @@ bool SseParser::feed(std::string_view bytes, const OnData& on_data) {
   return true;
 }
 
+namespace {
+
+// The half of a pair that "\uXXXX" at i is: 1 the first, 2 the second, 0 neither.
+int surrogate_half(std::string_view s, size_t i) {
+  if (i + 6 > s.size() || s[i] != '\\' || s[i + 1] != 'u' || (s[i + 2] | 32) != 'd') return 0;
+  for (size_t k = i + 3; k < i + 6; ++k)
+    if (!std::isxdigit(static_cast<unsigned char>(s[k]))) return 0;
+  const char c = s[i + 3] | 32;
+  return c == '8' || c == '9' || c == 'a' || c == 'b' ? 1 : c >= 'c' && c <= 'f' ? 2 : 0;
+}
+
+std::string error_text(const Json& error) {
+  const Json* message = error.find("message");
+  return message && message->is_string() ? message->as_string()
+         : error.is_string()             ? error.as_string()
+                                         : error.dump();
+}
+
+}  // namespace
+
+std::string SurrogateJoiner::joined(std::string_view json) {
+  if (json.find("\\u") == std::string_view::npos) return std::string(json);
+  std::string out;
+  for (size_t i = 0; i < json.size();) {
+    if (json[i] != '\\') {
+      out += json[i++];
+      continue;
+    }
+    const int half = surrogate_half(json, i);
+    const size_t n = std::min(json.size() - i, half ? size_t{6} : size_t{2});
+    const std::string escape(json.substr(i, n));
+    i += n;
+    if (half == 0) {
+      out += escape;
+    } else if (half == 2) {
+      out += waiting_.empty() ? "\\ufffd" : waiting_ + escape;
+      waiting_.clear();
+    } else if (surrogate_half(json, i) == 2) {
+      out += escape + std::string(json.substr(i, 6));
+      i += 6;
+    } else {
+      if (!waiting_.empty()) out += "\\ufffd";
+      waiting_ = escape;
+    }
+  }
+  return out;
+}
+
 StreamChunk parse_stream_chunk(std::string_view data) {
   const Json chunk = parse_json(data, "stream");
   StreamChunk out;
   if (!chunk.is_object()) throw Error(ErrorKind::kBadData, "not a JSON object", "stream");
-  if (const Json* error = chunk.find("error"); error && !error->is_null()) {
-    const Json* message = error->find("message");
-    out.error = message && message->is_string() ? message->as_string() : error->dump();
+  const Json* object = chunk.find("object");
+  const Json* error = chunk.find("error");
+  if (object && object->is_string() && object->as_string() == "error") error = &chunk;
+  if (error && !error->is_null()) {
+    out.error = error_text(*error);
     return out;
   }
   const auto text_of = [](const Json* v) { return v && v->is_string() ? v->as_string() : std::string(); };
   const Json* choices = chunk.find("choices");
   const Json* usage = chunk.find("usage");
-  if (!choices && !usage) throw Error(ErrorKind::kBadData, "neither \"choices\" nor \"usage\"", "stream");
   if (choices && choices->is_array() && !choices->as_array().empty()) {
     const Json& choice = choices->as_array()[0];
     out.finish = text_of(choice.find("finish_reason"));
     out.content = text_of(choice.find("text"));
     if (const Json* delta = choice.find("delta")) {
-      for (const char* key : {"reasoning_content", "reasoning", "content"}) {
-        out.content += text_of(delta->find(key));
-        if (key == std::string_view("reasoning_content") && !out.content.empty() && delta->find("reasoning"))
-          break;
-      }
+      out.content += text_of(delta->find("content"));
+      out.reasoning = text_of(delta->find("reasoning_content"));
+      if (out.reasoning.empty()) out.reasoning = text_of(delta->find("reasoning"));
+      const Json* calls = delta->find("tool_calls");
+      const Json* call = delta->find("function_call");
+      out.tool_call =
+          (calls && calls->is_array() && !calls->as_array().empty()) || (call && call->is_object());
     }
   }
   const auto count = [](const Json* object, const char* key) -> int64_t {

@@ -25,9 +25,23 @@ class SseParser {
   bool has_data_ = false, skip_newline_ = false, too_long_ = false, at_start_ = true;
 };
 
-// What one streamed chunk of /v1/chat/completions or /v1/completions says.
+// Some servers cut their text between the two halves of a UTF-16 pair: "\ud83d" ends one chunk, "\ude00"
+// begins the next, and neither is JSON that a strict reader takes. A first half waits here for its second; a
+// half without the other becomes U+FFFD.
+class SurrogateJoiner {
+ public:
+  std::string joined(std::string_view json);
+
+ private:
+  std::string waiting_;  // "\ud83d"
+};
+
+// What one streamed chunk of /v1/chat/completions or /v1/completions says. A chunk that says nothing of these
+// (a ping, a role, an event of the server's own) keeps the connection alive and is no error.
 struct StreamChunk {
-  std::string content;                              // answer or reasoning text
+  std::string content;                              // of the answer
+  std::string reasoning;                            // what a reasoning parser has put apart from the answer
+  bool tool_call = false;                           // a piece of a call: its name or arguments
   std::string finish;                               // finish_reason when given
   std::string error;                                // an error object inside the stream
   int64_t n_in = -1, n_in_cached = -1, n_out = -1;  // usage when given

@@ -19,6 +19,13 @@ struct Request {
   bool ignore_eos = false;  // length control: exactly max_tokens, where the target can
   double temperature = 0;
   uint64_t seed = 0;
+  // What a line of a prompt file says beyond that, for servers: members of the body ("tools", "top_p",
+  // "stop",
+  // ...) and headers.
+  Json body;  // an object, or null
+  std::vector<std::pair<std::string, std::string>> headers;
+  // What the user says next, each with its most tokens, once the answer before is there.
+  std::vector<std::pair<std::string, int64_t>> next_turns;
 };
 
 // Asked between events: true ends the request early (its outcome has error "stopped").
@@ -26,12 +33,13 @@ using StopRequest = std::function<bool()>;
 
 struct Outcome {
   int64_t t_send_ns = 0, t_done_ns = 0;
-  std::vector<int64_t> event_ns;  // arrival of each event with content
+  std::vector<int64_t> event_ns;  // arrival of each event with content: answer, reasoning, piece of a call
+  int64_t t_answer_ns = -1;       // the first of the answer itself, where reasoning came before it
   int64_t n_in = -1, n_in_cached = -1, n_out = -1;
   std::string tokens_source;  // "server", "engine", "events"
   std::string finish;
   std::string error, error_detail;
-  std::string text;  // the answer, at most kMaxKeptText bytes of it
+  std::string text;  // the answer without its reasoning, at most kMaxKeptText bytes of it
   int64_t peak_rss_bytes = -1;
   bool ok() const { return error.empty(); }
 };
@@ -66,7 +74,8 @@ struct TargetOptions {
 // Words are split as a shell would (quotes, backslash; no expansion). "{prompt}", "{max_tokens}" and "{seed}"
 // inside them are replaced; without "{prompt}" the prompt arrives on stdin. Standard output is the answer.
 std::unique_ptr<Target> make_command_target(const std::string& command_line, const TargetOptions& options);
-// An OpenAI-style server: URL of its root or of its /v1.
+// An OpenAI-style server: the base that its clients are given (".../v1", ".../api/v3"; a pasted
+// ".../chat/completions" counts, too), or its root, which stands for /v1.
 std::unique_ptr<Target> make_http_target(const std::string& url, const TargetOptions& options);
 // A model folder, loaded once into this process.
 std::unique_ptr<Target> make_engine_target(const std::string& model_folder, const TargetOptions& options);

@@ -3,7 +3,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -17,8 +16,6 @@
 #include "core/clock.h"
 #include "core/error.h"
 #include "io/files.h"
-
-extern char** environ;
 
 namespace ds::bench {
 namespace {
@@ -71,30 +68,9 @@ class CommandTarget : public Target {
     argv.push_back(nullptr);
 
     Pipe out, err, in;
-    posix_spawn_file_actions_t actions;
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, in.read_end.get(), STDIN_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, out.write_end.get(), STDOUT_FILENO);
-    posix_spawn_file_actions_adddup2(&actions, err.write_end.get(), STDERR_FILENO);
-    posix_spawnattr_t attributes;
-    posix_spawnattr_init(&attributes);
-    // Its own group, so that a timeout also ends what it started; default signals, ours ignores SIGPIPE.
-    sigset_t defaults;
-    sigemptyset(&defaults);
-    for (const int s : {SIGPIPE, SIGTERM, SIGINT, SIGUSR1}) sigaddset(&defaults, s);
-    posix_spawnattr_setsigdefault(&attributes, &defaults);
-    posix_spawnattr_setpgroup(&attributes, 0);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-
     Outcome o;
-    pid_t pid = -1;
     o.t_send_ns = now_ns();
-    const int rc = ::posix_spawnp(&pid, argv[0], &actions, &attributes, argv.data(), environ);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    if (rc != 0)
-      throw Error(rc == ENOENT || rc == EACCES ? ErrorKind::kNoInput : ErrorKind::kOs,
-                  std::string("cannot start: ") + std::strerror(rc), words[0], "is the command in PATH?");
+    const pid_t pid = start(argv, in.read_end.get(), out.write_end.get(), err.write_end.get());
     out.write_end.reset();
     err.write_end.reset();
     in.read_end.reset();
@@ -103,6 +79,36 @@ class CommandTarget : public Target {
   }
 
  private:
+  // fork, not posix_spawn: a child that shares our memory until it runs the command has our peak for its own
+  // ever after (ru_maxrss survives exec); a forked one begins with the few pages that it copied.
+  static pid_t start(const std::vector<char*>& argv, int in, int out, int err) {
+    Pipe failed;  // closed by a command that starts; else says why not
+    const pid_t pid = ::fork();
+    if (pid < 0) throw Error(ErrorKind::kOs, "cannot make a process: " + os_error(), argv[0]);
+    if (pid == 0) {
+      // Its own group, so that a timeout also ends what it started; default signals, ours ignores SIGPIPE.
+      ::setpgid(0, 0);
+      for (const int s : {SIGPIPE, SIGTERM, SIGINT, SIGUSR1}) ::signal(s, SIG_DFL);
+      ::dup2(in, STDIN_FILENO);
+      ::dup2(out, STDOUT_FILENO);
+      ::dup2(err, STDERR_FILENO);
+      ::execvp(argv[0], argv.data());
+      const int why = errno;
+      const ssize_t told = ::write(failed.write_end.get(), &why, sizeof why);
+      ::_exit(told == sizeof why ? 127 : 126);
+    }
+    ::setpgid(pid, pid);  // whoever comes first
+    failed.write_end.reset();
+    int why = 0;
+    ssize_t n;
+    while ((n = ::read(failed.read_end.get(), &why, sizeof why)) < 0 && errno == EINTR) {
+    }
+    if (n == 0) return pid;
+    ::waitpid(pid, nullptr, 0);
+    throw Error(why == ENOENT || why == EACCES ? ErrorKind::kNoInput : ErrorKind::kOs,
+                std::string("cannot start: ") + std::strerror(why), argv[0], "is the command in PATH?");
+  }
+
   // Feeds stdin, collects stdout and stderr, waits for the exit.
   void converse(Outcome& o, pid_t pid, FileHandle& out, FileHandle& err, FileHandle& in,
                 std::string_view to_write, const StopRequest& stop) const {

@@ -34,6 +34,8 @@ using HeaderList = std::unique_ptr<curl_slist, ListDeleter>;
 struct Stream {
   Outcome outcome;
   SseParser sse{kMaxEventBytes};
+  SurrogateJoiner surrogates;
+  bool reasoned = false;
   const StopRequest* stop = nullptr;
   CURL* easy = nullptr;
   int64_t n_bytes = 0, max_bytes = 0;
@@ -52,16 +54,20 @@ struct Stream {
       done = true;
       return true;
     }
-    if (done) return true;  // chatter after the end changes nothing
+    // Chatter after the end changes nothing; an event without data keeps the connection alive.
+    if (done || data.empty()) return true;
     StreamChunk chunk;
     try {
-      chunk = parse_stream_chunk(data);
+      chunk = parse_stream_chunk(surrogates.joined(data));
     } catch (const Error& e) {
       return fail("bad_stream", e.message());
     }
     if (!chunk.error.empty()) return fail("server_error", chunk.error);
-    if (!chunk.content.empty()) {
+    reasoned |= !chunk.reasoning.empty();
+    const bool answers = !chunk.content.empty() || chunk.tool_call;
+    if (answers || !chunk.reasoning.empty()) {
       outcome.event_ns.push_back(now_ns());
+      if (answers && reasoned && outcome.t_answer_ns < 0) outcome.t_answer_ns = outcome.event_ns.back();
       if (outcome.text.size() < kMaxKeptText) outcome.text += chunk.content.substr(0, kMaxKeptText);
     }
     if (!chunk.finish.empty()) outcome.finish = chunk.finish;
@@ -117,8 +123,7 @@ class HttpTarget : public Target {
       throw Error(ErrorKind::kUsage, "'" + url_ + "' names no host", "--url");
     if (options_.api != "chat" && options_.api != "completions")
       throw Error(ErrorKind::kUsage, "unknown API '" + options_.api + "'", "--api", "chat or completions");
-    while (url_.ends_with('/')) url_.pop_back();
-    if (!url_.ends_with("/v1")) url_ += "/v1";
+    find_base();
     // curl_global_init is not needed with libcurl >= 7.84 built thread-safe; calling it once here is.
     curl_global_init(CURL_GLOBAL_DEFAULT);
     if (!options_.api_key_file.empty()) {
@@ -141,10 +146,10 @@ class HttpTarget : public Target {
     stream.stop = &stop;
     stream.max_bytes = options_.max_answer_bytes;
     const std::string body = request_body(request);
-    const std::string url = url_ + (options_.api == "chat" ? "/chat/completions" : "/completions");
+    const std::string url = url_ + (options_.api == "chat" ? "/chat/completions" : "/completions") + query_;
     Easy easy = take_handle();
     CURL* c = stream.easy = easy.get();
-    const HeaderList headers = request_headers();
+    const HeaderList headers = request_headers(request.headers);
     set_limits(c);
     curl_easy_setopt(c, CURLOPT_URL, url.c_str());
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
@@ -171,6 +176,23 @@ class HttpTarget : public Target {
   }
 
  private:
+  // Whatever path stands in the address is the base, as for other clients; a bare host has its API at /v1.
+  void find_base() {
+    if (const size_t at = url_.find_first_of("?#"); at != std::string::npos) {
+      query_ = url_.substr(at, url_.find('#') - at);
+      url_.resize(at);
+    }
+    const auto cut = [&](const std::string& end) {
+      const bool there = url_.ends_with(end);
+      if (there) url_.resize(url_.size() - end.size());
+      while (url_.ends_with('/')) url_.pop_back();
+      return there;
+    };
+    cut("/");
+    if (!cut("/chat/completions") && cut("/completions")) options_.api = "completions";
+    if (url_.find('/', url_.find("://") + 3) == std::string::npos) url_ += "/v1";
+  }
+
   void judge(Stream& s, CURLcode code, const char* message) const {
     Outcome& o = s.outcome;
     const auto fail = [&](const std::string& error, const std::string& detail) {
@@ -223,6 +245,12 @@ class HttpTarget : public Target {
     const char* other = nullptr;
     if (curl_easy_getinfo(s.easy, CURLINFO_REDIRECT_URL, &other) == CURLE_OK && other)
       out += "it points to " + redacted(std::string(other)) + ", give that as --url; ";
+    // An error object says it in one line; anything else is shown as it came.
+    try {
+      if (const StreamChunk chunk = parse_stream_chunk(s.body); !chunk.error.empty())
+        return out + chunk.error;
+    } catch (const Error&) {
+    }
     return out + s.body;
   }
 
@@ -239,16 +267,19 @@ class HttpTarget : public Target {
     body.set("temperature", r.temperature);
     body.set("seed", static_cast<int64_t>(r.seed & 0x7FFFFFFF));
     if (r.ignore_eos) body.set("ignore_eos", true);
+    if (r.body.is_object())
+      for (const auto& [key, value] : r.body.as_object()) body.set(key, value);
     body.set("stream", true);
     body.set("stream_options", Json(Json::Object{{"include_usage", true}}));
     return body.dump();
   }
 
-  HeaderList request_headers() const {
+  HeaderList request_headers(const std::vector<std::pair<std::string, std::string>>& more = {}) const {
     curl_slist* list = curl_slist_append(nullptr, "Content-Type: application/json");
     list = curl_slist_append(list, "Accept: text/event-stream");
     list = curl_slist_append(list, "Expect:");  // no round trip before a long prompt
     if (!key_.empty()) list = curl_slist_append(list, ("Authorization: Bearer " + key_).c_str());
+    for (const auto& [name, value] : more) list = curl_slist_append(list, (name + ": " + value).c_str());
     return HeaderList(list);
   }
 
@@ -275,7 +306,7 @@ class HttpTarget : public Target {
     CURL* c = easy.get();
     const HeaderList headers = request_headers();
     set_limits(c);
-    const std::string url = url_ + "/models";
+    const std::string url = url_ + "/models" + query_;
     curl_easy_setopt(c, CURLOPT_URL, url.c_str());
     curl_easy_setopt(c, CURLOPT_HTTPHEADER, headers.get());
     curl_easy_setopt(c, CURLOPT_TIMEOUT_MS, 5000L);
@@ -318,7 +349,7 @@ class HttpTarget : public Target {
     idle_.push_back(std::move(easy));
   }
 
-  std::string url_, key_;
+  std::string url_, query_, key_;  // the base; what follows "?" in the address
   TargetOptions options_;
   std::mutex mutex_;
   std::vector<Easy> idle_;  // last in, first out: the warmest connection goes first

@@ -242,18 +242,9 @@ int64_t available_memory_bytes() {
 }
 
 int64_t peak_rss_bytes() {
-  // VmHWM can be reset, ru_maxrss cannot.
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("VmHWM:")) return std::atoll(line.c_str() + 6) * 1024;
   rusage usage{};
   getrusage(RUSAGE_SELF, &usage);
   return static_cast<int64_t>(usage.ru_maxrss) * 1024;
-}
-
-bool reset_peak_rss() {
-  std::ofstream file("/proc/self/clear_refs");
-  return static_cast<bool>(file << "5" << std::flush);
 }
 
 }  // namespace ds

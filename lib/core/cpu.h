@@ -51,7 +51,5 @@ ThreadBudget default_threads();
 int64_t available_memory_bytes();
 // Highest resident set of this process so far.
 int64_t peak_rss_bytes();
-// From here on peak_rss_bytes counts anew; false when the system does not let it.
-bool reset_peak_rss();
 
 }  // namespace ds

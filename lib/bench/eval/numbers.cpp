@@ -1,6 +1,7 @@
 #include "bench/eval/numbers.h"
 
 #include <algorithm>
+#include <cctype>
 #include <cstdint>
 #include <numeric>
 
@@ -192,15 +193,13 @@ size_t read_exponent(std::string_view s, size_t i, int& exponent) {
   return j < s.size() && s[j] == '}' && s[i] != 'e' && s[i] != 'E' ? j + 1 : j;
 }
 
-constexpr std::initializer_list<std::string_view> kCurrencies = {"$", "\xC2\xA3", "\xC2\xA5", "\xE2\x82\xAC"};
-
 // A number that begins at i, sign and currency included.
 std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
   FoundNumber found{i, i, "", false};
   bool minus = false;
   for (int round = 0; round < 2; ++round) {
     if (!minus && i < s.size() && (s[i] == '-' || s[i] == '+')) minus = s[i++] == '-';
-    i = skip_blanks(s, skip_one_of(s, i, kCurrencies));
+    i = skip_blanks(s, skip_one_of(s, i, {"$", "\xC2\xA3", "\xC2\xA5", "\xE2\x82\xAC"}));
   }
   if (!digit_at(s, i) && !(i < s.size() && s[i] == '.' && digit_at(s, i + 1))) return std::nullopt;
   std::string decimal;
@@ -485,8 +484,8 @@ std::vector<FoundNumber> find_numbers(std::string_view plain) {
   for (size_t i = 0; i < plain.size();) {
     // "x-3" and "10-3": the dash belongs to what stands before it; so does a point of a version.
     const bool sign = plain[i] == '-' || plain[i] == '+';
-    const bool behind =
-        i > 0 && (is_digit(plain[i - 1]) || plain[i - 1] == ')' || (plain[i - 1] | 32) - 'a' < 26u);
+    const bool behind = i > 0 && (is_digit(plain[i - 1]) || plain[i - 1] == ')' ||
+                                  std::isalpha(static_cast<unsigned char>(plain[i - 1])) != 0);
     const auto number = sign && behind ? std::nullopt : number_at(plain, i);
     if (number) out.push_back(*number);
     i = number ? number->end : i + 1;

@@ -36,9 +36,9 @@ OwnCost measure_own_cost(const RunOptions& o) {
   const std::string kind = target_kind(o.target);
   cost.overhead = measure_overhead(kind, 50);
   const int threads = o.target.options.threads ? o.target.options.threads : default_threads().n_threads;
-  if (kind == "engine" && reset_peak_rss()) {
+  if (kind == "engine" && reset_peak_memory()) {
     cost.read_gb_s = measure_read_bandwidth(threads);
-    reset_peak_rss();
+    reset_peak_memory();
   }
   return cost;
 }

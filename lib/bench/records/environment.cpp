@@ -163,6 +163,18 @@ double others_cpu_share(const CpuTimes& begin, const CpuTimes& end) {
   return std::clamp((end.busy_s - begin.busy_s - (end.own_s - begin.own_s)) / total, 0.0, 1.0);
 }
 
+int64_t peak_memory_bytes() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("VmHWM:")) return std::atoll(line.c_str() + 6) * 1024;
+  return peak_rss_bytes();
+}
+
+bool reset_peak_memory() {
+  std::ofstream file("/proc/self/clear_refs");
+  return static_cast<bool>(file << "5" << std::flush);
+}
+
 std::vector<std::string> environment_differences(const Json& a, const Json& b) {
   std::vector<std::string> differences;
   const auto compare = [&](const char* group, const char* key) {

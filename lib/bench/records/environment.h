@@ -23,6 +23,11 @@ CpuTimes cpu_times();
 // Share of all processor time between two readings that others used; -1 when it cannot be known.
 double others_cpu_share(const CpuTimes& begin, const CpuTimes& end);
 
+// Highest resident set of this process since the last reset; ru_maxrss, which cannot be reset, where the
+// system tells no other. reset_peak_memory() says whether it could.
+int64_t peak_memory_bytes();
+bool reset_peak_memory();
+
 // The fields that make timings comparable (processor, ISA, threads, quota, kernel, container, target kind and
 // its shape) in which two headers differ: "cpu_model: 'X' against 'Y'".
 std::vector<std::string> environment_differences(const Json& header_a, const Json& header_b);

@@ -16,6 +16,19 @@ std::vector<double> sorted(std::vector<double> v) {
   return v;
 }
 
+// Intervals that belong to different percentiles may rest on different numbers of independent requests; an
+// edge must still not fall while the percentile rises. The wider of two contradicting edges holds.
+void make_monotone(MetricSummary& m) {
+  Quantile* const all[] = {&m.p50, &m.p90, &m.p95, &m.p99};
+  for (size_t i = 1; i < std::size(all); ++i) {
+    auto &before = all[i - 1]->interval, &now = all[i]->interval;
+    if (!before) now.reset();  // nothing can be said of a tail beyond one of which nothing can be said
+    if (now) now->hi = std::max(now->hi, before->hi);
+  }
+  for (size_t i = std::size(all) - 1; i > 0; --i)
+    if (all[i]->interval) all[i - 1]->interval->lo = std::min(all[i - 1]->interval->lo, all[i]->interval->lo);
+}
+
 MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records, Metric metric, Clock clock,
                                const StatsOptions& options) {
   MetricSummary m;
@@ -39,19 +52,6 @@ MetricSummary summarize_metric(const std::vector<const RequestRecord*>& records,
   }
   make_monotone(m);
   return m;
-}
-
-// Intervals that belong to different percentiles may rest on different numbers of independent requests; an
-// edge must still not fall while the percentile rises. The wider of two contradicting edges holds.
-void make_monotone(MetricSummary& m) {
-  Quantile* const all[] = {&m.p50, &m.p90, &m.p95, &m.p99};
-  for (size_t i = 1; i < std::size(all); ++i) {
-    auto &before = all[i - 1]->interval, &now = all[i]->interval;
-    if (!before) now.reset();  // nothing can be said of a tail beyond one of which nothing can be said
-    if (now) now->hi = std::max(now->hi, before->hi);
-  }
-  for (size_t i = std::size(all) - 1; i > 0; --i)
-    if (all[i]->interval) all[i - 1]->interval->lo = std::min(all[i - 1]->interval->lo, all[i]->interval->lo);
 }
 
 // Several events within microseconds: somebody on the way, or the server itself, held them back.

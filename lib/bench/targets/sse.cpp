@@ -110,9 +110,9 @@ StreamChunk parse_stream_chunk(std::string_view data) {
   const Json chunk = parse_json(data, "stream");
   StreamChunk out;
   if (!chunk.is_object()) throw Error(ErrorKind::kBadData, "not a JSON object", "stream");
-  const Json* object = chunk.find("object");
+  const Json* kind = chunk.find("object");
   const Json* error = chunk.find("error");
-  if (object && object->is_string() && object->as_string() == "error") error = &chunk;
+  if (kind && kind->is_string() && kind->as_string() == "error") error = &chunk;
   if (error && !error->is_null()) {
     out.error = error_text(*error);
     return out;

@@ -68,7 +68,7 @@ class EngineTarget : public Target {
       o.error_detail = e.message();
     }
     o.t_done_ns = now_ns();
-    o.peak_rss_bytes = peak_rss_bytes();
+    o.peak_rss_bytes = peak_memory_bytes();
     return o;
   }
 

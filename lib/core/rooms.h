@@ -7,7 +7,6 @@ namespace ds {
 
 // L1: see core alone.
 namespace io {}
-namespace report {}
 namespace text {}
 namespace kernels {}
 
@@ -18,13 +17,11 @@ using namespace kernels;
 }  // namespace model
 namespace quant {
 using namespace io;
-using namespace report;
 using namespace kernels;
 }  // namespace quant
 namespace filter {
 using namespace io;
-using namespace report;
-}  // namespace filter
+}
 
 // L4
 namespace infer {
@@ -35,8 +32,7 @@ using namespace text;
 // L5
 namespace bench {
 using namespace infer;
-using namespace report;
-}  // namespace bench
+}
 
 // tools/: options > one library call > report.
 namespace cli {

@@ -3,6 +3,8 @@
 #include <string>
 #include <string_view>
 
+#include "report/room.h"
+
 namespace ds::report {
 
 std::string escape_html(std::string_view text);

@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "report/room.h"
+
 namespace ds::report {
 
 struct PlotStyle {

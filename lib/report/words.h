@@ -3,6 +3,8 @@
 #include <cstdint>
 #include <string>
 
+#include "report/room.h"
+
 namespace ds::report {
 
 // Three significant digits.

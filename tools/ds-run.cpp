@@ -141,14 +141,14 @@ int run_chat(const Options& o, const Engine& engine) {
 int run_once(const Options& o, const Engine& engine, const std::string& prompt) {
   Record record;
   record.json.set("prompt", prompt);
-  const Request request = make_request(engine, record, request_defaults(o, engine));
+  const RecordRequest request = make_request(engine, record, request_defaults(o, engine));
   TimingLog timings(o.timings, cli::standard_output());
   std::optional<AtomicFile> think_out;
   if (!o.think_out.empty()) think_out.emplace(o.think_out);
   AnswerPrinter printer(
       printing(o, !o.json && !timings.replaces_answers(), think_out ? &*think_out : nullptr));
   cli::stop_on_signals();
-  const Generation answer = answer_request(engine, request, printer.sink(), cli::stop_requested);
+  const Generation answer = Scheduler(engine).run(request.generate, {printer.sink()}, cli::stop_requested);
   printer.end(!o.defaults.raw || cli::stdout_is_terminal());
   if (o.json && !timings.replaces_answers())
     cli::standard_output().write(answer_record(engine, request, answer).dump() + "\n");

@@ -5,6 +5,12 @@
 #include "core/utf8.h"
 
 namespace ds::infer {
+namespace {
+
+// Usual answers never allocate while they are made.
+constexpr size_t kReservedBytes = 32768, kReservedPieceBytes = 256;
+
+}  // namespace
 
 bool ends_in_reasoning(const TokenTexts& texts, std::span<const int32_t> prompt) {
   if (texts.think_open < 0) return false;
@@ -61,7 +67,10 @@ AnswerStream::AnswerStream(TokenTexts texts, std::vector<std::string> stops, boo
       sink_(std::move(sink)),
       channel_(starts_in_reasoning ? Channel::kReasoning : Channel::kAnswer),
       splits_(texts_.think_open >= 0 && texts_.think_close >= 0),
-      drop_newlines_(starts_in_reasoning) {}
+      drop_newlines_(starts_in_reasoning) {
+  for (std::string* text : {&answer_, &reasoning_}) text->reserve(kReservedBytes);
+  for (std::string* text : {&bytes_, &newlines_, &scratch_}) text->reserve(kReservedPieceBytes);
+}
 
 bool AnswerStream::accept(int32_t token) {
   if (splits_ && token == texts_.think_open) {

@@ -5,64 +5,102 @@
 #include "infer/scheduler.h"
 
 namespace ds::infer {
+namespace {
+
+// A record that was read and whose result is not yet written.
+struct Pending {
+  Record record;
+  RecordRequest request;
+  std::optional<Generation> answer;
+  std::optional<Error> error;  // in place of an answer
+
+  bool is_done() const { return answer || error; }
+  void fail(const Error& e) { error = with_place(e, record.where); }
+};
+
+class Batch {
+ public:
+  Batch(const Engine& engine, const BatchOptions& options)
+      : engine_(engine),
+        options_(options),
+        job_(options.job),
+        reader_(job_.input, job_.stop_requested),
+        writer_(job_),
+        scheduler_(engine) {}
+
+  RecordCounts run() {
+    bool at_end = false, interrupted = false;
+    for (;;) {
+      while (!at_end && scheduler_.has_room()) {
+        at_end = !submit_next();
+        write_done();
+      }
+      if (scheduler_.is_idle()) break;
+      interrupted = job_.stop_requested && job_.stop_requested();
+      if (interrupted) break;
+      scheduler_.step();
+      write_done();
+    }
+    // What was read but not written when asked to stop was dropped.
+    const auto n_dropped = static_cast<int64_t>(pending_.size());
+    DS_CHECK(n_dropped == 0 || interrupted);
+    return writer_.finish(reader_.n_read() - n_dropped, interrupted || reader_.interrupted());
+  }
+
+ private:
+  bool submit_next() {
+    std::optional<Record> record = reader_.next([&](const Json& id, const Error& e, std::string_view line) {
+      Pending& bad = pending_.emplace_back();
+      bad.record.id = id;
+      bad.record.line = line;
+      bad.fail(e);
+      write_done();  // now: the next line may be long in coming
+    });
+    if (!record) return false;
+    Pending& entry = pending_.emplace_back();
+    entry.record = std::move(*record);
+    try {
+      entry.request = make_request(engine_, entry.record, options_.defaults);
+      GenerateSink sink;
+      sink.done = [&entry](Generation answer) {
+        if (answer.error) return entry.fail(*answer.error);
+        entry.answer = std::move(answer);
+      };
+      scheduler_.submit(std::move(entry.request.generate), std::move(sink));
+    } catch (const Error& e) {
+      entry.fail(e);
+    }
+    return true;
+  }
+
+  void write_done() {
+    for (; !pending_.empty() && pending_.front().is_done(); pending_.pop_front()) {
+      const Pending& entry = pending_.front();
+      if (entry.error) {
+        if (!spoils_one_record(*entry.error)) throw *entry.error;
+        writer_.write_error(entry.record.id, *entry.error, entry.record.line);
+        continue;
+      }
+      writer_.write(answer_record(engine_, entry.request, *entry.answer));
+      if (options_.on_timing) options_.on_timing(timing_record(entry.request, *entry.answer));
+    }
+  }
+
+  const Engine& engine_;
+  const BatchOptions& options_;
+  RecordJob job_;
+  RecordReader reader_;
+  RecordWriter writer_;
+  Scheduler scheduler_;
+  std::deque<Pending> pending_;  // in the order of input, which is that of output
+};
+
+}  // namespace
 
 RecordCounts run_batch(const Engine& engine, const BatchOptions& options) {
-  RecordJob job = options.job;
-  job.flush_each = true;
-  RecordReader reader(job.input, job.stop_requested);
-  RecordWriter writer(job);
-  Scheduler scheduler(engine, job.stop_requested);
-
-  // Lines that never became requests, each with the number of requests submitted before it: their error
-  // records wait until those are answered, so that output keeps the order of input.
-  struct Bad {
-    int64_t n_before;
-    Json id;
-    Error error;
-    std::string line;
-  };
-  std::deque<Bad> bad;
-  int64_t n_submitted = 0, n_taken = 0;
-  const auto write_due_errors = [&] {
-    for (; !bad.empty() && bad.front().n_before <= n_taken; bad.pop_front())
-      writer.write_error(bad.front().id, bad.front().error, bad.front().line);
-  };
-  const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {
-    bad.push_back({n_submitted, id, e, std::string(line)});
-    write_due_errors();
-  };
-
-  bool at_end = false, interrupted = false;
-  for (;;) {
-    while (!at_end && scheduler.has_room()) {
-      const std::optional<Record> record = reader.next(on_bad);
-      at_end = !record;
-      if (at_end) break;
-      try {
-        scheduler.submit(make_request(engine, *record, options.defaults));
-        ++n_submitted;
-      } catch (const Error& e) {
-        if (!spoils_one_record(e)) throw;
-        on_bad(record->id, e, record->line);
-      }
-    }
-    if (scheduler.empty()) break;
-    const Outcome outcome = scheduler.take();
-    interrupted = outcome.answer.finish_reason == FinishReason::kInterrupted;
-    if (interrupted) break;
-    ++n_taken;
-    if (outcome.error) {
-      writer.write_error(outcome.request.id, *outcome.error, outcome.request.line);
-    } else {
-      writer.write(answer_record(engine, outcome.request, outcome.answer));
-      if (options.on_timing) options.on_timing(timing_record(outcome.request, outcome.answer));
-    }
-    write_due_errors();
-  }
-  // What was read but not answered when asked to stop was dropped.
-  const int64_t n_dropped = (n_submitted - n_taken) + static_cast<int64_t>(bad.size());
-  DS_CHECK(n_dropped == 0 || interrupted);
-  return writer.finish(reader.n_read() - n_dropped, interrupted || reader.interrupted());
+  BatchOptions flushing = options;
+  flushing.job.flush_each = true;
+  return Batch(engine, flushing).run();
 }
 
 }  // namespace ds::infer

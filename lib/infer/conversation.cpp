@@ -3,10 +3,7 @@
 namespace ds::infer {
 
 Conversation::Conversation(const Engine& engine, const RequestDefaults& defaults)
-    : engine_(engine),
-      defaults_(defaults),
-      session_(engine.new_session()),
-      sampler_(engine.model().config().vocab_size) {
+    : engine_(engine), defaults_(defaults), scheduler_(engine) {
   if (!defaults.system.empty()) messages_.push_back(make_message("system", defaults.system));
 }
 
@@ -17,13 +14,12 @@ Generation Conversation::ask(const std::string& text, const PieceSink& sink,
     RenderRequest chat;
     chat.messages = messages_;
     chat.thinking = defaults_.thinking;
-    GenerateOptions options;
-    options.settings = defaults_.settings;
-    options.stream = n_turns_++;
-    options.sink = sink;
-    options.stop_requested = stop_requested;
-    const Generation answer =
-        generate(engine_, session_, sampler_, encode_chat(engine_.text(), chat, ""), options, "");
+    GenerateRequest request;
+    request.prompt = encode_chat(engine_.text(), chat, "");
+    request.settings = defaults_.settings;
+    request.stream = n_turns_++;
+    request.reuse_prefix = true;
+    const Generation answer = scheduler_.run(std::move(request), {sink}, stop_requested);
     messages_.push_back(make_message("assistant", answer.text));
     return answer;
   } catch (...) {

@@ -1,11 +1,11 @@
-// A chat of several turns over one session: the cache of earlier turns is kept as far as the rendered prompts
-// agree.
+// A chat of several turns over one scheduler: the cache of earlier turns is kept as far as the rendered
+// prompts agree.
 #pragma once
 #include <string>
 
 #include "infer/engine.h"
-#include "infer/generate.h"
 #include "infer/request.h"
+#include "infer/scheduler.h"
 
 namespace ds::infer {
 
@@ -20,8 +20,7 @@ class Conversation {
  private:
   const Engine& engine_;
   RequestDefaults defaults_;
-  Session session_;
-  Sampler sampler_;
+  Scheduler scheduler_;
   Json::Array messages_;
   uint64_t n_turns_ = 0;
 };

@@ -18,14 +18,15 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
 
   engine->model_ = load_model(folder);
   engine->generation_ = read_generation_config(path, engine->model_->config());
-  PlanOptions plan;
+  MemoryPlanOptions plan;
   plan.ctx = options.ctx;
+  plan.max_sequences = options.max_sequences;
   plan.threads =
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
   plan.isa = options.isa ? *options.isa : best_isa();
   plan.rounds_activations = options.activations == Activations::kBF16;
   plan.weights = options.weights;
-  engine->plan_ = make_plan(folder, *engine->model_, plan);
+  engine->plan_ = make_memory_plan(folder, *engine->model_, plan);
   engine->activations_ = options.activations;
   engine->pool_ = std::make_unique<ThreadPool>(plan.threads.n_threads);
   if (engine->plan_.copies_weights && !options.plan_only)

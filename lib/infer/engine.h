@@ -1,5 +1,5 @@
-// A model ready to answer: weights, text side, defaults and threads. Loaded once, then const; sessions hold
-// what changes.
+// A model ready to answer: weights, text side, defaults and threads. Loaded once, then const; a
+// scheduler holds what changes.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -8,9 +8,8 @@
 #include <vector>
 
 #include "infer/generation_config.h"
+#include "infer/memory_plan.h"
 #include "infer/model_text.h"
-#include "infer/plan.h"
-#include "infer/session.h"
 #include "kernels/exec.h"
 #include "model/model.h"
 
@@ -21,6 +20,7 @@ struct EngineOptions {
   std::optional<Isa> isa;                       // unset: the best this machine has
   Activations activations = Activations::kF32;  // in prompts; see kernels/exec.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
+  int64_t max_sequences = 1;                    // answered together by one scheduler
   WeightPlacement weights = WeightPlacement::kAuto;
   bool plan_only = false;  // leave the weights unread: only plan() is wanted
   ModelTextOptions text;
@@ -32,16 +32,15 @@ class Engine {
   static std::unique_ptr<const Engine> load(const std::string& folder, const EngineOptions& options);
 
   const Model& model() const { return *model_; }
-  const Plan& plan() const { return plan_; }
+  const MemoryPlan& plan() const { return plan_; }
   // Throws Error{kNoInput} when the folder has no tokenizer.json.
   const ModelText& text() const;
   bool has_text() const { return text_ != nullptr; }
   const GenerationSettings& defaults() const { return generation_.defaults; }
   bool is_stop_id(int32_t id) const;
 
-  // The engine's threads serve one session at a time.
+  // The engine's threads serve one scheduler at a time.
   Exec exec() const { return {*pool_, plan_.isa, activations_}; }
-  Session new_session() const { return Session(*model_, exec(), plan_.session.ctx); }
 
  private:
   Engine() = default;
@@ -51,7 +50,7 @@ class Engine {
   GenerationConfig generation_;
   std::unique_ptr<ThreadPool> pool_;
   Activations activations_ = Activations::kF32;
-  Plan plan_;
+  MemoryPlan plan_;
   std::string folder_;
 };
 

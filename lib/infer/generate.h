@@ -1,46 +1,61 @@
-// Answering one request: read the prompt, then sample, print and read token by token.
+// What the scheduler is asked for and what comes of it: tokens, settings and times, nothing of records and
+// files.
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
+#include "core/error.h"
 #include "infer/answer_stream.h"
-#include "infer/engine.h"
-#include "infer/session.h"
+#include "infer/generation_config.h"
 
 namespace ds::infer {
 
+struct GenerateRequest {
+  std::vector<int32_t> prompt;
+  GenerationSettings settings;
+  uint64_t stream = 0;        // own random numbers under settings.sampling.seed
+  bool exact_length = false;  // max_tokens new tokens, no fewer: end tokens are ordinary ones
+  // Nothing is sampled: the prompt is read for the logits after each of its tokens.
+  bool prompt_logits = false;
+  // Keep what an earlier sequence of the scheduler has read, as far as the tokens agree: faster, and equal to
+  // rounding only, since the rest of the prompt is read in other runs.
+  bool reuse_prefix = false;
+};
+
 enum class FinishReason {
   kStop,         // the model ended its turn, or a stop string came
-  kLength,       // max_tokens were produced or the context is full
-  kInterrupted,  // someone asked to stop
+  kLength,       // max_tokens were produced, the context is full, or nothing more was asked for
+  kInterrupted,  // it was cancelled
 };
 const char* finish_reason_name(FinishReason reason);
-
-struct GenerateOptions {
-  GenerationSettings settings;
-  uint64_t stream = 0;                   // own random numbers under settings.sampling.seed
-  PieceSink sink;                        // receives text as it comes; may be empty
-  std::function<bool()> stop_requested;  // asked between tokens; may be empty
-};
 
 struct Generation {
   std::vector<int32_t> ids;     // new tokens, without the one that ended the turn
   std::string text, reasoning;  // empty when the model folder has no tokenizer
   FinishReason finish_reason = FinishReason::kStop;
-  int64_t n_prompt_tokens = 0, n_cached_tokens = 0;  // cached: of the prompt, already in the session
-  int64_t start_ns = 0;                              // when the request began
+  int64_t n_prompt_tokens = 0, n_cached_tokens = 0;  // cached: of the prompt, not read again
+  int64_t start_ns = 0;                              // when the request was submitted
   std::vector<int64_t> token_ns;                     // when each new token was known
   int64_t end_ns = 0;
+  std::optional<Error> error;  // it failed on the way: the rest is what there was until then
 };
 
-// "5 prompt tokens in 0.01 s; 20 tokens in 0.30 s, 66.2 tokens/s"
+using LogitsSink = std::function<void(int64_t first, std::span<const float> logits)>;
+// Where the parts of an answer go as they come; each may be empty.
+struct GenerateSink {
+  PieceSink text = {};
+  LogitsSink logits = {};                     // [n, V], after the prompt's tokens first, first + 1, ...
+  std::function<void(Generation)> done = {};  // once, when nothing more will come
+};
+
+// "5 prompt tokens, first token after 0.010 s; 20 tokens, 66.2 tokens/s"
 std::string speed_text(const Generation& answer);
 
-// Continues `session`, keeping what it shares with `prompt`. Throws Error{kBadData} naming `where` when the
-// prompt is empty or does not fit.
-Generation generate(const Engine& engine, Session& session, Sampler& sampler, std::span<const int32_t> prompt,
-                    const GenerateOptions& options, const std::string& where);
+// The scheduler's errors do not know which record they are about: this puts it in where nothing stands.
+Error with_place(const Error& error, const std::string& where);
 
 }  // namespace ds::infer

@@ -15,10 +15,10 @@ struct WindowScore {
   std::vector<int64_t> best;  // first of the ranking at each position but the last
 };
 
-WindowScore score(Session& session, std::span<const int32_t> tokens, int64_t vocab) {
+WindowScore score(Scheduler& scheduler, const std::vector<int32_t>& tokens, int64_t vocab,
+                  const std::string& where) {
   WindowScore out;
-  session.clear();
-  session.read_all(tokens, [&](int64_t first, std::span<const float> logits) {
+  read_with_logits(scheduler, tokens, where, {}, [&](int64_t first, std::span<const float> logits) {
     const int64_t n = static_cast<int64_t>(logits.size()) / vocab;
     for (int64_t i = 0; i < n && first + i + 1 < static_cast<int64_t>(tokens.size()); ++i) {
       const auto row = logits.subspan(i * vocab, vocab);
@@ -37,18 +37,16 @@ ModelChange compare_models(const Engine& before, const Engine& after, const std:
   if (vocab != after.model().config().vocab_size)
     throw Error(ErrorKind::kBadData, "the two models have different vocabularies", where);
   const std::vector<int32_t> tokens = before.text().encode_plain(text);
-  Session a = before.new_session(), b = after.new_session();
-  window = std::min({window, a.ctx(), b.ctx()});
+  Scheduler a(before), b(after);
+  window = std::min({window, before.plan().scheduler.ctx, after.plan().scheduler.ctx});
   ModelChange change;
   double logprob_a = 0, logprob_b = 0;
   int64_t n_agree = 0;
   for (size_t at = 0; at + 1 < tokens.size(); at += window) {
-    const auto part =
-        std::span<const int32_t>(tokens).subspan(at, std::min<size_t>(window, tokens.size() - at));
+    const std::vector<int32_t> part(tokens.begin() + at,
+                                    tokens.begin() + std::min(tokens.size(), at + window));
     if (part.size() < 2) break;
-    a.clear();
-    a.check(part, 0, where);
-    const WindowScore x = score(a, part, vocab), y = score(b, part, vocab);
+    const WindowScore x = score(a, part, vocab, where), y = score(b, part, vocab, where);
     logprob_a += x.sum_logprob;
     logprob_b += y.sum_logprob;
     for (size_t i = 0; i < x.best.size(); ++i) n_agree += x.best[i] == y.best[i];

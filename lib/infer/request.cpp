@@ -63,13 +63,11 @@ std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& cha
   return text.tokenizer().encode(text.render(chat, where));
 }
 
-Request make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults) {
-  Request request;
+RecordRequest make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults) {
+  RecordRequest request;
   request.id = record.id;
-  request.where = record.where;
-  request.line = record.line;
-  request.stream = static_cast<uint64_t>(record.index);
-  request.settings =
+  request.generate.stream = static_cast<uint64_t>(record.index);
+  request.generate.settings =
       with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);
 
   const std::string* prompt = string_member(record, "prompt");
@@ -84,9 +82,9 @@ Request make_request(const Engine& engine, const Record& record, const RequestDe
       bool_member(record, "return_ids").value_or(defaults.return_ids || input_ids.has_value());
   const bool raw = bool_member(record, "raw").value_or(defaults.raw);
   if (input_ids) {
-    request.prompt = std::move(*input_ids);
+    request.generate.prompt = std::move(*input_ids);
   } else if (prompt && raw) {
-    request.prompt = engine.text().encode_plain(*prompt);
+    request.generate.prompt = engine.text().encode_plain(*prompt);
   } else {
     const std::string* system = string_member(record, "system");
     const Json given = prompt ? Json(Json::Array{make_message("user", *prompt)}) : *messages;
@@ -98,24 +96,12 @@ Request make_request(const Engine& engine, const Record& record, const RequestDe
       if (!tools->is_array()) throw Error(ErrorKind::kBadData, "\"tools\" must be a list", record.where);
       chat.tools = *tools;
     }
-    request.prompt = encode_chat(engine.text(), chat, record.where);
+    request.generate.prompt = encode_chat(engine.text(), chat, record.where);
   }
   return request;
 }
 
-Generation answer_request(const Engine& engine, const Request& request, const PieceSink& sink,
-                          const std::function<bool()>& stop_requested) {
-  Session session = engine.new_session();
-  Sampler sampler(engine.model().config().vocab_size);
-  GenerateOptions options;
-  options.settings = request.settings;
-  options.stream = request.stream;
-  options.sink = sink;
-  options.stop_requested = stop_requested;
-  return generate(engine, session, sampler, request.prompt, options, request.where);
-}
-
-Json answer_record(const Engine& engine, const Request& request, const Generation& answer) {
+Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
   const int64_t n_completion = static_cast<int64_t>(answer.ids.size());
   Json usage;
   usage.set("prompt_tokens", answer.n_prompt_tokens);
@@ -136,7 +122,7 @@ Json answer_record(const Engine& engine, const Request& request, const Generatio
   return out;
 }
 
-Json timing_record(const Request& request, const Generation& answer) {
+Json timing_record(const RecordRequest& request, const Generation& answer) {
   Json::Array times;
   times.reserve(answer.token_ns.size());
   for (const int64_t t : answer.token_ns) times.push_back(t - answer.start_ns);

@@ -1,4 +1,4 @@
-// A generation request as JSONL records and the command line make it, and its answer as a record.
+// What JSONL records and the command line ask for, and answers as records.
 #pragma once
 #include <optional>
 #include <string>
@@ -10,14 +10,10 @@
 
 namespace ds::infer {
 
-struct Request {
+struct RecordRequest {
   Json id;
-  std::string where;  // file:line, for messages
-  std::string line;   // the record as read
-  std::vector<int32_t> prompt;
-  GenerationSettings settings;
-  uint64_t stream = 0;      // own random numbers under the seed: the record's index
-  bool return_ids = false;  // put output_ids into the answer
+  GenerateRequest generate;  // its stream is the record's index
+  bool return_ids = false;   // put output_ids into the answer
 };
 
 // What holds for every record unless it says otherwise.
@@ -32,21 +28,17 @@ struct RequestDefaults {
 // Members: "prompt", "messages" or "input_ids" (exactly one); "system", "tools", "thinking", "raw",
 // "return_ids", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop".
 // Others are ignored. Throws Error{kBadData}.
-Request make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults);
+RecordRequest make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults);
 
 Json make_message(const std::string& role, const std::string& text);
 
 // The prompt of a conversation, rendered and encoded.
 std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& chat, const std::string& where);
 
-// Answers one request in a session of its own.
-Generation answer_request(const Engine& engine, const Request& request, const PieceSink& sink,
-                          const std::function<bool()>& stop_requested);
-
 // {"id", "text", "reasoning", "finish_reason", "usage"[, "output_ids"]}; text and reasoning are null when the
 // model folder has no tokenizer.
-Json answer_record(const Engine& engine, const Request& request, const Generation& answer);
+Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer);
 // {"id", "prompt_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
-Json timing_record(const Request& request, const Generation& answer);
+Json timing_record(const RecordRequest& request, const Generation& answer);
 
 }  // namespace ds::infer

@@ -1,38 +1,125 @@
 #include "infer/scheduler.h"
 
+#include <algorithm>
+
+#include "core/clock.h"
+
 namespace ds::infer {
 
-Scheduler::Scheduler(const Engine& engine, std::function<bool()> stop_requested)
+Scheduler::Scheduler(const Engine& engine)
     : engine_(engine),
-      stop_requested_(std::move(stop_requested)),
-      session_(engine.new_session()),
-      sampler_(engine.model().config().vocab_size) {}
-
-void Scheduler::submit(Request request) {
-  DS_CHECK(has_room());
-  waiting_.push_back(std::move(request));
+      exec_(engine.exec()),
+      workspace_(engine.plan().scheduler.workspace_bytes / 4),
+      logits_(new float[engine.plan().scheduler.logits_bytes / 4]) {
+  const SchedulerSize& size = engine.plan().scheduler;
+  for (int64_t i = 0; i < size.max_sequences; ++i) sequences_.push_back(std::make_unique<Sequence>(engine));
+  running_.reserve(size.max_sequences);
+  parts_.reserve(size.max_sequences);
+  segments_.reserve(size.max_sequences);
+  tokens_.reserve(size.step_tokens());
+  rows_.reserve(size.step_rows());
 }
 
-Outcome Scheduler::take() {
-  DS_CHECK(!waiting_.empty());
-  Outcome outcome;
-  outcome.request = std::move(waiting_.front());
-  waiting_.pop_front();
-  // Nothing of the record before is reused: an answer is the same whatever came before it, so that a resumed
-  // run gives the same bytes.
-  session_.clear();
-  GenerateOptions options;
-  options.settings = outcome.request.settings;
-  options.stream = outcome.request.stream;
-  options.stop_requested = stop_requested_;
-  try {
-    outcome.answer =
-        generate(engine_, session_, sampler_, outcome.request.prompt, options, outcome.request.where);
-  } catch (const Error& e) {
-    if (!spoils_one_record(e)) throw;
-    outcome.error = e;
+void Scheduler::check(const GenerateRequest& request) const {
+  const int64_t vocab_size = engine_.model().config().vocab_size, ctx = engine_.plan().scheduler.ctx;
+  const auto n_prompt = static_cast<int64_t>(request.prompt.size());
+  if (n_prompt == 0 && !request.prompt_logits)
+    throw Error(ErrorKind::kBadData, "the prompt is empty", "", "give at least one token of text");
+  for (const int32_t id : request.prompt) {
+    if (id < 0 || id >= vocab_size)
+      throw Error(
+          ErrorKind::kBadData,
+          "token id " + std::to_string(id) + " is outside the vocabulary of " + std::to_string(vocab_size),
+          "");
   }
-  return outcome;
+  const int64_t n_new = request.prompt_logits ? 0 : request.exact_length ? request.settings.max_tokens : 1;
+  if (n_prompt + n_new <= ctx) return;
+  throw Error(ErrorKind::kBadData,
+              std::to_string(n_prompt) + " tokens" + (n_new > 0 ? " and an answer" : "") +
+                  " do not fit the context of " + std::to_string(ctx),
+              "", "shorten the text, or raise --ctx if the model and the memory allow more (see --plan)");
+}
+
+RequestId Scheduler::submit(GenerateRequest request, GenerateSink sink) {
+  check(request);
+  waiting_.push_back({++n_submitted_, std::move(request), std::move(sink), now_ns()});
+  return n_submitted_;
+}
+
+void Scheduler::start_waiting() {
+  for (; !waiting_.empty() && running_.size() < sequences_.size(); waiting_.pop_front()) {
+    const auto idle =
+        std::find_if(sequences_.begin(), sequences_.end(), [](const auto& s) { return !s->is_running(); });
+    Waiting& next = waiting_.front();
+    running_.push_back(idle->get());
+    running_.back()->start(next.id, std::move(next.request), std::move(next.sink), next.submit_ns);
+  }
+  forget_ended();
+}
+
+// Adds the sequences that read a prompt, or those that answer, as far as the step has room. A chunk is never
+// cut for want of room: where a prompt is cut must not depend on its companions.
+void Scheduler::gather(bool prompts) {
+  const SchedulerSize& size = engine_.plan().scheduler;
+  for (Sequence* sequence : running_) {
+    if (sequence->reads_prompt() != prompts) continue;
+    const auto next = sequence->next_tokens();
+    const int64_t n_rows = sequence->n_logit_rows();
+    const auto n_tokens = static_cast<int64_t>(tokens_.size() + next.size());
+    if (n_tokens > size.step_tokens() || static_cast<int64_t>(rows_.size()) + n_rows > size.step_rows())
+      continue;
+    tokens_.insert(tokens_.end(), next.begin(), next.end());
+    for (int64_t row = n_tokens - n_rows; row < n_tokens; ++row) rows_.push_back(static_cast<int32_t>(row));
+    segments_.push_back({&sequence->cache(), static_cast<int64_t>(next.size())});
+    parts_.push_back({sequence, n_rows});
+  }
+}
+
+void Scheduler::step() {
+  start_waiting();
+  if (running_.empty()) return;
+  tokens_.clear(), rows_.clear(), segments_.clear(), parts_.clear();
+  gather(false);  // first those that answer: a long prompt must not hold them up
+  gather(true);
+  workspace_.reset_to(0);
+  engine_.model().forward(exec_, workspace_, tokens_, segments_, rows_, logits_.get());
+  const float* logits = logits_.get();
+  for (const Part& part : parts_) {
+    const auto n_floats = static_cast<size_t>(part.n_rows * engine_.model().config().vocab_size);
+    part.sequence->take({logits, n_floats}, part.n_rows);
+    logits += n_floats;
+  }
+  forget_ended();
+}
+
+void Scheduler::forget_ended() {
+  std::erase_if(running_, [](const Sequence* s) { return !s->is_running(); });
+}
+
+void Scheduler::cancel(RequestId id) {
+  for (Sequence* sequence : running_)
+    if (sequence->id() == id) sequence->finish(FinishReason::kInterrupted);
+  forget_ended();
+  const auto waiting =
+      std::find_if(waiting_.begin(), waiting_.end(), [&](const Waiting& w) { return w.id == id; });
+  if (waiting == waiting_.end()) return;
+  Generation none;
+  none.finish_reason = FinishReason::kInterrupted;
+  none.n_prompt_tokens = static_cast<int64_t>(waiting->request.prompt.size());
+  none.start_ns = waiting->submit_ns;
+  none.end_ns = now_ns();
+  if (waiting->sink.done) waiting->sink.done(std::move(none));
+  waiting_.erase(waiting);
+}
+
+Generation Scheduler::run(GenerateRequest request, GenerateSink sink,
+                          const std::function<bool()>& stop_requested) {
+  std::optional<Generation> answer;
+  sink.done = [&](Generation g) { answer = std::move(g); };
+  const RequestId id = submit(std::move(request), std::move(sink));
+  while (!answer) stop_requested&& stop_requested() ? cancel(id) : step();
+  if (answer->error) throw *answer->error;
+  return std::move(*answer);
 }
 
 }  // namespace ds::infer

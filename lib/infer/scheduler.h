@@ -1,43 +1,70 @@
-// Where requests become answers. Callers submit requests while there is room and take answers in the order of
-// submission; which requests share a forward pass is decided in here alone. Today they run one after the
-// other in one session; continuous batching replaces this class's inside and nothing around it.
+// The only way from a model to tokens. Requests are submitted at any time; each step is one forward pass over
+// the next tokens of every sequence under way: one token of those that answer, a chunk of a prompt. What a
+// sequence yields does not depend, bit for bit, on which others share its steps.
 #pragma once
 #include <deque>
 #include <functional>
-#include <optional>
+#include <memory>
+#include <vector>
 
 #include "infer/engine.h"
 #include "infer/generate.h"
-#include "infer/request.h"
+#include "infer/sequence.h"
+#include "model/model.h"
 
 namespace ds::infer {
 
-struct Outcome {
-  Request request;
-  Generation answer;
-  std::optional<Error> error;  // the request could not be used; `answer` is empty then
-};
-
 class Scheduler {
  public:
-  // `stop_requested` may be empty; when it says yes, the answer under way ends with
-  // FinishReason::kInterrupted.
-  Scheduler(const Engine& engine, std::function<bool()> stop_requested);
+  // Reserves memory as engine.plan() says; it is committed as contexts grow.
+  explicit Scheduler(const Engine& engine);
 
-  bool has_room() const { return waiting_.size() < kCapacity; }
-  void submit(Request request);
-  bool empty() const { return waiting_.empty(); }
-  // Computes until the oldest request is answered. There must be one.
-  Outcome take();
+  // Whether a request submitted now starts with the next step.
+  bool has_room() const { return waiting_.size() + running_.size() < sequences_.size(); }
+  // Requests start in the order of submission. Throws Error{kBadData} without a place for a prompt that is
+  // empty, holds ids outside the vocabulary, or leaves no room for an answer.
+  RequestId submit(GenerateRequest request, GenerateSink sink);
+  bool is_idle() const { return waiting_.empty() && running_.empty(); }
+  // One forward pass. An Error of one sequence (its sink's, too) ends that one alone, as Generation::error;
+  // other exceptions of sinks come out of here, and the scheduler can no longer be used. Sinks must not call
+  // cancel() or step().
+  void step();
+  // Ends a request with what there is of it (FinishReason::kInterrupted); of one that has ended, nothing.
+  void cancel(RequestId id);
+
+  // submit() and step() until it is answered, or cancel() once `stop_requested` (may be empty) says so.
+  // Throws the answer's error.
+  Generation run(GenerateRequest request, GenerateSink sink, const std::function<bool()>& stop_requested);
 
  private:
-  static constexpr size_t kCapacity = 1;
+  struct Waiting {
+    RequestId id;
+    GenerateRequest request;
+    GenerateSink sink;
+    int64_t submit_ns;
+  };
+  void check(const GenerateRequest& request) const;
+  void start_waiting();
+  void gather(bool prompts);
+  void forget_ended();
 
   const Engine& engine_;
-  std::function<bool()> stop_requested_;
-  Session session_;
-  Sampler sampler_;
-  std::deque<Request> waiting_;
+  Exec exec_;
+  Workspace workspace_;
+  std::unique_ptr<float[]> logits_;  // [step_rows, V]
+  std::vector<std::unique_ptr<Sequence>> sequences_;
+  std::vector<Sequence*> running_;  // in the order of submission
+  std::deque<Waiting> waiting_;
+  RequestId n_submitted_ = 0;
+
+  // The step under way.
+  struct Part {
+    Sequence* sequence;
+    int64_t n_rows;  // of logits
+  };
+  std::vector<Part> parts_;
+  std::vector<Segment> segments_;
+  std::vector<int32_t> tokens_, rows_;
 };
 
 }  // namespace ds::infer

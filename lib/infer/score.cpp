@@ -6,6 +6,7 @@
 
 #include "infer/logits_file.h"
 #include "infer/request.h"
+#include "infer/scheduler.h"
 
 namespace ds::infer {
 namespace {
@@ -42,9 +43,24 @@ double log_probability(std::span<const float> logits, int32_t id) {
   return value;
 }
 
+void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, const std::string& where,
+                      const std::function<bool()>& stop_requested, LogitsSink sink) {
+  GenerateRequest request;
+  request.prompt = ids;
+  request.prompt_logits = true;
+  Generation read;
+  try {
+    read = scheduler.run(std::move(request), {{}, std::move(sink)}, stop_requested);
+  } catch (const Error& e) {
+    throw with_place(e, where);
+  }
+  if (read.finish_reason == FinishReason::kInterrupted)
+    throw Error(ErrorKind::kInterrupted, "interrupted", where);
+}
+
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   const int64_t vocab_size = engine.model().config().vocab_size;
-  Session session = engine.new_session();
+  Scheduler scheduler(engine);
   std::optional<LogitsFile> logits_file;
   if (!options.logits_path.empty()) logits_file.emplace(options.logits_path, vocab_size);
   RecordJob job = options.job;
@@ -52,24 +68,21 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
 
   const RecordCounts counts = for_each_record(job, [&](const Record& record) {
     const std::vector<int32_t> ids = tokens_of(engine, record);
-    session.check(ids, 0, record.where);
     if (logits_file)
       logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);
-    session.clear();
     std::vector<double> log_probs(ids.size());  // [T], of token t; the first is unused
-    session.read_all(ids, [&](int64_t first, std::span<const float> logits) {
-      if (job.stop_requested && job.stop_requested())
-        throw Error(ErrorKind::kInterrupted, "interrupted", record.where);
-      const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-      engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
-        for (int64_t row = begin; row < end; ++row) {
-          const size_t next = static_cast<size_t>(first + row + 1);
-          if (next < ids.size())
-            log_probs[next] = log_probability(logits.subspan(row * vocab_size, vocab_size), ids[next]);
-        }
-      });
-      if (logits_file) logits_file->append(logits);
-    });
+    read_with_logits(
+        scheduler, ids, record.where, job.stop_requested, [&](int64_t first, std::span<const float> logits) {
+          const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
+          engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+            for (int64_t row = begin; row < end; ++row) {
+              const size_t next = static_cast<size_t>(first + row + 1);
+              if (next < ids.size())
+                log_probs[next] = log_probability(logits.subspan(row * vocab_size, vocab_size), ids[next]);
+            }
+          });
+          if (logits_file) logits_file->append(logits);
+        });
     if (logits_file) logits_file->end();
 
     Json::Array values;

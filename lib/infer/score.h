@@ -4,6 +4,7 @@
 
 #include "infer/engine.h"
 #include "infer/records.h"
+#include "infer/scheduler.h"
 
 namespace ds::infer {
 
@@ -19,6 +20,11 @@ struct ScoreOptions {
 // "messages" are rendered without opening a further turn. perplexity is exp(-mean of logprobs), null when
 // there is none.
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options);
+
+// Reads ids for the logits after each. Throws Error naming `where` when they cannot be read, {kInterrupted}
+// when asked to stop.
+void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, const std::string& where,
+                      const std::function<bool()>& stop_requested, LogitsSink sink);
 
 // ln softmax(logits)[id], summed in double. Throws Error{kBadModel} when it is not a number.
 double log_probability(std::span<const float> logits, int32_t id);

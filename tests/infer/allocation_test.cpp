@@ -6,8 +6,7 @@
 #include <cstdlib>
 #include <new>
 
-#include "infer/engine.h"
-#include "infer/sampler.h"
+#include "infer/scheduler.h"
 
 namespace {
 std::atomic<int64_t> n_allocations{0};
@@ -26,31 +25,30 @@ void* operator new(size_t n, const std::nothrow_t&) noexcept {
 void operator delete(void* p) noexcept { std::free(p); }
 void operator delete(void* p, size_t) noexcept { std::free(p); }
 
-TEST_CASE("decoding a token allocates nothing") {
+TEST_CASE("answering a token allocates nothing") {
   for (const char* folder :
        {"/data/dsv3-tiny", "/tests/golden/arch/qwen3", "/tests/golden/arch/deepseek_v32"}) {
     CAPTURE(folder);
-    const auto engine = ds::infer::Engine::load(std::string(DS_SOURCE_DIR) + folder, {});
+    ds::infer::EngineOptions options;
+    options.max_sequences = 2;
+    options.ctx = 128;
+    const auto engine = ds::infer::Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
     for (const double temperature : {0.0, 1.0}) {
-      ds::infer::Session session = engine->new_session();
-      ds::infer::Sampler sampler(engine->model().config().vocab_size);
-      ds::infer::SamplingParams params;
-      params.temperature = temperature;
-      params.top_p = 0.9;
-      params.repeat_penalty = 1.1;
-      const std::vector<int32_t> prompt = {0, 3, 100, 4};
-      sampler.start(params, 0, prompt);
-      auto logits = session.read(prompt);
-      for (int i = 0; i < 3; ++i) {  // lazily made buffers
-        const int32_t token = sampler.sample(logits);
-        logits = session.read({&token, 1});
-      }
+      ds::infer::Scheduler scheduler(*engine);
+      ds::infer::GenerateRequest request;
+      request.prompt = {0, 3, 100, 4};
+      request.settings.max_tokens = 100;
+      request.settings.sampling.temperature = temperature;
+      request.settings.sampling.top_p = 0.9;
+      request.settings.sampling.repeat_penalty = 1.1;
+      request.exact_length = true;
+      scheduler.submit(request, {});
+      scheduler.submit(request, {});
+      for (int i = 0; i < 3; ++i) scheduler.step();  // lazily made buffers
       const int64_t before = n_allocations;
-      for (int i = 0; i < 20; ++i) {
-        const int32_t token = sampler.sample(logits);
-        logits = session.read({&token, 1});
-      }
+      for (int i = 0; i < 80; ++i) scheduler.step();
       CHECK(n_allocations - before == 0);
+      CHECK_FALSE(scheduler.is_idle());
     }
   }
 }

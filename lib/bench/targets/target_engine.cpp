@@ -1,17 +1,15 @@
 // The engine in this process as a target, and as a scorer. The model is loaded once. Its threads serve one
-// session at a time, so one request is answered at a time: under an open load the others wait, and that
+// scheduler at a time, so one request is answered at a time: under an open load the others wait, and that
 // waiting shows between planned and actual send time.
 #include <mutex>
-#include <optional>
 
 #include "bench/eval/perplexity.h"
 #include "bench/records/environment.h"
 #include "bench/targets/target.h"
 #include "core/clock.h"
-#include "core/cpu.h"
 #include "infer/engine.h"
-#include "infer/generate.h"
 #include "infer/request.h"
+#include "infer/score.h"
 
 namespace ds::bench {
 namespace {
@@ -29,14 +27,13 @@ class EngineTarget : public Target {
   EngineTarget(const std::string& folder, const TargetOptions& options)
       : folder_(folder),
         engine_(Engine::load(folder, engine_options(options))),
-        session_(engine_->new_session()),
-        sampler_(engine_->model().config().vocab_size),
+        scheduler_(*engine_),
         digest_(model_digest(folder)) {}
 
   int max_concurrency() const override { return 1; }
 
   Json describe() const override {
-    const infer::Plan& plan = engine_->plan();
+    const MemoryPlan& plan = engine_->plan();
     const size_t slash = folder_.find_last_not_of('/');
     const std::string path = folder_.substr(0, slash + 1);
     return Json(Json::Object{{"kind", "engine"},
@@ -56,8 +53,7 @@ class EngineTarget : public Target {
     o.t_send_ns = now_ns();
     try {
       const std::vector<int32_t> prompt = encode(request);
-      session_.clear();  // nothing of the request before is reused
-      request.ignore_eos ? decode_exactly(o, prompt, request, stop) : decode(o, prompt, request, stop);
+      decode(o, prompt, request, stop);
       o.n_in = static_cast<int64_t>(prompt.size());
       o.n_out = static_cast<int64_t>(o.event_ns.size());
       o.tokens_source = "engine";
@@ -90,43 +86,23 @@ class EngineTarget : public Target {
     return s;
   }
 
-  void decode(Outcome& o, std::span<const int32_t> prompt, const Request& request, const StopRequest& stop) {
-    GenerateOptions options;
-    options.settings = settings(request);
-    options.stop_requested = stop;
-    Generation g = generate(*engine_, session_, sampler_, prompt, options, request.id);
+  void decode(Outcome& o, const std::vector<int32_t>& prompt, const Request& request,
+              const StopRequest& stop) {
+    GenerateRequest generate;
+    generate.prompt = prompt;
+    generate.settings = settings(request);
+    generate.exact_length = request.ignore_eos;
+    Generation g = scheduler_.run(std::move(generate), {}, stop);
     o.event_ns = std::move(g.token_ns);
     o.finish = finish_reason_name(g.finish_reason);
     o.text = std::move(g.text);
     if (g.finish_reason == FinishReason::kInterrupted) o.error = "stopped";
   }
 
-  // Length control: the end token is an ordinary one here.
-  void decode_exactly(Outcome& o, std::span<const int32_t> prompt, const Request& request,
-                      const StopRequest& stop) {
-    session_.check(prompt, request.max_tokens, request.id);
-    sampler_.start(settings(request).sampling, 0, prompt);
-    std::span<const float> logits = session_.read(prompt);
-    std::vector<int32_t> ids;
-    for (;;) {
-      ids.push_back(sampler_.sample(logits));
-      o.event_ns.push_back(now_ns());
-      if (static_cast<int64_t>(ids.size()) >= request.max_tokens) break;
-      if (stop && stop()) {
-        o.error = "stopped";
-        return;
-      }
-      logits = session_.read({&ids.back(), 1});
-    }
-    o.finish = "length";
-    o.text = engine_->text().tokenizer().decode(ids, true);
-  }
-
   std::string folder_;
   std::unique_ptr<const Engine> engine_;
   std::mutex mutex_;
-  Session session_;
-  Sampler sampler_;
+  Scheduler scheduler_;
   std::string digest_;
 };
 
@@ -134,11 +110,11 @@ class EngineScorer : public Scorer {
  public:
   EngineScorer(const std::string& folder, const TargetOptions& options)
       : engine_(Engine::load(folder, engine_options(options))),
-        session_(engine_->new_session()),
+        scheduler_(*engine_),
         digest_(model_digest(folder)) {}
 
   int64_t vocab_size() const override { return engine_->model().config().vocab_size; }
-  int64_t context_tokens() const override { return session_.ctx(); }
+  int64_t context_tokens() const override { return engine_->plan().scheduler.ctx; }
   std::string digest() const override { return digest_; }
   std::vector<int32_t> encode(const std::string& text) const override {
     return engine_->text().tokenizer().encode(text, false);
@@ -157,14 +133,13 @@ class EngineScorer : public Scorer {
     return std::string(engine_->text().tokenizer().token_bytes(id));
   }
   void logits(std::span<const int32_t> ids, const LogitsSink& sink) override {
-    session_.check(ids, 0, "window");
-    session_.clear();
     const int64_t V = vocab_size();
-    session_.read_all(ids, [&](int64_t first, std::span<const float> rows) {
-      const int64_t n = static_cast<int64_t>(rows.size()) / V;
-      for (int64_t i = 0; i < n; ++i)
-        sink(first + i, rows.subspan(static_cast<size_t>(i * V), static_cast<size_t>(V)));
-    });
+    read_with_logits(scheduler_, {ids.begin(), ids.end()}, "window", {},
+                     [&](int64_t first, std::span<const float> rows) {
+                       const int64_t n = static_cast<int64_t>(rows.size()) / V;
+                       for (int64_t i = 0; i < n; ++i)
+                         sink(first + i, rows.subspan(static_cast<size_t>(i * V), static_cast<size_t>(V)));
+                     });
   }
 
  private:
@@ -174,7 +149,7 @@ class EngineScorer : public Scorer {
     return engine_->text().render(chat, "begin token");
   }
   std::unique_ptr<const Engine> engine_;
-  Session session_;
+  Scheduler scheduler_;
   std::string digest_;
 };
 

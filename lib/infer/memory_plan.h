@@ -5,19 +5,32 @@
 
 #include "core/cpu.h"
 #include "core/json.h"
-#include "infer/session.h"
 #include "model/model.h"
 
 namespace ds::infer {
 
 // Where the weights lie while they are used.
 enum class WeightPlacement {
-  kAuto,    // kCopied when that pays and fits: see make_plan
+  kAuto,    // kCopied when that pays and fits: see make_memory_plan
   kMapped,  // in the page cache, read on demand, shared between processes
   kCopied,  // in memory of this process, in large pages: read once at the start, then streamed faster
 };
 
-struct Plan {
+// What a scheduler costs, known before it exists.
+struct SchedulerSize {
+  int64_t ctx = 0;            // tokens of one sequence
+  int64_t max_sequences = 1;  // read together in one forward pass
+  int64_t chunk_tokens = 0;   // of a prompt, read in one forward pass
+  int64_t scored_tokens = 0;  // the same when each wants its logits
+  int64_t cache_bytes = 0, workspace_bytes = 0, logits_bytes = 0;
+  // One sequence reads a chunk while every other reads one token.
+  int64_t step_tokens() const { return chunk_tokens + max_sequences - 1; }
+  int64_t step_rows() const { return scored_tokens + max_sequences - 1; }  // of logits
+  int64_t bytes() const { return cache_bytes + workspace_bytes + logits_bytes; }
+};
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads);
+
+struct MemoryPlan {
   std::string path, model_type;
   int64_t n_layers = 0, vocab_size = 0;
   int64_t n_weight_files = 0, weight_file_bytes = 0;
@@ -25,7 +38,7 @@ struct Plan {
   int64_t weight_bytes_per_token = 0;  // that one decoded token reads
   int64_t cache_bytes_per_token = 0;
   int64_t max_position_embeddings = 0;
-  SessionSize session;
+  SchedulerSize scheduler;
   bool copies_weights = false;
   bool ctx_reduced = false;  // memory allows less than the model's whole context
   int64_t available_bytes = 0;
@@ -35,7 +48,7 @@ struct Plan {
 
   // A copy holds whole files, the page cache what is used of them.
   int64_t memory_of_weights() const { return copies_weights ? weight_file_bytes : weight_bytes; }
-  // Whether weights and session fit memory together. When mapped ones do not (--weights map), they are read
+  // Whether weights and scheduler fit memory together. When mapped ones do not (--weights map), they are read
   // from disk again and again: slow, not wrong.
   bool weights_fit() const;
   std::string text() const;           // lines for people
@@ -44,8 +57,9 @@ struct Plan {
   Json json() const;
 };
 
-struct PlanOptions {
-  int64_t ctx = 0;  // tokens of context; 0: the model's, as far as memory allows
+struct MemoryPlanOptions {
+  int64_t ctx = 0;            // tokens of context; 0: the model's, as far as memory allows
+  int64_t max_sequences = 1;  // answered together
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
@@ -54,7 +68,7 @@ struct PlanOptions {
 };
 // Throws Error{kUsage} for a context beyond the model's, {kOs} with the numbers when cache, scratch memory
 // and weights cannot fit together; under kMapped the weights need not.
-Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options);
+MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const MemoryPlanOptions& options);
 
 // "1.5 GB": for messages.
 std::string bytes_text(int64_t bytes);

@@ -1,4 +1,4 @@
-#include "infer/plan.h"
+#include "infer/memory_plan.h"
 
 #include <sys/stat.h>
 
@@ -18,8 +18,14 @@ constexpr int64_t kMinUsefulContext = 16;
 constexpr int64_t kMinCopiedBytes = 64 << 20;
 constexpr double kMaxCopiedShare = 0.4;
 
-// resident_bytes: weights that stay in memory beside the session.
-void check_fits(const Plan& plan, const SessionSize& size, int64_t resident_bytes) {
+// Long passes read weights once for many tokens; beyond this the gain is small and the scratch memory grows.
+constexpr int64_t kMaxChunkTokens = 512;
+// Scratch and logits stay well inside "planned cache + 150 MB".
+constexpr int64_t kMaxWorkspaceBytes = 96 << 20;
+constexpr int64_t kMaxLogitsBytes = 32 << 20;
+
+// resident_bytes: weights that stay in memory beside the scheduler.
+void check_fits(const MemoryPlan& plan, const SchedulerSize& size, int64_t resident_bytes) {
   if (size.bytes() + resident_bytes + kReserveBytes <= plan.available_bytes) return;
   throw Error(ErrorKind::kOs,
               "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) +
@@ -50,9 +56,29 @@ std::string bytes_text(int64_t bytes) {
   return text;
 }
 
-Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions& options) {
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads) {
+  SchedulerSize size;
+  size.ctx = ctx;
+  size.max_sequences = max_sequences;
+  size.chunk_tokens = kMaxChunkTokens;
+  // Where prompts are cut must depend on the model alone: neither threads nor memory may change the bits of
+  // an answer.
+  const int64_t longest = std::max(ctx, model.config().max_position_embeddings);
+  while (size.chunk_tokens > 16 &&
+         model.workspace_floats(size.chunk_tokens, longest, 1) * 4 > kMaxWorkspaceBytes)
+    size.chunk_tokens /= 2;
+  size.chunk_tokens = std::min(size.chunk_tokens, ctx);
+  const int64_t row_bytes = model.config().vocab_size * 4;
+  size.scored_tokens = std::clamp<int64_t>(kMaxLogitsBytes / row_bytes, 1, size.chunk_tokens);
+  size.workspace_bytes = model.workspace_floats(size.step_tokens(), ctx, n_threads) * 4;
+  size.cache_bytes = max_sequences * KvCache::bytes(model.cache_streams(), ctx);
+  size.logits_bytes = size.step_rows() * row_bytes;
+  return size;
+}
+
+MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const MemoryPlanOptions& options) {
   const ModelConfig& config = model.config();
-  Plan plan;
+  MemoryPlan plan;
   plan.path = folder.path;
   plan.model_type = config.model_type;
   plan.n_layers = config.num_hidden_layers;
@@ -82,12 +108,14 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
                 "--ctx " + std::to_string(options.ctx) + " is beyond the " + std::to_string(whole) +
                     " positions that the model knows",
                 config.path, "choose at most max_position_embeddings");
-  const auto size_of = [&](int64_t ctx) { return plan_session(model, ctx, options.threads.n_threads); };
-  // Who says map accepts weights that come and go; else they must fit beside the session.
+  const auto size_of = [&](int64_t ctx) {
+    return plan_scheduler(model, ctx, options.max_sequences, options.threads.n_threads);
+  };
+  // Who says map accepts weights that come and go; else they must fit beside the scheduler.
   const int64_t resident_bytes = options.weights == WeightPlacement::kMapped ? 0 : plan.memory_of_weights();
   if (options.ctx > 0) {
-    plan.session = size_of(options.ctx);
-    check_fits(plan, plan.session, resident_bytes);
+    plan.scheduler = size_of(options.ctx);
+    check_fits(plan, plan.scheduler, resident_bytes);
     return plan;
   }
   // The largest context that fits. Its cost grows with the context, so bisect.
@@ -102,26 +130,26 @@ Plan make_plan(const ModelFolder& folder, const Model& model, const PlanOptions&
     (ok(middle) ? fits : too_much) = middle;
   }
   plan.ctx_reduced = fits < whole;
-  plan.session = size_of(fits);
+  plan.scheduler = size_of(fits);
   return plan;
 }
 
-bool Plan::weights_fit() const {
-  return memory_of_weights() + session.bytes() + kReserveBytes <= available_bytes;
+bool MemoryPlan::weights_fit() const {
+  return memory_of_weights() + scheduler.bytes() + kReserveBytes <= available_bytes;
 }
 
-std::string Plan::machine_text() const {
+std::string MemoryPlan::machine_text() const {
   return std::to_string(threads.n_threads) + (threads.n_threads == 1 ? " thread (" : " threads (") +
          threads.reason + "), " + isa_name(isa);
 }
 
-std::string Plan::shortage_text() const {
-  return bytes_text(weight_bytes) + " of weights and " + bytes_text(session.bytes()) +
+std::string MemoryPlan::shortage_text() const {
+  return bytes_text(weight_bytes) + " of weights and " + bytes_text(scheduler.bytes()) +
          " of cache do not fit " + bytes_text(available_bytes) +
          " of memory: weights will be read from disk again and again (slow)";
 }
 
-std::string Plan::text() const {
+std::string MemoryPlan::text() const {
   std::string out;
   const auto line = [&](const char* name, const std::string& value) {
     char label[24];
@@ -133,14 +161,14 @@ std::string Plan::text() const {
   line("weights", bytes_text(weight_bytes) + (copies_weights ? " copied from " : " mapped from ") +
                       std::to_string(n_weight_files) + (n_weight_files == 1 ? " file" : " files") + ", " +
                       bytes_text(weight_bytes_per_token) + " read per token");
-  line("context", std::to_string(session.ctx) + " tokens" +
+  line("context", std::to_string(scheduler.ctx) + " tokens" +
                       (ctx_reduced ? " (memory allows no more; the model knows " +
                                          std::to_string(max_position_embeddings) + ")"
                                    : ""));
   line("cache",
-       bytes_text(session.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
-  line("scratch", bytes_text(session.workspace_bytes + session.logits_bytes) + ", prompts read " +
-                      std::to_string(session.chunk_tokens) + " tokens at a time");
+       bytes_text(scheduler.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
+  line("scratch", bytes_text(scheduler.workspace_bytes + scheduler.logits_bytes) + ", prompts read " +
+                      std::to_string(scheduler.chunk_tokens) + " tokens at a time");
   line("memory",
        bytes_text(available_bytes) + " available" +
            (weights_fit() ? ""
@@ -151,7 +179,7 @@ std::string Plan::text() const {
   return out;
 }
 
-Json Plan::json() const {
+Json MemoryPlan::json() const {
   Json out;
   out.set("model", path);
   out.set("model_type", model_type);
@@ -161,12 +189,12 @@ Json Plan::json() const {
   out.set("weight_file_bytes", weight_file_bytes);
   out.set("weight_bytes", weight_bytes);
   out.set("weight_bytes_per_token", weight_bytes_per_token);
-  out.set("ctx_tokens", session.ctx);
+  out.set("ctx_tokens", scheduler.ctx);
   out.set("max_position_embeddings", max_position_embeddings);
-  out.set("cache_bytes", session.cache_bytes);
+  out.set("cache_bytes", scheduler.cache_bytes);
   out.set("cache_bytes_per_token", cache_bytes_per_token);
-  out.set("scratch_bytes", session.workspace_bytes + session.logits_bytes);
-  out.set("chunk_tokens", session.chunk_tokens);
+  out.set("scratch_bytes", scheduler.workspace_bytes + scheduler.logits_bytes);
+  out.set("chunk_tokens", scheduler.chunk_tokens);
   out.set("available_bytes", available_bytes);
   out.set("weights_fit", weights_fit());
   out.set("weights", copies_weights ? "copy" : "map");

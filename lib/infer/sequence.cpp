@@ -1,0 +1,111 @@
+#include "infer/sequence.h"
+
+#include <algorithm>
+
+#include "core/clock.h"
+
+namespace ds::infer {
+namespace {
+
+// Room reserved up front, so that usual answers never allocate while they are made.
+constexpr int64_t kReservedTokens = 8192;
+
+}  // namespace
+
+Sequence::Sequence(const Engine& engine)
+    : engine_(engine),
+      cache_(engine.model().cache_streams(), engine.plan().scheduler.ctx),
+      sampler_(engine.model().config().vocab_size) {
+  ids_.reserve(engine.plan().scheduler.ctx);
+}
+
+void Sequence::start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns) {
+  const std::vector<int32_t>& prompt = request.prompt;
+  const auto n_prompt = static_cast<int64_t>(prompt.size());
+  // The last token is always read: its logits are wanted.
+  int64_t n_kept = 0, n_most = request.reuse_prefix ? std::min(cache_.length(), n_prompt - 1) : 0;
+  while (n_kept < n_most && ids_[n_kept] == prompt[n_kept]) ++n_kept;
+  cache_.truncate(n_kept);
+  ids_.assign(prompt.begin(), prompt.end());
+
+  const int64_t room = engine_.plan().scheduler.ctx - n_prompt, asked = request.settings.max_tokens;
+  max_tokens_ = asked > 0 ? std::min(asked, room) : room;
+  answer_ = {};
+  answer_.ids.reserve(std::min(max_tokens_, kReservedTokens));
+  answer_.token_ns.reserve(std::min(max_tokens_, kReservedTokens));
+  answer_.start_ns = submit_ns;
+  answer_.n_prompt_tokens = n_prompt;
+  answer_.n_cached_tokens = n_kept;
+  stream_.reset();
+  if (engine_.has_text() && !request.prompt_logits) {
+    const TokenTexts texts = engine_.text().token_texts();
+    const bool in_reasoning = ends_in_reasoning(texts, prompt);
+    stream_.emplace(texts, request.settings.stop, in_reasoning, sink.text);
+  }
+  sampler_.start(request.settings.sampling, request.stream, prompt);
+  id_ = id;
+  request_ = std::move(request);
+  sink_ = std::move(sink);
+  is_running_ = true;
+  if (n_prompt == 0) finish(FinishReason::kLength);
+}
+
+std::span<const int32_t> Sequence::next_tokens() const {
+  const SchedulerSize& size = engine_.plan().scheduler;
+  const int64_t most = request_.prompt_logits ? size.scored_tokens : size.chunk_tokens;
+  const auto rest = std::span<const int32_t>(ids_).subspan(cache_.length());
+  return rest.first(std::min<size_t>(rest.size(), most));
+}
+
+int64_t Sequence::n_logit_rows() const {
+  const size_t n = next_tokens().size();
+  if (request_.prompt_logits) return static_cast<int64_t>(n);
+  return cache_.length() + n == ids_.size() ? 1 : 0;  // the end of the prompt, or the last token sampled
+}
+
+void Sequence::take(std::span<const float> logits, int64_t n_rows) {
+  try {
+    if (request_.prompt_logits) {
+      if (sink_.logits) sink_.logits(cache_.length() - n_rows, logits);
+      if (cache_.length() == static_cast<int64_t>(ids_.size())) finish(FinishReason::kLength);
+    } else if (n_rows > 0) {
+      take_token(sampler_.sample(logits));
+    }
+  } catch (const Error& e) {
+    fail(e);
+  }
+}
+
+void Sequence::take_token(int32_t token) {
+  if (!request_.exact_length && engine_.is_stop_id(token)) return finish(FinishReason::kStop);
+  ids_.push_back(token);
+  answer_.ids.push_back(token);
+  answer_.token_ns.push_back(now_ns());
+  if (stream_ && stream_->accept(token)) return finish(FinishReason::kStop);
+  if (static_cast<int64_t>(answer_.ids.size()) >= max_tokens_) finish(FinishReason::kLength);
+}
+
+void Sequence::finish(FinishReason reason) {
+  answer_.finish_reason = reason;
+  answer_.end_ns = now_ns();
+  if (stream_) {
+    stream_->finish();
+    answer_.text = stream_->answer();
+    answer_.reasoning = stream_->reasoning();
+  }
+  end();
+}
+
+void Sequence::fail(const Error& error) {
+  answer_.error = error;
+  answer_.end_ns = now_ns();
+  end();
+}
+
+void Sequence::end() {
+  is_running_ = false;
+  if (sink_.done) sink_.done(std::move(answer_));
+  sink_ = {};
+}
+
+}  // namespace ds::infer

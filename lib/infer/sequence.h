@@ -1,0 +1,57 @@
+// One request under way inside the scheduler: what it has read, what it reads next, and what it makes of the
+// logits.
+#pragma once
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "infer/engine.h"
+#include "infer/generate.h"
+#include "infer/sampler.h"
+
+namespace ds::infer {
+
+using RequestId = uint64_t;
+
+// A place for one sequence after the other: its memory is made once.
+class Sequence {
+ public:
+  explicit Sequence(const Engine& engine);
+
+  // Begins the request, whose prompt fits, keeping what it may of the sequence before.
+  void start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns);
+  bool is_running() const { return is_running_; }
+  RequestId id() const { return id_; }
+
+  KvCache& cache() { return cache_; }
+  // The tokens to read in the next step, at least one while it is running, and how many of the last of them
+  // need logits.
+  std::span<const int32_t> next_tokens() const;
+  int64_t n_logit_rows() const;
+  bool reads_prompt() const { return ids_.size() - cache_.length() > 1 || request_.prompt_logits; }
+
+  // next_tokens() are in the cache; logits: [n_logit_rows(), V]. Samples, or hands the logits over.
+  void take(std::span<const float> logits, int64_t n_rows);
+  // Ends it and tells the sink.
+  void finish(FinishReason reason);
+
+ private:
+  void take_token(int32_t token);
+  void fail(const Error& error);
+  void end();
+
+  const Engine& engine_;
+  KvCache cache_;
+  Sampler sampler_;
+  std::vector<int32_t> ids_;  // prompt and answer; the cache holds the first cache_.length() of them
+
+  bool is_running_ = false;
+  RequestId id_ = 0;
+  GenerateRequest request_;
+  GenerateSink sink_;
+  int64_t max_tokens_ = 0;
+  Generation answer_;
+  std::optional<AnswerStream> stream_;
+};
+
+}  // namespace ds::infer

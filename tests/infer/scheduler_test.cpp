@@ -1,0 +1,250 @@
+#include "infer/scheduler.h"
+
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "infer/conversation.h"
+#include "infer/engine.h"
+#include "infer/score.h"
+
+using namespace ds;
+using namespace ds::infer;
+
+namespace {
+
+const Engine& tiny() {
+  static const std::unique_ptr<const Engine> engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", {});
+  return *engine;
+}
+
+std::vector<int32_t> some_tokens(int64_t n) {
+  std::vector<int32_t> ids(n);
+  for (int64_t i = 0; i < n; ++i) ids[i] = static_cast<int32_t>((i * 37 + 11) % 2000);
+  return ids;
+}
+
+GenerateRequest request_of(std::vector<int32_t> prompt, int64_t max_tokens = 8, double temperature = 0) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.settings.max_tokens = max_tokens;
+  request.settings.sampling.temperature = temperature;
+  request.exact_length = true;
+  return request;
+}
+
+// Logits [T, V] after every token of a prompt.
+std::vector<float> logits_of(Scheduler& scheduler, const std::vector<int32_t>& ids) {
+  std::vector<float> all;
+  read_with_logits(scheduler, ids, "", {}, [&](int64_t first, std::span<const float> logits) {
+    CHECK(first * 2048 == static_cast<int64_t>(all.size()));
+    all.insert(all.end(), logits.begin(), logits.end());
+  });
+  return all;
+}
+
+// Waits for several answers.
+struct Answers {
+  std::vector<Generation> of;
+  explicit Answers(size_t n) : of(n) {}
+  GenerateSink sink(size_t i) {
+    GenerateSink sink;
+    sink.done = [this, i](Generation answer) { of[i] = std::move(answer); };
+    return sink;
+  }
+};
+
+std::string refusal(Scheduler& scheduler, GenerateRequest request) {
+  try {
+    scheduler.submit(std::move(request), {});
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::kBadData);
+    return e.what();
+  }
+  return "";
+}
+
+}  // namespace
+
+TEST_CASE("a prompt of several chunks, and one that keeps its beginning, are answered alike") {
+  Scheduler fresh(tiny());
+  const std::vector<int32_t> ids = some_tokens(600);  // more than one chunk
+  const Generation expected = fresh.run(request_of(ids), {}, {});
+  CHECK(expected.ids.size() == 8);
+  CHECK(expected.n_prompt_tokens == 600);
+  CHECK(expected.n_cached_tokens == 0);
+
+  Scheduler reused(tiny());
+  std::vector<int32_t> other(ids.begin(), ids.begin() + 400);
+  other.push_back(5);
+  reused.run(request_of(other), {}, {});
+  GenerateRequest again = request_of(ids);
+  again.reuse_prefix = true;
+  Generation answer = reused.run(again, {}, {});
+  CHECK(answer.n_cached_tokens == 400);
+  CHECK(answer.ids == expected.ids);
+  // The whole prompt is there: one token is read again for its logits.
+  answer = reused.run(again, {}, {});
+  CHECK(answer.n_cached_tokens == 599);
+  CHECK(answer.ids == expected.ids);
+  // Not asked for, nothing is kept.
+  answer = reused.run(request_of(ids), {}, {});
+  CHECK(answer.n_cached_tokens == 0);
+  CHECK(answer.ids == expected.ids);
+}
+
+TEST_CASE("a prompt's logits come whole and in order, the same bits whatever was read before") {
+  Scheduler scheduler(tiny());
+  const std::vector<int32_t> ids = some_tokens(600);
+  const std::vector<float> first = logits_of(scheduler, ids);
+  CHECK(first.size() == 600 * 2048);
+  logits_of(scheduler, some_tokens(33));
+  CHECK(logits_of(scheduler, ids) == first);
+  CHECK(logits_of(scheduler, {}).empty());
+}
+
+TEST_CASE("what cannot be read is refused when it is submitted") {
+  EngineOptions options;
+  options.ctx = 32;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler scheduler(*engine);
+  CHECK(refusal(scheduler, request_of({})).find("empty") != std::string::npos);
+  CHECK(refusal(scheduler, request_of({0, 2048})).find("2048") != std::string::npos);
+  CHECK(refusal(scheduler, request_of({-1})).find("-1") != std::string::npos);
+  CHECK(refusal(scheduler, request_of(some_tokens(25))).find("context of 32") != std::string::npos);
+  CHECK(refusal(scheduler, request_of(some_tokens(24))) == "");
+  GenerateRequest open_end = request_of(some_tokens(32));
+  open_end.exact_length = false;
+  CHECK(refusal(scheduler, open_end).find("and an answer") != std::string::npos);
+  GenerateRequest read = request_of(some_tokens(32));
+  read.prompt_logits = true;
+  CHECK(refusal(scheduler, read) == "");
+  CHECK(engine->plan().scheduler.bytes() >= 32 * 4 * 80 * 4);
+}
+
+TEST_CASE("several sequences share steps and each ends by itself") {
+  EngineOptions options;
+  options.max_sequences = 3;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler together(*engine), alone(tiny());
+  Answers answers(5);
+  const int64_t lengths[] = {600, 3, 40, 1, 7}, counts[] = {4, 9, 1, 12, 2};
+  for (size_t i = 0; i < 5; ++i) {
+    CHECK(together.has_room() == (i < 3));
+    together.submit(request_of(some_tokens(lengths[i]), counts[i]), answers.sink(i));
+  }
+  int64_t n_steps = 0;
+  for (; !together.is_idle(); ++n_steps) together.step();
+  CHECK(n_steps < 4 + 9 + 1 + 12 + 2);
+  for (size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    CHECK(answers.of[i].ids == alone.run(request_of(some_tokens(lengths[i]), counts[i]), {}, {}).ids);
+  }
+}
+
+TEST_CASE("a cancelled request ends with what there is of it, the others go on") {
+  EngineOptions options;
+  options.max_sequences = 2;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler scheduler(*engine);
+  Answers answers(3);
+  std::vector<RequestId> ids;
+  for (size_t i = 0; i < 3; ++i)
+    ids.push_back(scheduler.submit(request_of(some_tokens(5 + i), 20), answers.sink(i)));
+  for (int i = 0; i < 4; ++i) scheduler.step();
+  scheduler.cancel(ids[0]);
+  scheduler.cancel(ids[2]);  // not begun
+  while (!scheduler.is_idle()) scheduler.step();
+  scheduler.cancel(ids[1]);  // over
+  CHECK(answers.of[0].finish_reason == FinishReason::kInterrupted);
+  CHECK(answers.of[0].ids.size() == 4);
+  CHECK(answers.of[1].finish_reason == FinishReason::kLength);
+  CHECK(answers.of[1].ids.size() == 20);
+  CHECK(answers.of[2].finish_reason == FinishReason::kInterrupted);
+  CHECK(answers.of[2].ids.empty());
+}
+
+TEST_CASE("an error of one sequence ends that one alone") {
+  EngineOptions options;
+  options.max_sequences = 2;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler scheduler(*engine);
+  Answers answers(2);
+  GenerateSink failing = answers.sink(0);
+  failing.text = [](Channel, std::string_view) { throw Error(ErrorKind::kIo, "full", "somewhere"); };
+  GenerateRequest talking = request_of(tiny().text().encode_plain("Question: Why is the sky blue?\nAnswer:"));
+  scheduler.submit(talking, failing);
+  scheduler.submit(talking, answers.sink(1));
+  while (!scheduler.is_idle()) scheduler.step();
+  REQUIRE(answers.of[0].error);
+  CHECK(answers.of[0].error->kind() == ErrorKind::kIo);
+  CHECK_FALSE(answers.of[1].error);
+  CHECK(answers.of[1].ids.size() == 8);
+  failing = {};
+  failing.text = [](Channel, std::string_view) { throw Error(ErrorKind::kIo, "full", "somewhere"); };
+  CHECK_THROWS_AS(scheduler.run(talking, failing, {}), Error);
+  CHECK(scheduler.run(talking, {}, {}).ids == answers.of[1].ids);
+}
+
+TEST_CASE("the plan refuses what cannot fit and shrinks the default context to what does") {
+  const ModelFolder folder = open_model_folder(DS_SOURCE_DIR "/data/dsv3-tiny");
+  MemoryPlanOptions options;
+  options.available_bytes = int64_t{1} << 30;
+  CHECK(make_memory_plan(folder, tiny().model(), options).scheduler.ctx == 4096);
+  options.available_bytes = 96 << 20;
+  const MemoryPlan small = make_memory_plan(folder, tiny().model(), options);
+  CHECK(small.ctx_reduced);
+  CHECK(small.scheduler.ctx >= 16);
+  CHECK(small.scheduler.bytes() < options.available_bytes);
+  options.ctx = 4096;
+  try {
+    make_memory_plan(folder, tiny().model(), options);
+    FAIL("must be refused");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::kOs);
+    CHECK(std::string(e.what()).find("4096 tokens") != std::string::npos);
+  }
+  options.ctx = 0;
+  // Room for the scheduler alone: weights that come and go must be asked for.
+  options.available_bytes = 74 << 20;
+  CHECK_THROWS_AS(make_memory_plan(folder, tiny().model(), options), Error);
+  options.weights = WeightPlacement::kMapped;
+  CHECK_FALSE(make_memory_plan(folder, tiny().model(), options).weights_fit());
+  options.available_bytes = 1 << 20;
+  CHECK_THROWS_AS(make_memory_plan(folder, tiny().model(), options), Error);
+  CHECK(bytes_text(999) == "999 B");
+  CHECK(bytes_text(1500) == "1.50 kB");
+  CHECK(bytes_text(671000000000) == "671 GB");
+}
+
+TEST_CASE("an answer that is stopped between tokens says so") {
+  Scheduler scheduler(tiny());
+  GenerateRequest request;
+  request.settings = tiny().defaults();
+  request.prompt = tiny().text().encode_plain("Question: Why is the sky blue?\nAnswer:");
+  int n = 0;
+  const Generation stopped = scheduler.run(request, {}, [&] { return ++n > 3; });
+  CHECK(stopped.finish_reason == FinishReason::kInterrupted);
+  CHECK(stopped.ids.size() == 3);
+  CHECK_FALSE(stopped.text.empty());
+}
+
+TEST_CASE("a conversation remembers earlier turns and keeps their cache") {
+  RequestDefaults defaults;
+  defaults.settings = tiny().defaults();
+  Conversation conversation(tiny(), defaults);
+  conversation.ask("Hello, I am Ben.", {}, {});
+  conversation.ask("My pet is a bird.", {}, {});
+  const Generation answer = conversation.ask("Who am I?", {}, {});
+  CHECK(answer.text.find("Ben") != std::string::npos);
+  CHECK(answer.n_cached_tokens > 0);
+}
+
+TEST_CASE("log_probability is a stable log-softmax") {
+  const std::vector<float> logits = {1000.0f, 999.0f, -1000.0f};
+  const double total = 1 + std::exp(-1.0);
+  CHECK(log_probability(logits, 0) == doctest::Approx(-std::log(total)));
+  CHECK(log_probability(logits, 1) == doctest::Approx(-1 - std::log(total)));
+  CHECK(log_probability(logits, 2) == doctest::Approx(-2000 - std::log(total)));
+  CHECK_THROWS_AS(log_probability(std::vector<float>{1.0f, NAN}, 0), Error);
+}

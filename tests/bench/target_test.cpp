@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 
 #include <cstdlib>
+#include <mutex>
 #include <thread>
 
 #include "bench/load/load.h"
@@ -15,6 +16,7 @@
 #include "bench/targets/sse.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "io/files.h"
 #include "io/json.h"
 
 using namespace ds::bench;

@@ -245,7 +245,7 @@ std::string embedded_text(const std::string& data_folder) {
   for (const char* set : {"multiturn", "reading"})
     for (const EvalQuestion& q : read_questions(set, data_folder)) {
       for (const Json& m : q.request.messages) text += m.find("content")->as_string() + "\n";
-      text += q.expected + "\n";
+      text += q.expected[0] + "\n";
     }
   return text;
 }

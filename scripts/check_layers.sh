@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Includes only point down: L0 core < L1 io text report kernels < L2 model quant filter < L3 infer train < L4 bench < tools.
+# Includes only point down: L0 core < L1 io text report kernels < L2 checkpoint < L3 model quant filter < L4 infer train < L5 bench < tools.
 # Folders of one level do not include each other. Prints each breach and exits 1.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,13 +22,14 @@ allow lib/text core text
 allow lib/report core report
 allow kernels core kernels
 l1="core io text report kernels"
-allow lib/model $l1 model
-allow lib/quant $l1 quant
+allow lib/checkpoint $l1 checkpoint
+allow lib/model $l1 checkpoint model
+allow lib/quant $l1 checkpoint quant
 allow lib/filter $l1 filter
-l2="$l1 model quant filter"
-allow lib/infer $l2 infer
-allow lib/train $l2 train
-allow lib/bench $l2 infer train bench
+l3="$l1 checkpoint model quant filter"
+allow lib/infer $l3 infer
+allow lib/train $l3 train
+allow lib/bench $l3 infer train bench
 
 # only GLOB-REGEX HEADER-REGEX: the header may be included by files that match the first pattern alone.
 only() {

@@ -158,10 +158,10 @@ Json run_eval(const Options& o, const std::string& text) {
   return j;
 }
 
-int run_verify(const Options& o, const Checkpoint& model) {
+int run_verify(const Options& o, const ModelFolder& model) {
   cli::ReportFile report_file(o.report), html_file(o.html);
   const std::string text = o.eval.empty() ? "" : read_file(o.eval, 64 << 20);
-  const VerifyReport report = verify(model, Checkpoint(o.verify), o.quantize);
+  const VerifyReport report = verify(model, ModelFolder(o.verify), o.quantize);
   const TensorStats total = total_of(report.tensors);
   const auto below = report.below(o.min_sqnr);
   for (const std::string& p : report.problems) cli::note("problem: " + p);
@@ -183,7 +183,7 @@ int run_verify(const Options& o, const Checkpoint& model) {
   return passed ? 0 : 1;
 }
 
-int run_gguf(const Options& o, const Checkpoint& model) {
+int run_gguf(const Options& o, const ModelFolder& model) {
   if (!o.html.empty()) usage("the histograms are of FP8 codes: not for GGUF", "--html");
   if (o.quantize.resume) usage("a GGUF is written in one go: not with --resume", "");
   if (o.quantize.out == "-" && o.report == "-") usage("stdout holds one thing", "--report");
@@ -202,7 +202,7 @@ int run_gguf(const Options& o, const Checkpoint& model) {
   return 0;
 }
 
-int run_quantize(const Options& o, const Checkpoint& model) {
+int run_quantize(const Options& o, const ModelFolder& model) {
   cli::ReportFile report_file(o.report, o.quantize.out);
   const QuantizePlan plan = plan_quantize(model, o.quantize);
   if (!o.quiet) {
@@ -239,7 +239,7 @@ int body(Options& o) {
   }
   cli::stop_on_signals();
   try {
-    const Checkpoint model(o.quantize.model);
+    const ModelFolder model(o.quantize.model);
     if (!o.verify.empty()) return run_verify(o, model);
     const QuantTarget to = o.quantize.target;
     const bool gguf = to == QuantTarget::kGgufQ8_0 || to == QuantTarget::kGgufBF16;

@@ -187,6 +187,7 @@ int run(Options o) {
     cli::standard_output().write(o.json ? engine->plan().json().dump() + "\n" : engine->plan().text());
     return 0;
   }
+  for (const std::string& warning : engine->plan().warnings) note(o, warning);
   if (!engine->plan().weights_fit()) note(o, engine->plan().shortage_text());
   if (o.score) return finish(o, score_records(*engine, {record_job(o), o.logits}));
   if (o.has_jsonl) return run_batch_job(o, *engine);

@@ -3,22 +3,23 @@
 #include <algorithm>
 #include <future>
 
-#include "io/files.h"
+#include "checkpoint/model_file.h"
 
 namespace ds::infer {
 
 std::unique_ptr<const Engine> Engine::load(const std::string& path, const EngineOptions& options) {
   std::unique_ptr<Engine> engine(new Engine);
-  const ModelFolder folder = open_model_folder(path);
-  engine->folder_ = path;
+  // What is free is asked before the weights are mapped: under ulimit -v they would be counted twice.
+  MemoryPlanOptions plan;
+  const auto folder = open_model(path);
+  engine->folder_ = folder->path();
   // A large vocabulary takes as long to read as the weights take to bind: do both at once.
   std::future<std::unique_ptr<const ModelText>> text;
-  if (file_exists(path + "/tokenizer.json"))
-    text = std::async(std::launch::async, [&] { return ModelText::open(path, options.text); });
+  if (model_file_exists(engine->folder_ + "/tokenizer.json"))
+    text = std::async(std::launch::async, [&] { return ModelText::open(engine->folder_, options.text); });
 
   engine->model_ = load_model(folder);
-  engine->generation_ = read_generation_config(path, engine->model_->config());
-  MemoryPlanOptions plan;
+  engine->generation_ = read_generation_config(engine->folder_, engine->model_->config());
   plan.ctx = options.ctx;
   plan.max_sequences = options.max_sequences;
   plan.threads =
@@ -26,7 +27,7 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   plan.isa = options.isa ? *options.isa : best_isa();
   plan.rounds_activations = options.activations == Activations::kBF16;
   plan.weights = options.weights;
-  engine->plan_ = make_memory_plan(folder, *engine->model_, plan);
+  engine->plan_ = make_memory_plan(*folder, *engine->model_, plan);
   engine->activations_ = options.activations;
   engine->pool_ = std::make_unique<ThreadPool>(plan.threads.n_threads);
   if (engine->plan_.copies_weights && !options.plan_only)

@@ -2,8 +2,7 @@
 
 #include <algorithm>
 
-#include "io/files.h"
-#include "io/json.h"
+#include "checkpoint/model_file.h"
 
 namespace ds::infer {
 namespace {
@@ -61,8 +60,8 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   out.defaults.sampling = recommended_sampling(config.model_type);
   out.stop_ids = config.eos_token_ids;
   const std::string path = folder + "/generation_config.json";
-  if (!file_exists(path)) return out;
-  const Json json = parse_json(read_file(path, 1 << 26), path, ErrorKind::kBadModel);
+  if (!model_file_exists(path)) return out;
+  const Json json = read_model_json(path, 1 << 26);
   if (!json.is_object()) throw Error(ErrorKind::kBadModel, "must be a JSON object", path);
 
   const auto number = [&](const char* key, double& value) {

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/config.h"
 #include "infer/sampler.h"
-#include "model/config.h"
 
 namespace ds::infer {
 

@@ -1,7 +1,5 @@
 #include "infer/memory_plan.h"
 
-#include <sys/stat.h>
-
 #include <algorithm>
 #include <cstdio>
 
@@ -26,18 +24,22 @@ constexpr int64_t kMaxLogitsBytes = 32 << 20;
 
 // resident_bytes: weights that stay in memory beside the scheduler.
 void check_fits(const MemoryPlan& plan, const SchedulerSize& size, int64_t resident_bytes) {
-  if (size.bytes() + resident_bytes + kReserveBytes <= plan.available_bytes) return;
+  const int64_t needed = size.bytes() + resident_bytes + kReserveBytes;
+  if (needed <= plan.available_bytes) return;
+  const std::string lower_ctx =
+      "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token) + "; ";
   throw Error(ErrorKind::kOs,
-              "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(size.bytes()) +
-                  " (cache " + bytes_text(size.cache_bytes) + ", scratch " +
-                  bytes_text(size.workspace_bytes + size.logits_bytes) + ")" +
-                  (resident_bytes ? " beside " + bytes_text(resident_bytes) + " of weights" : "") + ", " +
+              "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(needed) +
+                  ": cache " + bytes_text(size.cache_bytes) + ", scratch " +
+                  bytes_text(size.workspace_bytes + size.logits_bytes) +
+                  (resident_bytes ? ", weights " + bytes_text(resident_bytes) : "") + ", " +
+                  bytes_text(kReserveBytes) + " kept for everything else; " +
                   bytes_text(plan.available_bytes) + " are available",
               plan.path,
-              "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token) +
-                  (resident_bytes ? "; --weights map reads weights that do not fit from disk again and again "
+              (size.ctx > kMinUsefulContext ? lower_ctx : std::string()) +
+                  (resident_bytes ? "--weights map reads weights that do not fit from disk again and again "
                                     "(slow)"
-                                  : ""));
+                                  : "free some memory or raise the limit on it"));
 }
 
 }  // namespace
@@ -79,15 +81,13 @@ SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequen
 MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const MemoryPlanOptions& options) {
   const ModelConfig& config = model.config();
   MemoryPlan plan;
-  plan.path = folder.path;
+  plan.path = folder.path();
+  plan.warnings = folder.warnings();
   plan.model_type = config.model_type;
   plan.n_layers = config.num_hidden_layers;
   plan.vocab_size = config.vocab_size;
-  plan.n_weight_files = static_cast<int64_t>(folder.weight_files.size());
-  for (const std::string& file : folder.weight_files) {
-    struct stat st {};
-    if (::stat(file.c_str(), &st) == 0) plan.weight_file_bytes += st.st_size;
-  }
+  plan.n_weight_files = static_cast<int64_t>(folder.files().size());
+  for (const WeightFile& file : folder.files()) plan.weight_file_bytes += file.bytes;
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
   plan.cache_bytes_per_token = KvCache::bytes_per_token(model.cache_streams());
@@ -175,6 +175,7 @@ std::string MemoryPlan::text() const {
                           : "; the weights do not fit beside the cache and will be read from disk again "
                             "and again (slow)"));
   line("threads", std::to_string(threads.n_threads) + " (" + threads.reason + ")");
+  for (const std::string& warning : warnings) line("note", warning);
   line("kernels", std::string(isa_name(isa)) + ", activations " + (rounds_activations ? "bf16" : "f32"));
   return out;
 }
@@ -185,6 +186,8 @@ Json MemoryPlan::json() const {
   out.set("model_type", model_type);
   out.set("n_layers", n_layers);
   out.set("vocab_size", vocab_size);
+  Json::Array notes(warnings.begin(), warnings.end());
+  out.set("warnings", std::move(notes));
   out.set("n_weight_files", n_weight_files);
   out.set("weight_file_bytes", weight_file_bytes);
   out.set("weight_bytes", weight_bytes);

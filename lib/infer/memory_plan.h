@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "core/cpu.h"
 #include "core/json.h"
@@ -45,6 +46,7 @@ struct MemoryPlan {
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;
+  std::vector<std::string> warnings;  // where the folder can be read in two ways, and which was taken
 
   // A copy holds whole files, the page cache what is used of them.
   int64_t memory_of_weights() const { return copies_weights ? weight_file_bytes : weight_bytes; }

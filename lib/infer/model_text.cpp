@@ -1,9 +1,7 @@
 #include "infer/model_text.h"
 
-#include <sys/stat.h>
-
-#include "io/files.h"
-#include "io/json.h"
+#include "checkpoint/locate.h"
+#include "checkpoint/model_file.h"
 
 namespace ds::infer {
 namespace {
@@ -17,23 +15,17 @@ const std::string* token_text(const Json* value) {
 }
 
 std::string read_tokenizer_json(const std::string& folder) {
-  struct stat st {};
-  if (::stat(folder.c_str(), &st) != 0)
-    throw Error(ErrorKind::kNoInput, "no such model folder", folder,
-                "give the path of a downloaded model folder");
-  if (!S_ISDIR(st.st_mode))
-    throw Error(ErrorKind::kNoInput, "is a file, a model folder was expected", folder,
-                "give the folder that holds config.json and tokenizer.json");
   const std::string path = folder + "/tokenizer.json";
-  if (!file_exists(path))
+  if (!model_file_exists(path))
     throw Error(ErrorKind::kNoInput, "missing", path,
                 "text needs the model's tokenizer.json; without one only input_ids records can be used");
-  return read_file(path, kMaxConfigBytes);
+  return read_model_file(path, kMaxConfigBytes);
 }
 
 }  // namespace
 
-std::unique_ptr<const ModelText> ModelText::open(const std::string& folder, const ModelTextOptions& options) {
+std::unique_ptr<const ModelText> ModelText::open(const std::string& name, const ModelTextOptions& options) {
+  const std::string folder = locate_model(name);
   const std::string json = read_tokenizer_json(folder);
   std::unique_ptr<ModelText> text(
       new ModelText(Tokenizer::from_json(json, folder + "/tokenizer.json"), folder));
@@ -46,8 +38,8 @@ std::unique_ptr<const ModelText> ModelText::open(const std::string& folder, cons
 void ModelText::read_tokenizer_config() {
   special_variables_ = Json(Json::Object{});
   const std::string path = folder_ + "/tokenizer_config.json";
-  if (!file_exists(path)) return;
-  tokenizer_config_ = parse_json(read_file(path, kMaxConfigBytes), path, ErrorKind::kBadModel);
+  if (!model_file_exists(path)) return;
+  tokenizer_config_ = read_model_json(path, kMaxConfigBytes);
   if (!tokenizer_config_.is_object())
     throw Error(ErrorKind::kBadModel, "must be a JSON object", path, "download the file again");
   for (const char* name :
@@ -82,17 +74,17 @@ void ModelText::read_templates(const ModelTextOptions& options, const Json& conf
   // In files of their own, where they replace those of tokenizer_config.json.
   const std::string jinja = folder_ + "/chat_template.jinja";
   const std::string tool_jinja = folder_ + "/additional_chat_templates/tool_use.jinja";
-  if (file_exists(jinja)) set_template(template_, read_file(jinja, kMaxConfigBytes), jinja);
-  if (file_exists(tool_jinja))
-    set_template(tool_template_, read_file(tool_jinja, kMaxConfigBytes), tool_jinja);
+  if (model_file_exists(jinja)) set_template(template_, read_model_file(jinja, kMaxConfigBytes), jinja);
+  if (model_file_exists(tool_jinja))
+    set_template(tool_template_, read_model_file(tool_jinja, kMaxConfigBytes), tool_jinja);
   if (template_.source_found || tool_template_.source_found) return;
   Json own;
   std::string where = folder_ + "/tokenizer_config.json";
   const Json* value = config.find("chat_template");
   // Of models that also see or hear: their tokenizer's own template comes first.
   const std::string json = folder_ + "/chat_template.json";
-  if ((!value || value->is_null()) && file_exists(json)) {
-    own = parse_json(read_file(json, kMaxConfigBytes), json, ErrorKind::kBadModel);
+  if ((!value || value->is_null()) && model_file_exists(json)) {
+    own = read_model_json(json, kMaxConfigBytes);
     value = own.find("chat_template");
     where = json;
   }

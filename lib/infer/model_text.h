@@ -9,8 +9,8 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "infer/answer_stream.h"
-#include "text/chat_template.h"
-#include "text/tokenizer.h"
+#include "text/jinja/chat_template.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace ds::infer {
 

@@ -1,6 +1,7 @@
 #include "io/compress.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -9,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <vector>
 
 namespace ds::io {
@@ -18,6 +20,24 @@ constexpr size_t kRawBytes = 1 << 17;
 // A frame that asks for more window than this is refused: it would be a way to take all memory.
 constexpr int kMaxZstdWindowLog = 27;
 constexpr int kGzipLevel = 6, kZstdLevel = 3;
+
+// What compressed streams begin with. A skippable zstd frame may come first (pzstd, seekable zstd): its first
+// byte has 16 values, all of which count as 0x50 here.
+struct Magic {
+  std::string_view bytes;
+  Compression kind;
+};
+constexpr Magic kMagics[] = {{"\x1f\x8b", Compression::kGzip},
+                             {"\x28\xb5\x2f\xfd", Compression::kZstd},
+                             {"\x50\x2a\x4d\x18", Compression::kZstd}};
+
+// Whether as many bytes as both have are the same.
+bool agree(std::string_view head, const Magic& magic) {
+  const size_t n = std::min(head.size(), magic.bytes.size());
+  if (n == 0) return true;
+  const char first = magic.bytes[0] == '\x50' ? static_cast<char>(head[0] & 0xF0) : head[0];
+  return first == magic.bytes[0] && head.substr(1, n - 1) == magic.bytes.substr(1, n - 1);
+}
 
 bool ends_with(std::string_view s, std::string_view tail) {
   return s.size() >= tail.size() && s.substr(s.size() - tail.size()) == tail;
@@ -32,11 +52,8 @@ Compression compression_from_name(std::string_view path) {
 }
 
 Compression compression_from_bytes(std::string_view head) {
-  if (head.size() >= 2 && head.substr(0, 2) == "\x1f\x8b") return Compression::kGzip;
-  if (head.size() >= 4 && head.substr(0, 4) == "\x28\xb5\x2f\xfd") return Compression::kZstd;
-  // A skippable zstd frame may come first (pzstd, seekable zstd).
-  if (head.size() >= 4 && (head[0] & 0xF0) == 0x50 && head.substr(1, 3) == "\x2a\x4d\x18")
-    return Compression::kZstd;
+  for (const Magic& magic : kMagics)
+    if (head.size() >= magic.bytes.size() && agree(head, magic)) return magic.kind;
   return Compression::kNone;
 }
 
@@ -46,7 +63,7 @@ struct ByteSource::State {
   int fd = STDIN_FILENO;
   int64_t size = -1;
   uint64_t n_raw = 0;
-  Compression kind = Compression::kNone;
+  std::optional<Compression> kind;  // unset: too little was read to know
   std::vector<char> raw = std::vector<char>(kRawBytes);
   size_t begin = 0, end = 0;  // unread part of raw
   bool at_end = false;
@@ -63,7 +80,29 @@ struct ByteSource::State {
   [[noreturn]] void damaged(const std::string& what) const {
     throw Error(ErrorKind::kBadData, what, name, "the part before the damage was read; get the file again");
   }
-  // Reads more raw bytes behind what is left. False at the end of the file.
+  // False: asked to stop. A signal between the question and poll() is seen 200 ms late at most.
+  bool wait_for_input() const {
+    constexpr int kAskEveryMs = 200;
+    while (stop) {
+      if (stop()) return false;
+      pollfd ready{fd, POLLIN, 0};
+      const int n = ::poll(&ready, 1, kAskEveryMs);
+      if (n > 0 || (n < 0 && errno != EINTR)) break;  // an error shows again in read()
+    }
+    return true;
+  }
+  // What the stream is. Reads no more than it takes to tell: where lines come one by one, the next one may be
+  // long in coming.
+  void recognise() {
+    const auto head = [this] { return std::string_view(raw.data() + begin, end - begin); };
+    const auto undecided = [&](const Magic& m) { return head().size() < m.bytes.size() && agree(head(), m); };
+    while (!kind) {
+      if (std::any_of(std::begin(kMagics), std::end(kMagics), undecided) && fill()) continue;
+      if (stop && stop()) return;
+      kind = compression_from_bytes(head());
+    }
+  }
+  // Reads more raw bytes behind what is left. False at the end of the file, or when asked to stop.
   bool fill() {
     if (at_end) return false;
     if (begin == end) begin = end = 0;
@@ -73,7 +112,7 @@ struct ByteSource::State {
       begin = 0;
     }
     for (;;) {
-      if (stop && stop()) break;
+      if (!wait_for_input()) return false;
       const ssize_t n = ::read(fd, raw.data() + end, raw.size() - end);
       if (n < 0 && errno == EINTR) continue;
       if (n < 0) throw Error(ErrorKind::kIo, "reading failed: " + os_error(), name);
@@ -155,16 +194,15 @@ ByteSource::ByteSource(const std::string& path) : state_(std::make_unique<State>
     if (S_ISDIR(st.st_mode)) throw Error(ErrorKind::kNoInput, "is a folder, a file was expected", path);
     if (S_ISREG(st.st_mode)) s.size = st.st_size;
   }
-  while (s.end < 4 && s.fill()) {
-  }
-  s.kind = compression_from_bytes({s.raw.data(), s.end});
 }
 ByteSource::~ByteSource() = default;
 ByteSource::ByteSource(ByteSource&&) noexcept = default;
 
 size_t ByteSource::read(char* out, size_t n) {
   if (n == 0) return 0;
-  switch (state_->kind) {
+  state_->recognise();
+  if (!state_->kind) return 0;  // asked to stop
+  switch (*state_->kind) {
     case Compression::kGzip:
       return state_->read_gzip(out, n);
     case Compression::kZstd:
@@ -177,6 +215,7 @@ size_t ByteSource::read(char* out, size_t n) {
 
 bool ByteSource::skip(uint64_t n) {
   State& s = *state_;
+  s.recognise();
   if (s.kind == Compression::kNone && s.size >= 0) {
     const uint64_t buffered = std::min<uint64_t>(n, s.end - s.begin);
     s.begin += buffered;
@@ -196,7 +235,10 @@ bool ByteSource::skip(uint64_t n) {
 }
 
 const std::string& ByteSource::name() const { return state_->name; }
-Compression ByteSource::compression() const { return state_->kind; }
+Compression ByteSource::compression() const {
+  state_->recognise();
+  return state_->kind.value_or(Compression::kNone);
+}
 uint64_t ByteSource::raw_bytes() const { return state_->n_raw; }
 int64_t ByteSource::raw_size() const { return state_->size; }
 void ByteSource::stop_when(std::function<bool()> asked) { state_->stop = std::move(asked); }

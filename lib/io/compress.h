@@ -33,7 +33,8 @@ class ByteSource {
   Compression compression() const;
   uint64_t raw_bytes() const;  // read from the file so far, before decompression
   int64_t raw_size() const;    // of a regular file, else -1
-  // Asked before each blocking read; true ends the stream as if it were over.
+  // Asked a few times a second while waiting for input, and after each signal: true makes read() return 0 and
+  // compression() kNone. What was read stays; the stream goes on once the answer is false again.
   void stop_when(std::function<bool()> asked);
 
  private:

@@ -1,23 +1,21 @@
 #include "io/lines.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <unistd.h>
-
-#include <cerrno>
 #include <utility>
 
 namespace ds::io {
-
-LineReader::LineReader(const std::string& path, int64_t max_line_bytes)
-    : name_(path == "-" ? "<stdin>" : path), fd_(STDIN_FILENO), max_line_bytes_(max_line_bytes) {
-  if (path == "-") return;
-  owned_ = FileHandle(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (owned_.get() < 0) throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), path);
-  fd_ = owned_.get();
+namespace {
+constexpr std::string_view kByteOrderMark = "\xEF\xBB\xBF";
 }
 
-std::string LineReader::where() const { return name_ + ":" + std::to_string(line_number_); }
+LineReader::LineReader(const std::string& path, int64_t max_line_bytes)
+    : source_(path), max_line_bytes_(max_line_bytes) {}
+
+void LineReader::stop_when(std::function<bool()> stop) {
+  stop_ = std::move(stop);
+  source_.stop_when(stop_);
+}
+
+std::string LineReader::where() const { return source_.name() + ":" + std::to_string(line_number_); }
 
 void LineReader::too_long() {
   ++line_number_;
@@ -31,23 +29,11 @@ bool LineReader::fill() {
     scanned_ -= begin_;
     begin_ = 0;
   }
-  while (stop_) {
-    if (stop_()) return false;
-    constexpr int kAskEveryMs = 200;  // a signal between the question and poll() is seen this late at most
-    pollfd ready{fd_, POLLIN, 0};
-    const int n = ::poll(&ready, 1, kAskEveryMs);
-    if (n > 0 || (n < 0 && errno != EINTR)) break;  // an error shows again in read()
-  }
   const size_t old = buffer_.size();
   buffer_.resize(old + kReadBytes);
-  ssize_t n;
-  do {
-    n = ::read(fd_, buffer_.data() + old, kReadBytes);
-  } while (n < 0 && errno == EINTR);
-  if (n < 0)
-    throw Error(errno == EISDIR ? ErrorKind::kNoInput : ErrorKind::kIo, "reading failed: " + os_error(),
-                name_);
+  const size_t n = source_.read(buffer_.data() + old, kReadBytes);
   buffer_.resize(old + n);
+  if (n == 0 && stop_ && stop_()) return false;
   at_end_ = n == 0;
   return true;
 }
@@ -60,6 +46,7 @@ std::optional<std::string_view> LineReader::next() {
       std::string_view line(buffer_.data() + begin_, end - begin_);
       begin_ = scanned_ = newline == std::string::npos ? end : end + 1;
       if (std::exchange(skipping_, false)) continue;
+      if (line_number_ == 0 && line.starts_with(kByteOrderMark)) line.remove_prefix(kByteOrderMark.size());
       if (!line.empty() && line.back() == '\r') line.remove_suffix(1);
       if (static_cast<int64_t>(line.size()) > max_line_bytes_) too_long();
       ++line_number_;

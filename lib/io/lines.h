@@ -1,13 +1,13 @@
-// Reading a stream line by line, with numbers for messages.
+// Reading a stream line by line, with numbers for messages. Compressed streams are read through
+// (io/compress.h), and a byte order mark before the first line is no part of it.
 #pragma once
 #include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 
-#include "io/files.h"
+#include "io/compress.h"
 
 namespace ds::io {
 
@@ -21,7 +21,7 @@ class LineReader {
   std::optional<std::string_view> next();
   // While waiting for input, asks `stop` a few times a second (and after each signal); once it says true,
   // next() returns nothing. For tools that must end on SIGTERM although their input stays open and silent.
-  void stop_when(std::function<bool()> stop) { stop_ = std::move(stop); }
+  void stop_when(std::function<bool()> stop);
   int64_t line_number() const { return line_number_; }
   // "file:line" of the line last returned; stdin is "<stdin>".
   std::string where() const;
@@ -30,9 +30,7 @@ class LineReader {
   bool fill();  // reads more into the buffer; false: asked to stop
   [[noreturn]] void too_long();
 
-  std::string name_;
-  FileHandle owned_;
-  int fd_;
+  ByteSource source_;
   int64_t max_line_bytes_;
   int64_t line_number_ = 0;
   std::string buffer_;

@@ -29,17 +29,28 @@ TensorInfo parse_tensor(std::string_view name, simdjson::dom::element e, uint64_
   TensorInfo t;
   t.name = name;
   const std::string where = file + ": tensor " + t.name;
+  simdjson::dom::object fields;
+  if (e.get(fields)) bad(where, "is no object");
+  // Of a field written twice one reader takes the first, another the last.
+  for (const char* key : {"dtype", "shape", "data_offsets"})
+    if (std::count_if(fields.begin(), fields.end(), [&](const auto field) { return field.key == key; }) > 1)
+      bad(where, std::string(key) + " is there twice");
   std::string_view dtype;
   if (e["dtype"].get(dtype)) bad(where, "dtype is missing");
   t.dtype_name = dtype;
   t.dtype = dtype_from_name(dtype);
   simdjson::dom::array shape, offsets;
   if (e["shape"].get(shape)) bad(where, "shape is missing");
-  uint64_t n_elements = 1;
+  // A dimension of 0 must not hide that the others are no sizes: products of some of them are used, too.
+  constexpr uint64_t kMostElements = uint64_t{1} << 56;
+  uint64_t n_elements = 1, n_without_zeros = 1;
   for (const auto dim : shape) {
     const uint64_t n = unsigned_value(dim, where, "shape");
-    if (n > INT64_MAX || __builtin_mul_overflow(n_elements, n, &n_elements) || n_elements > INT64_MAX)
+    if (n > kMostElements ||
+        __builtin_mul_overflow(n_without_zeros, std::max<uint64_t>(n, 1), &n_without_zeros) ||
+        n_without_zeros > kMostElements)
       bad(where, "shape overflows");
+    n_elements *= n;
     t.shape.push_back(static_cast<int64_t>(n));
   }
   if (e["data_offsets"].get(offsets) || offsets.size() != 2) bad(where, "data_offsets is no pair");

@@ -3,9 +3,9 @@
 #include <algorithm>
 #include <cstring>
 
+#include "checkpoint/rope_scaling.h"
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
-#include "model/rope_scaling.h"
 
 namespace ds::model {
 namespace {
@@ -18,10 +18,9 @@ void add(const Exec& exec, float* x, const float* y, int64_t n) {
 
 }  // namespace
 
-Decoder::Decoder(const ModelFolder& folder, int64_t rope_dims, const BindLayer& bind_layer)
-    : config_(folder.config),
-      weights_(folder.weight_files, config_),
-      rope_(make_rope_table(config_, rope_dims)) {
+Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, int64_t rope_dims,
+                 const BindLayer& bind_layer)
+    : config_(folder->config()), weights_(folder), rope_(make_rope_table(config_, rope_dims)) {
   const int64_t D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = weights_.matrix("model.embed_tokens", V, D);
   const Binding binding{config_, rope_, weights_, streams_};

@@ -27,7 +27,7 @@ class Decoder : public Model {
   using BindLayer = std::function<LayerParts(const Binding&, int64_t layer)>;
 
   // rope_dims: how many dimensions of a head rotate.
-  Decoder(const ModelFolder& folder, int64_t rope_dims, const BindLayer& bind_layer);
+  Decoder(const std::shared_ptr<const ModelFolder>& folder, int64_t rope_dims, const BindLayer& bind_layer);
 
   const ModelConfig& config() const override { return config_; }
   std::vector<CacheStream> cache_streams() const override { return streams_; }

@@ -7,14 +7,15 @@
 
 namespace ds::model {
 
-std::unique_ptr<const Model> load_deepseek_v1(const ModelFolder& folder) {
-  return std::make_unique<Decoder>(folder, folder.config.head_dim, [](const Decoder::Binding& b, int64_t i) {
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    return Decoder::LayerParts{
-        std::make_unique<GroupedQueryAttention>(b.config, b.rope, GroupedQueryAttention::Options{},
-                                                prefix + "self_attn.", i, b.weights, b.streams),
-        bind_dense_or_moe(b.config, i, prefix + "mlp.", b.weights)};
-  });
+std::unique_ptr<const Model> load_deepseek_v1(const std::shared_ptr<const ModelFolder>& folder) {
+  return std::make_unique<Decoder>(
+      folder, folder->config().head_dim, [](const Decoder::Binding& b, int64_t i) {
+        const std::string prefix = "model.layers." + std::to_string(i) + ".";
+        return Decoder::LayerParts{
+            std::make_unique<GroupedQueryAttention>(b.config, b.rope, GroupedQueryAttention::Options{},
+                                                    prefix + "self_attn.", i, b.weights, b.streams),
+            bind_dense_or_moe(b.config, i, prefix + "mlp.", b.weights)};
+      });
 }
 
 }  // namespace ds::model

@@ -7,9 +7,9 @@
 
 namespace ds::model {
 
-std::unique_ptr<const Model> load_deepseek_v3(const ModelFolder& folder) {
+std::unique_ptr<const Model> load_deepseek_v3(const std::shared_ptr<const ModelFolder>& folder) {
   return std::make_unique<Decoder>(
-      folder, folder.config.qk_rope_head_dim, [](const Decoder::Binding& b, int64_t i) {
+      folder, folder->config().qk_rope_head_dim, [](const Decoder::Binding& b, int64_t i) {
         const std::string prefix = "model.layers." + std::to_string(i) + ".";
         constexpr bool kSparse = false;
         return Decoder::LayerParts{

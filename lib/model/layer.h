@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "checkpoint/weights.h"
 #include "model/model.h"
-#include "model/weights.h"
 
 namespace ds::model {
 

@@ -4,10 +4,10 @@
 #include <cmath>
 #include <cstring>
 
+#include "checkpoint/rope_scaling.h"
 #include "kernels/attention.h"
 #include "kernels/matmul.h"
 #include "kernels/norm.h"
-#include "model/rope_scaling.h"
 
 namespace ds::model {
 namespace {

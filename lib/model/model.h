@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_folder.h"
 #include "kernels/exec.h"
-#include "model/config.h"
 #include "model/kv_cache.h"
 
 namespace ds::model {
@@ -82,19 +82,8 @@ class Workspace {
   int64_t size_ = 0, used_ = 0;
 };
 
-// A model folder opened but not yet loaded: config.json and the safetensors files, for plans and for
-// load_model().
-struct ModelFolder {
-  std::string path;
-  ModelConfig config;
-  std::vector<std::string> weight_files;  // full paths, in order
-};
-// Reads config.json (strictly) and finds the weight files. Throws Error{kNoInput} when the folder or
-// config.json is missing, {kBadModel} when they make no sense.
-ModelFolder open_model_folder(const std::string& path);
-
 // Maps the files and binds every tensor the architecture needs, strictly by name, shape and dtype. Throws
 // Error{kBadModel} naming file and tensor; architectures not (yet) supported are named.
-std::unique_ptr<const Model> load_model(const ModelFolder& folder);
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder);
 
 }  // namespace ds::model

@@ -33,8 +33,18 @@ const Architecture& find_architecture(const std::string& model_type, const std::
               "supported are: " + known);
 }
 
-std::unique_ptr<const Model> load_model(const ModelFolder& folder) {
-  return find_architecture(folder.config.model_type, folder.config.path).load(folder);
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
+  // The registry first: a config of an unknown family would only fail for a key it spells differently.
+  if (folder->model_type().empty()) folder->config();  // says what is wrong
+  const Architecture& architecture = find_architecture(folder->model_type(), folder->config_path());
+  folder->require_readable();
+  const ModelConfig& config = folder->config();
+  for (int64_t i = 0; i < config.num_hidden_layers; ++i)
+    if (config.window_of(i))
+      throw Error(ErrorKind::kBadModel,
+                  "layer " + std::to_string(i) + " has a sliding window, which is not supported",
+                  folder->config_path());
+  return architecture.load(folder);
 }
 
 }  // namespace ds::model

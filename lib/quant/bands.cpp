@@ -53,73 +53,38 @@ BlockScale scale_for(float amax, const QuantizeOptions& o) {
   return s;
 }
 
-float scale_value(const std::byte* p, DType dtype, int64_t i) {
-  switch (dtype) {
-    case DType::kF32:
-      return load_unaligned<float>(p + 4 * i);
-    case DType::kF16:
-      return f16_to_f32(load_unaligned<uint16_t>(p + 2 * i));
-    case DType::kBF16:
-      return bf16_to_f32(load_unaligned<uint16_t>(p + 2 * i));
-    default:
-      return e8m0_to_f32(static_cast<uint8_t>(p[i]));
-  }
-}
-
 // The scales of the given values as F32: [block rows touched, block columns touched]; row and col at borders
 // or inside one block.
-void read_scales(const Checkpoint& model, const WeightCoding& c, int64_t row, int64_t rows, int64_t col,
+void read_scales(const ModelFolder& model, const WeightCoding& c, int64_t row, int64_t rows, int64_t col,
                  int64_t cols, std::vector<float>& out) {
   const int64_t first_row = row / c.block_rows, n_rows = ceil_div(row + rows, c.block_rows) - first_row;
   const int64_t first_col = col / c.block_cols, n_cols = ceil_div(col + cols, c.block_cols) - first_col;
-  const DType dtype = c.scale->info.dtype;
-  const int64_t width = dtype_bytes(dtype), all_cols = c.scale_cols();
-  std::vector<std::byte> bytes(n_rows * all_cols * width);
-  model.read(*c.scale, first_row * all_cols * width, bytes.data(), bytes.size());
+  const TensorFormat& format = *format_of(c.scale->info.dtype);
+  const int64_t row_bytes = format.bytes_of(c.scale_cols());
+  std::vector<std::byte> bytes(n_rows * row_bytes);
+  model.read(*c.scale, first_row * row_bytes, bytes.data(), bytes.size());
   out.resize(n_rows * n_cols);
   for (int64_t r = 0; r < n_rows; ++r)
-    for (int64_t k = 0; k < n_cols; ++k) {
-      const float s = scale_value(bytes.data(), dtype, r * all_cols + first_col + k);
-      if (!std::isfinite(s))
-        throw Error(ErrorKind::kBadModel,
-                    "scale [" + std::to_string(first_row + r) + ", " + std::to_string(first_col + k) +
-                        "] is not finite",
-                    model.where(*c.scale), "the checkpoint is damaged: fetch it again");
-      out[r * n_cols + k] = s;
-    }
+    format.decode_row(bytes.data() + r * row_bytes + format.bytes_of(first_col), n_cols, &out[r * n_cols]);
+  for (int64_t i = 0; i < n_rows * n_cols; ++i)
+    if (!std::isfinite(out[i]))
+      throw Error(ErrorKind::kBadModel,
+                  "scale [" + std::to_string(first_row + i / n_cols) + ", " +
+                      std::to_string(first_col + i % n_cols) + "] is not finite",
+                  model.where(*c.scale), "the checkpoint is damaged: fetch it again");
 }
 
-// The stored bytes of a rectangle, rows packed. `width`: bytes a column; packed FP4 has half a byte.
-void read_rectangle(const Checkpoint& model, const StoredTensor& t, const WeightCoding& c, int64_t row,
+// The stored bytes of a rectangle, rows packed.
+void read_rectangle(const ModelFolder& model, const StoredTensor& t, const WeightCoding& c, int64_t row,
                     int64_t rows, int64_t col, int64_t cols, std::vector<std::byte>& to) {
-  const int64_t bits = c.coding == Coding::kE2M1 ? 4 : 8 * dtype_bytes(t.info.dtype);
-  const int64_t row_bytes = c.cols * bits / 8, part = cols * bits / 8;
+  const int64_t row_bytes = c.format->bytes_of(c.cols), part = c.format->bytes_of(cols);
   to.resize(rows * part);
   if (part == row_bytes) {
     model.read(t, row * row_bytes, to.data(), to.size());
     return;
   }
   for (int64_t r = 0; r < rows; ++r)
-    model.read(t, (row + r) * row_bytes + col * bits / 8, to.data() + r * part, part);
-}
-
-void widen(const std::byte* in, DType dtype, int64_t n, float* out) {
-  switch (dtype) {
-    case DType::kF64:
-      for (int64_t i = 0; i < n; ++i) out[i] = static_cast<float>(load_unaligned<double>(in + 8 * i));
-      return;
-    case DType::kF32:
-      std::memcpy(out, in, n * 4);
-      return;
-    case DType::kF16:
-      for (int64_t i = 0; i < n; ++i) out[i] = f16_to_f32(load_unaligned<uint16_t>(in + 2 * i));
-      return;
-    case DType::kBF16:
-      for (int64_t i = 0; i < n; ++i) out[i] = bf16_to_f32(load_unaligned<uint16_t>(in + 2 * i));
-      return;
-    default:
-      throw Error(ErrorKind::kInternal, "no values of dtype " + std::string(dtype_name(dtype)), "widen");
-  }
+    model.read(t, (row + r) * row_bytes + c.format->bytes_of(col), to.data() + r * part, part);
 }
 
 // Replaces what is not finite by 0 and says where it was.
@@ -134,12 +99,12 @@ std::vector<Special> take_non_finite(float* values, int64_t n) {
   return found;
 }
 
-void encode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
+void encode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const BlockQuantKernel& kernel = block_quant_kernel(o.isa);
   const int64_t n_values = job.rows * job.cols;
   Band band{nullptr, step.source->info.dtype, 0, job.cols, job.cols, step.block_cols};
-  if (step.coding.coding == Coding::kPlain) {
+  if (!step.coding.is_scaled()) {
     read_rectangle(model, *step.source, step.coding, job.row, job.rows, job.col, job.cols, s.in);
     band.data = s.in.data();
   } else {
@@ -166,9 +131,9 @@ void encode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
   s.stats = {};
   std::vector<Special> specials;
   if (find_amax() >= 0x7F800000u) {
-    if (step.coding.coding == Coding::kPlain) {
+    if (!step.coding.is_scaled()) {
       s.values.resize(n_values);
-      widen(s.in.data(), band.dtype, n_values, s.values.data());
+      step.coding.format->decode_row(s.in.data(), n_values, s.values.data());
       band.data = s.values.data();
       band.dtype = DType::kF32;
     }
@@ -213,7 +178,7 @@ void encode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
   count_codes(s.stats, codes, n_values);
 }
 
-void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
+void decode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
   read_rectangle(model, *step.source, c, job.row, job.rows, job.col, job.cols, s.in);
@@ -223,7 +188,7 @@ void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
   uint16_t* out = reinterpret_cast<uint16_t*>(s.out.data());
   const uint8_t* codes = reinterpret_cast<const uint8_t*>(s.in.data());
   const int64_t n_blocks = ceil_div(job.cols, c.block_cols);
-  if (c.coding == Coding::kE2M1) {
+  if (c.format == &kE2M1Format) {
     std::vector<uint8_t> exponents(job.rows * n_blocks);
     read_fp4_scales(model, c, job.row, job.rows, job.col, job.cols, exponents.data());
     fp4_to_bf16(codes, exponents.data(), job.rows, job.cols, c.block_cols, out);
@@ -240,7 +205,7 @@ void decode_band(const Checkpoint& model, const QuantizeOptions& o, const BandJo
   }
 }
 
-void fp4_to_fp8_band(const Checkpoint& model, const BandJob& job, BandScratch& s) {
+void fp4_to_fp8_band(const ModelFolder& model, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
   read_rectangle(model, *step.source, c, job.row, job.rows, job.col, job.cols, s.in);
@@ -265,20 +230,18 @@ void fp4_to_fp8_band(const Checkpoint& model, const BandJob& job, BandScratch& s
 
 }  // namespace
 
-void read_values(const Checkpoint& model, const StoredTensor& t, const WeightCoding& c, Isa isa, int64_t row,
+void read_values(const ModelFolder& model, const StoredTensor& t, const WeightCoding& c, Isa isa, int64_t row,
                  int64_t rows, int64_t col, int64_t cols, BandScratch& s, float* to) {
   read_rectangle(model, t, c, row, rows, col, cols, s.in);
-  if (c.coding == Coding::kPlain) return widen(s.in.data(), t.info.dtype, rows * cols, to);
+  if (!c.is_scaled()) return c.format->decode_row(s.in.data(), rows * cols, to);
   const uint8_t* codes = reinterpret_cast<const uint8_t*>(s.in.data());
   read_scales(model, c, row, rows, col, cols, s.in_scales);
   const int64_t n_blocks = ceil_div(cols, c.block_cols);
-  if (c.coding == Coding::kE2M1) {
+  if (c.format == &kE2M1Format) {
+    c.format->decode_row(s.in.data(), rows * cols, to);
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t k = 0; k < cols; ++k) {
-        const uint8_t byte = codes[(r * cols + k) / 2];
-        to[r * cols + k] = e2m1_to_f32(k % 2 ? byte >> 4 : byte & 15) *
-                           s.in_scales[r / c.block_rows * n_blocks + k / c.block_cols];
-      }
+      for (int64_t k = 0; k < cols; ++k)
+        to[r * cols + k] *= s.in_scales[r / c.block_rows * n_blocks + k / c.block_cols];
     return;
   }
   const BlockQuantKernel& kernel = block_quant_kernel(isa);
@@ -292,7 +255,7 @@ void read_values(const Checkpoint& model, const StoredTensor& t, const WeightCod
 }
 
 void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
-  if (step.action == Action::kCopy) {
+  if (step.treatment == Treatment::kCopy) {
     const int64_t n = static_cast<int64_t>(step.source->bytes());
     for (int64_t at = 0; at < n; at += kJobBytes)
       jobs.push_back({&step, at, std::min(kJobBytes, n - at), 0, 0});
@@ -314,23 +277,22 @@ void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
 }
 
 int64_t job_bytes(const BandJob& job) {
-  if (job.step->action == Action::kCopy) return job.rows;
-  if (job.step->coding.coding == Coding::kE2M1) return job.rows * job.cols / 2;
-  return job.rows * job.cols * dtype_bytes(job.step->source->info.dtype);
+  if (job.step->treatment == Treatment::kCopy) return job.rows;
+  return job.step->coding.format->bytes_of(job.rows * job.cols);
 }
 
-void convert_band(const Checkpoint& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
+void convert_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   s.out_scales.clear();
-  switch (job.step->action) {
-    case Action::kCopy:
+  switch (job.step->treatment) {
+    case Treatment::kCopy:
       s.out.resize(job.rows);
       model.read(*job.step->source, job.row, s.out.data(), job.rows);
       return;
-    case Action::kEncode:
+    case Treatment::kEncode:
       return encode_band(model, o, job, s);
-    case Action::kDecode:
+    case Treatment::kDecode:
       return decode_band(model, o, job, s);
-    case Action::kFp4ToE4M3:
+    case Treatment::kFp4ToE4M3:
       return fp4_to_fp8_band(model, job, s);
   }
 }

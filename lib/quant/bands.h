@@ -5,9 +5,9 @@
 #include <string>
 #include <vector>
 
-#include "quant/checkpoint.h"
+#include "checkpoint/model_folder.h"
+#include "quant/conversion_plan.h"
 #include "quant/options.h"
-#include "quant/plan.h"
 #include "quant/stats.h"
 
 namespace ds::quant {
@@ -40,11 +40,11 @@ struct BandScratch {
 
 // Throws Error{kBadModel} for values that cannot be converted (NaN under NanPolicy::kFail, FP4 that would
 // lose).
-void convert_band(const Checkpoint& model, const QuantizeOptions& options, const BandJob& job,
+void convert_band(const ModelFolder& model, const QuantizeOptions& options, const BandJob& job,
                   BandScratch& scratch);
 
 // The values of [row, row + rows) x [col, col + cols) as F32 into `to`, rows `cols` apart.
-void read_values(const Checkpoint& model, const StoredTensor& tensor, const WeightCoding& coding, Isa isa,
+void read_values(const ModelFolder& model, const StoredTensor& tensor, const WeightCoding& coding, Isa isa,
                  int64_t row, int64_t rows, int64_t col, int64_t cols, BandScratch& scratch, float* to);
 
 }  // namespace ds::quant

@@ -16,7 +16,7 @@ constexpr int kHeadroom = 6;
 
 }  // namespace
 
-void read_fp4_scales(const Checkpoint& model, const WeightCoding& c, int64_t row, int64_t rows, int64_t col,
+void read_fp4_scales(const ModelFolder& model, const WeightCoding& c, int64_t row, int64_t rows, int64_t col,
                      int64_t cols, uint8_t* to) {
   const int64_t all = c.scale_cols(), first = col / c.block_cols;
   const int64_t n = (cols + c.block_cols - 1) / c.block_cols;

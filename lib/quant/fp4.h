@@ -2,12 +2,12 @@
 #pragma once
 #include <cstdint>
 
-#include "quant/checkpoint.h"
+#include "checkpoint/model_folder.h"
 
 namespace ds::quant {
 
 // The E8M0 codes of a rectangle's groups, [rows, groups]. Throws Error{kBadModel} for NaN.
-void read_fp4_scales(const Checkpoint& model, const WeightCoding& coding, int64_t row, int64_t rows,
+void read_fp4_scales(const ModelFolder& model, const WeightCoding& coding, int64_t row, int64_t rows,
                      int64_t col, int64_t cols, uint8_t* to);
 
 // packed [rows, cols / 2], exponents [rows, ceil(cols / group)] -> out [rows, cols]. Exact but where BF16

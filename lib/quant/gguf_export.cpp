@@ -24,7 +24,7 @@ constexpr int64_t kPieceValues = 1 << 20;
 // Rows [row, row + n) of a GGUF tensor as F32.
 class RowReader {
  public:
-  RowReader(const Checkpoint& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
+  RowReader(const ModelFolder& model, Isa isa, const GgufTensor& tensor, const GgufSource& source)
       : model_(model),
         isa_(isa),
         tensor_(tensor),
@@ -82,14 +82,13 @@ class RowReader {
   void values(int64_t part, int64_t row, int64_t rows, BandScratch& scratch, float* to) const {
     const StoredTensor& t = *source_.parts[part];
     const WeightCoding c = source_.parts.size() == 1 ? coding_ : model_.coding(t);
-    if (t.info.dtype != DType::kF64 && t.info.dtype != DType::kF32 && t.info.dtype != DType::kF16 &&
-        t.info.dtype != DType::kBF16 && c.coding == Coding::kPlain)
+    if (!c.format)
       throw Error(ErrorKind::kBadModel,
                   "has dtype " + t.info.dtype_name + ", which GGUF export does not read", model_.where(t));
     read_values(model_, t, c, isa_, row, rows, 0, c.cols, scratch, to);
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   Isa isa_;
   const GgufTensor& tensor_;
   const GgufSource& source_;
@@ -130,17 +129,24 @@ void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
   }
 }
 
+// Q8_0 blocks have a binary16 scale, amax / 127: what is larger would become infinite.
+constexpr float kMostOfQ8_0 = 127 * 65504.0f;
+
 // What is not finite fails, becomes 0, or stays, where the type can say it.
 void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row, std::vector<float>& x,
                       const std::string& where) {
   const int64_t cols = t.cols();
+  const auto place = [&](size_t i) {
+    return "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
+           std::to_string(static_cast<int64_t>(i) % cols) + "] is ";
+  };
   for (size_t i = 0; i < x.size(); ++i) {
+    if (t.type == GgufType::kQ8_0 && std::isfinite(x[i]) && std::fabs(x[i]) > kMostOfQ8_0)
+      throw Error(ErrorKind::kBadModel, place(i) + std::to_string(x[i]) + ", beyond what Q8_0 can hold",
+                  where + ": tensor " + t.name, "--to gguf:bf16 holds it");
     if (std::isfinite(x[i])) continue;
     if (o.nan_policy == NanPolicy::kFail || (o.nan_policy == NanPolicy::kKeep && t.type == GgufType::kQ8_0))
-      throw Error(ErrorKind::kBadModel,
-                  "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
-                      std::to_string(static_cast<int64_t>(i) % cols) + "] is " +
-                      (std::isnan(x[i]) ? "NaN" : "infinite"),
+      throw Error(ErrorKind::kBadModel, place(i) + (std::isnan(x[i]) ? "NaN" : "infinite"),
                   where + ": tensor " + t.name,
                   o.nan_policy == NanPolicy::kFail ? "--nan-policy zero or keep goes on"
                                                    : "Q8_0 cannot hold it: --nan-policy zero goes on");
@@ -148,7 +154,7 @@ void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row
   }
 }
 
-GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& o) {
+GgufReport export_gguf(const ModelFolder& model, const QuantizeOptions& o) {
   const int64_t start = now_ns();
   GgufModel gguf =
       name_for_gguf(model, o.target == QuantTarget::kGgufQ8_0 ? GgufType::kQ8_0 : GgufType::kBF16);

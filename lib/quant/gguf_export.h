@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/checkpoint.h"
+#include "checkpoint/model_folder.h"
 #include "quant/options.h"
 
 namespace ds::quant {
@@ -17,7 +17,7 @@ struct GgufReport {
 
 // options.target is kGgufQ8_0 or kGgufBF16; options.out a file, "-", or empty: nothing is written then, and
 // the report says what would be. Throws Error{kCannotCreate} when the file exists and `force` is not given.
-GgufReport export_gguf(const Checkpoint& model, const QuantizeOptions& options);
+GgufReport export_gguf(const ModelFolder& model, const QuantizeOptions& options);
 
 // 32 floats -> 34 bytes: binary16 scale amax / 127, then int8 codes, half away from zero (as ggml's
 // reference).

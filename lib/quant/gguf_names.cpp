@@ -3,12 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <numbers>
 #include <regex>
-#include <set>
 
+#include "checkpoint/model_file.h"
+#include "checkpoint/rope_scaling.h"
 #include "core/error.h"
-#include "io/json.h"
 
 namespace ds::quant {
 namespace {
@@ -18,41 +17,6 @@ using Order = GgufSource::Order;
 [[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
   throw Error(ErrorKind::kBadModel, what, where, hint);
 }
-
-class Config {
- public:
-  Config(const Json& json, std::string where) : json_(json), where_(std::move(where)) {}
-  const Json* find(const char* key) const {
-    const Json* v = json_.find(key);
-    return v && !v->is_null() ? v : nullptr;
-  }
-  int64_t integer(const char* key, int64_t fallback) const {
-    const Json* v = find(key);
-    return v && v->is_int() ? v->as_int() : fallback;
-  }
-  int64_t integer(const char* key) const {
-    const Json* v = find(key);
-    if (!v || !v->is_int() || v->as_int() < 1 || v->as_int() > 1 << 30)
-      bad(where_, std::string(key) + " is missing or no size");
-    return v->as_int();
-  }
-  double number(const char* key, double fallback) const {
-    const Json* v = find(key);
-    return v && v->is_number() ? v->as_double() : fallback;
-  }
-  std::string text(const char* key) const {
-    const Json* v = find(key);
-    return v && v->is_string() ? v->as_string() : "";
-  }
-  bool flag(const char* key) const {
-    const Json* v = find(key);
-    return v && v->is_bool() && v->as_bool();
-  }
-
- private:
-  const Json& json_;
-  std::string where_;
-};
 
 const std::map<std::string, std::string>& layer_names() {
   static const std::map<std::string, std::string> names = {
@@ -81,128 +45,91 @@ const std::map<std::string, std::string>& layer_names() {
 
 const std::map<std::string, std::string>& architectures() {
   static const std::map<std::string, std::string> names = {
-      {"llama", "llama"},       {"qwen2", "qwen2"},           {"qwen3", "qwen3"},
-      {"deepseek", "deepseek"}, {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
+      {"llama", "llama"},           {"mistral", "llama"},        {"qwen2", "qwen2"},
+      {"qwen3", "qwen3"},           {"qwen3_moe", "qwen3moe"},   {"deepseek", "deepseek"},
+      {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
   return names;
 }
 
-// Rotary embeddings as the config tells them: transformers 5 has rope_parameters for rope_theta and
-// rope_scaling.
-class Rope {
- public:
-  Rope(const Config& c, const std::string& where)
-      : parameters_(object(c.find("rope_parameters")), where),
-        scaling_(object(c.find("rope_scaling") ? c.find("rope_scaling") : c.find("rope_parameters")), where),
-        theta_(parameters_.number("rope_theta", c.number("rope_theta", 10000))) {}
-  double theta() const { return theta_; }
-  std::string type() const {
-    return scaling_.text("rope_type").empty() ? scaling_.text("type") : scaling_.text("rope_type");
-  }
-  const Config& scaling() const { return scaling_; }
-
- private:
-  static const Json& object(const Json* json) {
-    static const Json none = Json::Object{};
-    return json && json->is_object() ? *json : none;
-  }
-  Config parameters_, scaling_;
-  double theta_;
-};
-
-void set_model_metadata(GgufMetadata& m, const Config& c, const std::string& arch, GgufType wide,
-                        const std::string& where) {
-  const bool mla = arch == "deepseek2";
-  const Rope rope_config(c, where);
-  const std::string a = arch + ".";
-  const int64_t heads = c.integer("num_attention_heads"), hidden = c.integer("hidden_size");
-  m.set_string("general.architecture", arch);
-  m.set_string("general.name", c.text("model_type"));
-  m.set_u32("general.file_type", wide == GgufType::kQ8_0 ? 7 : 32);
-  m.set_u32("general.quantization_version", 2);
-  m.set_u32(a + "block_count", c.integer("num_hidden_layers"));
-  m.set_u32(a + "context_length", c.integer("max_position_embeddings"));
-  m.set_u32(a + "embedding_length", hidden);
-  m.set_u32(a + "feed_forward_length", c.integer("intermediate_size"));
-  m.set_u32(a + "vocab_size", c.integer("vocab_size"));
-  m.set_u32(a + "attention.head_count", heads);
-  m.set_u32(a + "attention.head_count_kv", mla ? 1 : c.integer("num_key_value_heads", heads));
-  m.set_f32(a + "attention.layer_norm_rms_epsilon", c.number("rms_norm_eps", 1e-6));
-  m.set_f32(a + "rope.freq_base", rope_config.theta());
-  if (mla) {
-    const int64_t rope = c.integer("qk_rope_head_dim"), nope = c.integer("qk_nope_head_dim");
-    const int64_t latent = c.integer("kv_lora_rank"), value = c.integer("v_head_dim");
-    if (c.integer("q_lora_rank", 0)) m.set_u32(a + "attention.q_lora_rank", c.integer("q_lora_rank"));
-    m.set_u32(a + "attention.kv_lora_rank", latent);
-    // The cache holds latents: one key of latent + rope, one value of latent; _mla are the true head sizes.
-    m.set_u32(a + "attention.key_length", latent + rope);
-    m.set_u32(a + "attention.value_length", latent);
-    m.set_u32(a + "attention.key_length_mla", nope + rope);
-    m.set_u32(a + "attention.value_length_mla", value);
-    m.set_u32(a + "rope.dimension_count", rope);
-  } else {
-    const int64_t head_dim = c.integer("head_dim", hidden / heads);
-    m.set_u32(a + "attention.key_length", head_dim);
-    m.set_u32(a + "attention.value_length", head_dim);
-    m.set_u32(a + "rope.dimension_count", head_dim);
-  }
-  if (c.integer("n_routed_experts", 0)) {
-    // transformers' own class knows no scoring_func: V3 is sigmoid.
-    const std::string scoring = c.text("scoring_func");
-    const bool sigmoid = scoring.empty() ? c.text("model_type") == "deepseek_v3" : scoring == "sigmoid";
-    m.set_u32(a + "leading_dense_block_count", c.integer("first_k_dense_replace", 0));
-    m.set_u32(a + "expert_count", c.integer("n_routed_experts"));
-    m.set_u32(a + "expert_used_count", c.integer("num_experts_per_tok"));
-    m.set_u32(a + "expert_shared_count", c.integer("n_shared_experts", 0));
-    m.set_u32(a + "expert_feed_forward_length", c.integer("moe_intermediate_size"));
-    m.set_f32(a + "expert_weights_scale", c.number("routed_scaling_factor", 1));
-    m.set_bool(a + "expert_weights_norm", c.flag("norm_topk_prob"));
-    if (mla) {
-      m.set_u32(a + "expert_gating_func", sigmoid ? 2 : 1);
-      if (c.integer("n_group", 1) > 1) {
-        m.set_u32(a + "expert_group_count", c.integer("n_group"));
-        m.set_u32(a + "expert_group_used_count", c.integer("topk_group"));
-      }
-    }
-  }
-  const std::string type = rope_config.type();
-  if (type.empty() || type == "default") return;
-  const Config& s = rope_config.scaling();
-  const double factor = s.number("factor", 1);
-  if (type != "yarn" && type != "linear" && !(type == "llama3" && arch == "llama"))
-    bad(where, "rope scaling of type " + type + " is not written to GGUF for architecture " + arch);
-  if (!(factor > 0)) bad(where, "the factor of rope scaling is not positive");
-  if (type == "llama3") return;  // a tensor says it: rope_freqs
-  m.set_string(a + "rope.scaling.type", type);
-  m.set_f32(a + "rope.scaling.factor", factor);
-  if (type == "linear") return;
-  m.set_u32(a + "rope.scaling.original_context_length", s.integer("original_max_position_embeddings"));
-  m.set_f32(a + "rope.scaling.yarn_beta_fast", s.number("beta_fast", 32));
-  m.set_f32(a + "rope.scaling.yarn_beta_slow", s.number("beta_slow", 1));
-  if (s.find("mscale_all_dim"))
-    m.set_f32(a + "rope.scaling.yarn_log_multiplier", 0.1 * s.number("mscale_all_dim", 1));
-  // llama.cpp multiplies by 1 + 0.1 ln(factor) itself: attention_factor is the product, attn_factor is not.
-  if (s.find("attn_factor")) {
-    m.set_f32(a + "rope.scaling.yarn_attn_factor", s.number("attn_factor", 1));
-  } else if (s.find("attention_factor")) {
-    m.set_f32(a + "rope.scaling.yarn_attn_factor",
-              s.number("attention_factor", 1) / (1 + 0.1 * std::log(std::max(factor, 1.0))));
+void set_expert_metadata(GgufMetadata& m, const ModelConfig& c, const std::string& a) {
+  m.set_u32(a + "leading_dense_block_count", c.first_k_dense_replace);
+  m.set_u32(a + "expert_count", c.n_routed_experts);
+  m.set_u32(a + "expert_used_count", c.num_experts_per_tok);
+  m.set_u32(a + "expert_shared_count", c.n_shared_experts);
+  m.set_u32(a + "expert_feed_forward_length", c.moe_intermediate_size);
+  m.set_f32(a + "expert_weights_scale", c.routed_scaling_factor);
+  m.set_bool(a + "expert_weights_norm", c.norm_topk_prob);
+  if (!c.kv_lora_rank) return;
+  m.set_u32(a + "expert_gating_func", c.scoring_func == "sigmoid" ? 2 : 1);
+  if (c.n_group > 1) {
+    m.set_u32(a + "expert_group_count", c.n_group);
+    m.set_u32(a + "expert_group_used_count", c.topk_group);
   }
 }
 
-// What llama3 scaling divides each pair's frequency by: [dim / 2].
-std::vector<float> llama3_divisors(const Rope& rope, int64_t dim) {
-  const Config& s = rope.scaling();
-  const double factor = s.number("factor", 8), low = s.number("low_freq_factor", 1),
-               high = s.number("high_freq_factor", 4),
-               original = s.number("original_max_position_embeddings", 8192);
-  std::vector<float> divisors(dim / 2);
-  for (int64_t j = 0; j < dim / 2; ++j) {
-    const double frequency = std::pow(rope.theta(), -2.0 * static_cast<double>(j) / static_cast<double>(dim));
-    const double wavelength = 2 * std::numbers::pi / frequency;
-    // 0 where the wavelength is too long for the context the model was made for, 1 where it fits many times.
-    const double keep = std::clamp((original / wavelength - low) / std::max(high - low, 1e-9), 0.0, 1.0);
-    divisors[j] = static_cast<float>(1 / ((1 - keep) / factor + keep));
+void set_rope_scaling(GgufMetadata& m, const ModelConfig& c, const std::string& arch) {
+  using Type = RopeScaling::Type;
+  const RopeScaling& rs = c.rope_scaling;
+  const std::string a = arch + ".rope.scaling.";
+  if (rs.type == Type::kLlama3 && arch != "llama")
+    bad(c.path, "rope scaling of type llama3 is not written to GGUF for architecture " + arch);
+  if (rs.type == Type::kNone || rs.type == Type::kLlama3) return;  // llama3: a tensor says it, rope_freqs
+  m.set_string(a + "type", rs.type == Type::kYarn ? "yarn" : "linear");
+  m.set_f32(a + "factor", rs.factor);
+  if (rs.type == Type::kLinear) return;
+  m.set_u32(a + "original_context_length", static_cast<int64_t>(rs.original_max_position_embeddings));
+  m.set_f32(a + "yarn_beta_fast", rs.beta_fast);
+  m.set_f32(a + "yarn_beta_slow", rs.beta_slow);
+  if (rs.mscale_all_dim > 0) m.set_f32(a + "yarn_log_multiplier", 0.1 * rs.mscale_all_dim);
+  // llama.cpp multiplies by 1 + 0.1 ln(factor) itself: attention_factor is the product, attn_factor is not.
+  if (rs.attn_factor > 0) {
+    m.set_f32(a + "yarn_attn_factor", rs.attn_factor);
+  } else if (rs.attention_factor > 0) {
+    m.set_f32(a + "yarn_attn_factor", rs.attention_factor / (1 + 0.1 * std::log(std::max(rs.factor, 1.0))));
   }
+}
+
+void set_model_metadata(GgufMetadata& m, const ModelConfig& c, const std::string& arch, GgufType wide) {
+  const std::string a = arch + ".";
+  const bool mla = c.kv_lora_rank > 0;
+  m.set_string("general.architecture", arch);
+  m.set_string("general.name", c.model_type);
+  m.set_u32("general.file_type", wide == GgufType::kQ8_0 ? 7 : 32);
+  m.set_u32("general.quantization_version", 2);
+  m.set_u32(a + "block_count", c.num_hidden_layers);
+  m.set_u32(a + "context_length", c.max_position_embeddings);
+  m.set_u32(a + "embedding_length", c.hidden_size);
+  m.set_u32(a + "feed_forward_length", c.intermediate_size);
+  m.set_u32(a + "vocab_size", c.vocab_size);
+  m.set_u32(a + "attention.head_count", c.num_attention_heads);
+  m.set_u32(a + "attention.head_count_kv", mla ? 1 : c.num_key_value_heads);
+  m.set_f32(a + "attention.layer_norm_rms_epsilon", c.rms_norm_eps);
+  m.set_f32(a + "rope.freq_base", c.rope_theta);
+  if (mla) {
+    if (c.q_lora_rank) m.set_u32(a + "attention.q_lora_rank", c.q_lora_rank);
+    m.set_u32(a + "attention.kv_lora_rank", c.kv_lora_rank);
+    // The cache holds latents: one key of latent + rope, one value of latent; _mla are the true head sizes.
+    m.set_u32(a + "attention.key_length", c.kv_lora_rank + c.qk_rope_head_dim);
+    m.set_u32(a + "attention.value_length", c.kv_lora_rank);
+    m.set_u32(a + "attention.key_length_mla", c.qk_nope_head_dim + c.qk_rope_head_dim);
+    m.set_u32(a + "attention.value_length_mla", c.v_head_dim);
+    m.set_u32(a + "rope.dimension_count", c.qk_rope_head_dim);
+  } else {
+    m.set_u32(a + "attention.key_length", c.head_dim);
+    m.set_u32(a + "attention.value_length", c.head_dim);
+    m.set_u32(a + "rope.dimension_count", c.head_dim);
+  }
+  if (c.n_routed_experts) set_expert_metadata(m, c, a);
+  set_rope_scaling(m, c, arch);
+}
+
+// What llama3 scaling divides each pair's frequency by: [dim / 2].
+std::vector<float> llama3_divisors(const ModelConfig& c) {
+  ModelConfig plain = c;
+  plain.rope_scaling = {};
+  std::vector<float> divisors = make_rope_table(plain, c.head_dim).theta;
+  const RopeTable scaled = make_rope_table(c, c.head_dim);
+  for (size_t j = 0; j < divisors.size(); ++j) divisors[j] /= scaled.theta[j];
   return divisors;
 }
 
@@ -232,20 +159,19 @@ bool looks_like_control(const std::string& token) {
   return between("<|", "|>") || between("<\uFF5C", "\uFF5C>");
 }
 
-void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
-                   std::vector<std::string>& notes) {
+void set_tokenizer(GgufMetadata& m, const ModelFolder& model, std::vector<std::string>& notes) {
   const std::string path = model.path() + "/tokenizer.json";
-  if (!file_exists(path)) {
+  if (!model_file_exists(path)) {
     notes.push_back("no tokenizer.json: the GGUF has no vocabulary");
     return;
   }
-  const Json json = parse_json(read_file(path, int64_t{1} << 30), path, ErrorKind::kBadModel);
+  const Json json = read_model_json(path);
   const Json* bpe = json.find("model");
   const Json* vocab = bpe ? bpe->find("vocab") : nullptr;
   const Json* merges = bpe ? bpe->find("merges") : nullptr;
   if (!vocab || !vocab->is_object() || !merges || !merges->is_array())
     bad(path, "is no byte-level BPE tokenizer (model.vocab and model.merges)");
-  const int64_t n = c.integer("vocab_size");
+  const int64_t n = model.config().vocab_size;
   std::vector<std::string> tokens(n);
   std::vector<int32_t> types(n, 5);  // unused, until named
   for (int64_t i = 0; i < n; ++i) tokens[i] = "[PAD" + std::to_string(i) + "]";
@@ -279,15 +205,15 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
     }
   }
   m.set_string("tokenizer.ggml.model", "gpt2");
-  m.set_string("tokenizer.ggml.pre", pre_tokenizer_name(c.text("model_type"), json));
+  m.set_string("tokenizer.ggml.pre", pre_tokenizer_name(model.model_type(), json));
   m.set_strings("tokenizer.ggml.tokens", tokens);
   m.set_i32s("tokenizer.ggml.token_type", types);
   m.set_strings("tokenizer.ggml.merges", pairs);
   const std::string config_path = model.path() + "/tokenizer_config.json";
   bool add_bos = false;
   Json config = Json::Object{};
-  if (file_exists(config_path)) {
-    config = parse_json(read_file(config_path, 64 << 20), config_path, ErrorKind::kBadModel);
+  if (model_file_exists(config_path)) {
+    config = read_model_json(config_path);
     const Json* flag = config.find("add_bos_token");
     add_bos = flag && flag->is_bool() && flag->as_bool();
     const Json* chat = config.find("chat_template");
@@ -301,7 +227,7 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
       const auto at = std::find(tokens.begin(), tokens.end(), text->as_string());
       if (at != tokens.end()) return m.set_u32(name, at - tokens.begin());
     }
-    const Json* id = c.find((token + "_id").c_str());
+    const Json* id = model.config_json().find(token + "_id");
     if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
     if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
   };
@@ -314,28 +240,26 @@ void set_tokenizer(GgufMetadata& m, const Checkpoint& model, const Config& c,
 
 class Naming {
  public:
-  Naming(const Checkpoint& model, const Config& config, std::string arch, GgufType wide, GgufModel& out)
-      : model_(model), config_(config), arch_(std::move(arch)), wide_(wide), out_(out) {}
+  Naming(const ModelFolder& model, std::string arch, GgufType wide, GgufModel& out)
+      : model_(model), config_(model.config()), arch_(std::move(arch)), wide_(wide), out_(out) {}
 
   void run() {
-    const int64_t n_layers = config_.integer("num_hidden_layers");
-    const bool tied = config_.flag("tie_word_embeddings");
     static const std::regex layer(
         "model\\.layers\\.(\\d{1,6})\\.(.+)\\.(weight|bias|e_score_correction_bias)");
     static const std::regex expert("mlp\\.experts\\.(\\d{1,6})\\.(gate|up|down)_proj");
     for (const StoredTensor& t : model_.tensors()) {
       if (model_.is_companion(t)) continue;
-      const std::string& name = t.info.name;
+      const std::string name = model_.canonical_name(t);
       std::smatch m, e;
       if (name == "model.embed_tokens.weight") {
         add("token_embd.weight", t);
       } else if (name == "model.norm.weight") {
         add("output_norm.weight", t);
       } else if (name == "lm_head.weight") {
-        if (!tied) add("output.weight", t);
+        add("output.weight", t);
       } else if (!std::regex_match(name, m, layer)) {
         unknown(t);
-      } else if (std::stoll(m[1]) >= n_layers) {
+      } else if (std::stoll(m[1]) >= config_.num_hidden_layers) {
         ++n_mtp_;
       } else {
         const std::string prefix = "blk." + m[1].str() + ".", part = m[2], kind = m[3];
@@ -354,10 +278,9 @@ class Naming {
       }
     }
     for (const auto& [name, parts] : experts_) add_experts(name, parts);
-    if (const Rope rope(config_, model_.path() + "/config.json"); rope.type() == "llama3") {
-      const int64_t hidden = config_.integer("hidden_size"), heads = config_.integer("num_attention_heads");
+    if (config_.rope_scaling.type == RopeScaling::Type::kLlama3) {
       GgufSource source;
-      source.made = llama3_divisors(rope, config_.integer("head_dim", hidden / heads));
+      source.made = llama3_divisors(config_);
       const auto n = static_cast<int64_t>(source.made.size());
       push("rope_freqs.weight", {n}, std::move(source));
     }
@@ -397,9 +320,8 @@ class Naming {
     if (shape.size() > 2) unknown(t);
     if (shape.size() == 2) shape.back() = c.cols;
     if (order == Order::kRotaryPairs) {
-      const int64_t heads = config_.integer("num_attention_heads");
       const bool is_key = name.find("attn_k") != std::string::npos;
-      source.n_heads = is_key ? config_.integer("num_key_value_heads", heads) : heads;
+      source.n_heads = is_key ? config_.num_key_value_heads : config_.num_attention_heads;
       const int64_t rows = shape.size() == 2 ? shape[0] : c.cols;
       if (rows % (2 * source.n_heads) != 0) bad(model_.where(t), "does not divide into heads of pairs");
     }
@@ -408,10 +330,10 @@ class Naming {
   void add_kv_b(const std::string& prefix, const StoredTensor& t) {
     GgufSource source;
     source.parts = {&t};
-    source.n_heads = config_.integer("num_attention_heads");
-    source.key_dim = config_.integer("qk_nope_head_dim");
-    source.value_dim = config_.integer("v_head_dim");
-    const int64_t latent = config_.integer("kv_lora_rank");
+    source.n_heads = config_.num_attention_heads;
+    source.key_dim = config_.qk_nope_head_dim;
+    source.value_dim = config_.v_head_dim;
+    const int64_t latent = config_.kv_lora_rank;
     if (t.info.shape != std::vector<int64_t>{source.n_heads * (source.key_dim + source.value_dim), latent})
       bad(model_.where(t), "has shape " + shape_text(t.info.shape) + ", which config.json does not explain");
     source.order = Order::kKeyB;
@@ -421,7 +343,7 @@ class Naming {
   }
   void add_experts(const std::string& name, const std::map<int64_t, const StoredTensor*>& parts) {
     GgufSource source;
-    const int64_t n = config_.integer("n_routed_experts");
+    const int64_t n = config_.n_routed_experts;
     for (int64_t i = 0; i < n; ++i) {
       const auto it = parts.find(i);
       if (it == parts.end())
@@ -434,8 +356,8 @@ class Naming {
     push(name, {n, c.rows, c.cols}, std::move(source));
   }
 
-  const Checkpoint& model_;
-  const Config& config_;
+  const ModelFolder& model_;
+  const ModelConfig& config_;
   std::string arch_;
   GgufType wide_;
   GgufModel& out_;
@@ -445,17 +367,20 @@ class Naming {
 
 }  // namespace
 
-GgufModel name_for_gguf(const Checkpoint& model, GgufType wide) {
-  const std::string where = model.path() + "/config.json";
-  const Config config(model.config(), where);
-  const auto arch = architectures().find(config.text("model_type"));
+GgufModel name_for_gguf(const ModelFolder& model, GgufType wide) {
+  const auto arch = architectures().find(model.model_type());
   if (arch == architectures().end())
-    bad(where, "model_type " + config.text("model_type") + " has no GGUF architecture here",
-        "llama, qwen2, qwen3, deepseek, deepseek_v2 and deepseek_v3 have");
+    bad(model.config_path(), "model_type " + model.model_type() + " has no GGUF architecture here",
+        "llama, mistral, qwen2, qwen3, qwen3_moe, deepseek, deepseek_v2 and deepseek_v3 have");
+  model.require_readable();
+  const ModelConfig& config = model.config();
   GgufModel out;
-  set_model_metadata(out.metadata, config, arch->second, wide, where);
-  set_tokenizer(out.metadata, model, config, out.notes);
-  Naming(model, config, arch->second, wide, out).run();
+  out.notes = model.warnings();
+  if (config.window_of(config.num_hidden_layers - 1))
+    out.notes.push_back("the GGUF says nothing of the sliding window: llama.cpp attends to all tokens");
+  set_model_metadata(out.metadata, config, arch->second, wide);
+  set_tokenizer(out.metadata, model, out.notes);
+  Naming(model, arch->second, wide, out).run();
   return out;
 }
 

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_folder.h"
 #include "io/gguf.h"
-#include "quant/checkpoint.h"
 
 namespace ds::quant {
 
@@ -34,6 +34,6 @@ struct GgufModel {
 
 // `wide`: the type of matrices. Throws Error{kBadModel} for architectures and tensors GGUF has no name for
 // here.
-GgufModel name_for_gguf(const Checkpoint& model, GgufType wide);
+GgufModel name_for_gguf(const ModelFolder& model, GgufType wide);
 
 }  // namespace ds::quant

@@ -24,12 +24,12 @@ constexpr size_t kPrefetchJobs =
     8;  // read ahead of each thread: a cold disk stays busy while bands are encoded
 
 // Everything the bytes of the output depend on.
-std::string fingerprint(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o) {
+std::string fingerprint(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& o) {
   std::string text = "ds-quantize 1";
   for (const int64_t v : {static_cast<int64_t>(o.target), static_cast<int64_t>(o.scales),
                           static_cast<int64_t>(o.recipe), static_cast<int64_t>(o.nan_policy)})
     text += " " + std::to_string(v);
-  for (const Checkpoint::File& f : model.files())
+  for (const WeightFile& f : model.files())
     text += "; " + f.name + " " + std::to_string(f.bytes) + " " + std::to_string(f.mtime_ns);
   // The headers say which tensors are converted, and to which shapes.
   uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
@@ -52,7 +52,7 @@ void store_band(int fd, const PlannedShard& shard, const BandJob& job, const Ban
   const QuantStep& step = *job.step;
   const TensorInfo& out = shard.tensors[step.out];
   const uint64_t base = shard.header.size() + out.begin;
-  if (step.action == Action::kCopy) {
+  if (step.treatment == Treatment::kCopy) {
     write_at(fd, s.out.data(), s.out.size(), base + job.row, where);
     return;
   }
@@ -79,7 +79,7 @@ void store_band(int fd, const PlannedShard& shard, const BandJob& job, const Ban
 
 class Conversion {
  public:
-  Conversion(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& o)
+  Conversion(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& o)
       : model_(model), plan_(plan), o_(o), pool_(o.n_threads), scratch_(o.n_threads) {}
 
   QuantizeReport run() {
@@ -178,8 +178,8 @@ class Conversion {
           const std::lock_guard<std::mutex> turn(writing);
           store_band(file.fd(), shard, jobs[i], scratch, path);
         }
-        if (jobs[i].step->action == Action::kEncode) job_stats[i] = std::move(scratch.stats);
-        if (jobs[i].step->action == Action::kDecode) nan_codes[i] = scratch.n_nan_codes;
+        if (jobs[i].step->treatment == Treatment::kEncode) job_stats[i] = std::move(scratch.stats);
+        if (jobs[i].step->treatment == Treatment::kDecode) nan_codes[i] = scratch.n_nan_codes;
         const int64_t done = done_ += job_bytes(jobs[i]);
         if (thread == 0 && o_.progress) o_.progress(done, total_);
       }
@@ -195,7 +195,7 @@ class Conversion {
     std::vector<TensorStats> stats;
     const QuantStep* last = nullptr;
     for (size_t i = 0; i < jobs.size(); ++i) {
-      if (jobs[i].step->action != Action::kEncode) continue;
+      if (jobs[i].step->treatment != Treatment::kEncode) continue;
       if (jobs[i].step != last) {
         stats.emplace_back();
         stats.back().name = jobs[i].step->source->info.name;
@@ -208,7 +208,7 @@ class Conversion {
 
   void prefetch(const BandJob& job) const {
     const StoredTensor& t = *job.step->source;
-    const int64_t row_bytes = job.step->action == Action::kCopy || job.rows == 0
+    const int64_t row_bytes = job.step->treatment == Treatment::kCopy || job.rows == 0
                                   ? 1
                                   : static_cast<int64_t>(t.bytes()) / job.step->coding.rows;
     model_.prefetch(t, job.row * row_bytes, job.rows * row_bytes);
@@ -240,7 +240,7 @@ class Conversion {
     file.commit(o_.sync);
   }
 
-  const Checkpoint& model_;
+  const ModelFolder& model_;
   const QuantizePlan& plan_;
   const QuantizeOptions& o_;
   ThreadPool pool_;
@@ -251,7 +251,7 @@ class Conversion {
 
 }  // namespace
 
-QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& options) {
+QuantizeReport quantize(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& options) {
   return Conversion(model, plan, options).run();
 }
 

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "quant/conversion_plan.h"
 #include "quant/options.h"
-#include "quant/plan.h"
 #include "quant/stats.h"
 
 namespace ds::quant {
@@ -23,6 +23,6 @@ struct QuantizeReport {
 
 // Converts shard by shard, band by band, as planned. Throws Error{kInterrupted} when options.stop says so:
 // the unfinished shard is dropped, `resume` goes on after the finished ones to the same bytes.
-QuantizeReport quantize(const Checkpoint& model, const QuantizePlan& plan, const QuantizeOptions& options);
+QuantizeReport quantize(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& options);
 
 }  // namespace ds::quant

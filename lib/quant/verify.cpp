@@ -18,12 +18,6 @@ namespace {
 
 constexpr int64_t kPartValues = 1 << 20;
 
-bool has_values(const StoredTensor& t, const WeightCoding& c) {
-  const DType d = t.info.dtype;
-  return c.coding != Coding::kPlain || d == DType::kF64 || d == DType::kF32 || d == DType::kF16 ||
-         d == DType::kBF16;
-}
-
 struct Pair {
   const StoredTensor *a, *b;
   WeightCoding ca, cb;
@@ -65,7 +59,7 @@ TensorStats compare(const std::vector<float>& a, const std::vector<float>& b) {
   return s;
 }
 
-bool same_bytes(const Checkpoint& a, const StoredTensor& x, const Checkpoint& b, const StoredTensor& y) {
+bool same_bytes(const ModelFolder& a, const StoredTensor& x, const ModelFolder& b, const StoredTensor& y) {
   if (x.bytes() != y.bytes()) return false;
   std::vector<char> p(1 << 20), q(1 << 20);
   for (uint64_t at = 0; at < x.bytes(); at += p.size()) {
@@ -78,10 +72,10 @@ bool same_bytes(const Checkpoint& a, const StoredTensor& x, const Checkpoint& b,
 }
 
 // What the loaders of the field require beyond readable values.
-void check_structure(const Checkpoint& out, std::vector<std::string>& problems) {
+void check_structure(const ModelFolder& out, std::vector<std::string>& problems) {
   bool has_fp8 = false;
   std::set<std::string> kept;
-  const Json* q = out.config().find("quantization_config");
+  const Json* q = out.config_json().find("quantization_config");
   for (const char* key : {"modules_to_not_convert", "ignored_layers"})
     if (const Json* list = q ? q->find(key) : nullptr; list && list->is_array())
       for (const Json& m : list->as_array())
@@ -91,9 +85,9 @@ void check_structure(const Checkpoint& out, std::vector<std::string>& problems) 
     total += static_cast<int64_t>(t.bytes());
     const WeightCoding c = out.coding(t);
     if (!c.problem.empty()) problems.push_back(out.where(t) + " " + c.problem);
-    has_fp8 |= c.coding == Coding::kE4M3;
+    has_fp8 |= c.format == &kE4M3Format;
     const std::string& name = t.info.name;
-    if (c.coding == Coding::kE4M3 && name.size() > 7 && kept.count(name.substr(0, name.size() - 7)))
+    if (c.format == &kE4M3Format && name.size() > 7 && kept.count(name.substr(0, name.size() - 7)))
       problems.push_back(out.where(t) + " is F8_E4M3 but in the skip list of quantization_config");
     const int64_t width = dtype_bytes(t.info.dtype);
     if (width > 1 && t.info.begin % width != 0)
@@ -128,7 +122,7 @@ std::vector<const TensorStats*> VerifyReport::below(double min_sqnr_db) const {
   return found;
 }
 
-VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const QuantizeOptions& o) {
+VerifyReport verify(const ModelFolder& model, const ModelFolder& out, const QuantizeOptions& o) {
   const int64_t start = now_ns();
   VerifyReport report;
   check_structure(out, report.problems);
@@ -148,7 +142,7 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
                                 shape_text(b->info.shape) + " for " + shape_text(a.info.shape));
       continue;
     }
-    if (!has_values(a, p.ca) || !has_values(*b, p.cb)) {
+    if (!p.ca.format || !p.cb.format) {
       if (!same_bytes(model, a, out, *b)) report.problems.push_back(out.where(*b) + " differs from MODEL");
       continue;
     }
@@ -184,7 +178,7 @@ VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const Quanti
       read_values(model, *p.a, p.ca, o.isa, part.row, part.rows, part.col, part.cols, buf.a, buf.x.data());
       read_values(out, *p.b, p.cb, o.isa, part.row, part.rows, part.col, part.cols, buf.b, buf.y.data());
       part_stats[i] = compare(buf.x, buf.y);
-      if (p.cb.coding == Coding::kE4M3)
+      if (p.cb.format == &kE4M3Format)
         count_codes(part_stats[i], reinterpret_cast<const uint8_t*>(buf.b.in.data()), part.rows * part.cols);
       done += part.rows * part.cols;
       if (thread == 0 && o.progress) o.progress(done, total);

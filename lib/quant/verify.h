@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "quant/checkpoint.h"
+#include "checkpoint/model_folder.h"
 #include "quant/options.h"
 #include "quant/stats.h"
 
@@ -18,6 +18,6 @@ struct VerifyReport {
 };
 
 // Uses isa, n_threads, stop and progress of `options`. Throws for folders that cannot be read at all.
-VerifyReport verify(const Checkpoint& model, const Checkpoint& out, const QuantizeOptions& options);
+VerifyReport verify(const ModelFolder& model, const ModelFolder& out, const QuantizeOptions& options);
 
 }  // namespace ds::quant

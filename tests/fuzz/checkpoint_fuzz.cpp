@@ -8,7 +8,7 @@
 
 #include "core/error.h"
 #include "quant/bands.h"
-#include "quant/plan.h"
+#include "quant/conversion_plan.h"
 
 using namespace ds;
 using namespace ds::quant;
@@ -37,14 +37,13 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   write(folder.path + "/config.json", text + 1, bytes[0]);
   write(folder.path + "/model.safetensors", text + 1 + bytes[0], n - 1 - bytes[0]);
   try {
-    const Checkpoint model(folder.path);
+    const ModelFolder model(folder.path);
     for (const StoredTensor& t : model.tensors()) {
       const WeightCoding c = model.coding(t);
       if (!c.problem.empty() || c.rows < 1 || c.cols < 1 || c.rows * c.cols > 1 << 16) continue;
       BandScratch scratch;
       std::vector<float> values(c.rows * c.cols);
-      if (c.coding != Coding::kPlain)
-        read_values(model, t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, values.data());
+      if (c.is_scaled()) read_values(model, t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, values.data());
     }
     for (const QuantTarget target : {QuantTarget::kFp8, QuantTarget::kBF16, QuantTarget::kExpertsFp8}) {
       QuantizeOptions options;

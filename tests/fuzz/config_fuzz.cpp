@@ -89,7 +89,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   }
   std::ofstream(base.folder + "/config.json", std::ios::binary) << config.dump();
   try {
-    answer(*load_model(open_model_folder(base.folder)));
+    answer(*load_model(open_model(base.folder)));
   } catch (const Error& e) {
     if (e.kind() != ErrorKind::kBadModel && e.kind() != ErrorKind::kBadData) throw;
   }

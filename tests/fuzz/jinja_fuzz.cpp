@@ -3,7 +3,7 @@
 #include <string>
 
 #include "core/error.h"
-#include "text/chat_template.h"
+#include "text/jinja/chat_template.h"
 
 using namespace ds;
 using namespace ds::text;

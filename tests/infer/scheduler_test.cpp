@@ -187,18 +187,18 @@ TEST_CASE("an error of one sequence ends that one alone") {
 }
 
 TEST_CASE("the plan refuses what cannot fit and shrinks the default context to what does") {
-  const ModelFolder folder = open_model_folder(DS_SOURCE_DIR "/data/dsv3-tiny");
+  const auto folder = open_model(DS_SOURCE_DIR "/data/dsv3-tiny");
   MemoryPlanOptions options;
   options.available_bytes = int64_t{1} << 30;
-  CHECK(make_memory_plan(folder, tiny().model(), options).scheduler.ctx == 4096);
+  CHECK(make_memory_plan(*folder, tiny().model(), options).scheduler.ctx == 4096);
   options.available_bytes = 96 << 20;
-  const MemoryPlan small = make_memory_plan(folder, tiny().model(), options);
+  const MemoryPlan small = make_memory_plan(*folder, tiny().model(), options);
   CHECK(small.ctx_reduced);
   CHECK(small.scheduler.ctx >= 16);
   CHECK(small.scheduler.bytes() < options.available_bytes);
   options.ctx = 4096;
   try {
-    make_memory_plan(folder, tiny().model(), options);
+    make_memory_plan(*folder, tiny().model(), options);
     FAIL("must be refused");
   } catch (const Error& e) {
     CHECK(e.kind() == ErrorKind::kOs);
@@ -207,11 +207,11 @@ TEST_CASE("the plan refuses what cannot fit and shrinks the default context to w
   options.ctx = 0;
   // Room for the scheduler alone: weights that come and go must be asked for.
   options.available_bytes = 74 << 20;
-  CHECK_THROWS_AS(make_memory_plan(folder, tiny().model(), options), Error);
+  CHECK_THROWS_AS(make_memory_plan(*folder, tiny().model(), options), Error);
   options.weights = WeightPlacement::kMapped;
-  CHECK_FALSE(make_memory_plan(folder, tiny().model(), options).weights_fit());
+  CHECK_FALSE(make_memory_plan(*folder, tiny().model(), options).weights_fit());
   options.available_bytes = 1 << 20;
-  CHECK_THROWS_AS(make_memory_plan(folder, tiny().model(), options), Error);
+  CHECK_THROWS_AS(make_memory_plan(*folder, tiny().model(), options), Error);
   CHECK(bytes_text(999) == "999 B");
   CHECK(bytes_text(1500) == "1.50 kB");
   CHECK(bytes_text(671000000000) == "671 GB");

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "io/jsonl.h"
 #include "io/temp_folder.h"
 
 using namespace ds;
@@ -22,6 +23,15 @@ std::vector<std::string> all_lines(const std::string& path) {
   return lines;
 }
 using Lines = std::vector<std::string>;
+
+// The bytes of a compressed stream.
+std::string packed(const std::string& bytes, Compression kind) {
+  std::string out;
+  ByteSink sink(kind, [&](std::string_view part) { out += part; });
+  sink.write(bytes);
+  sink.finish();
+  return out;
+}
 
 }  // namespace
 
@@ -121,4 +131,68 @@ TEST_CASE("a line is handed out as soon as it is complete, and a request to stop
   CHECK(*reader.next() == "two!");
   CHECK(!reader.next());  // the pipe is still open: without the request this would wait for ever
   later.join();
+}
+
+TEST_CASE("compressed streams are read through, whatever the file is called") {
+  const test::TempFolder folder;
+  for (const Compression kind : {Compression::kGzip, Compression::kZstd}) {
+    std::string long_line;
+    for (int i = 0; i < 300000; ++i) long_line += static_cast<char>('a' + i * i % 23);
+    const std::string bytes = packed("one\n" + long_line + "\n", kind) + packed("two", kind);
+    CHECK(all_lines(folder.write("f.jsonl", bytes)) == Lines{"one", long_line, "two"});
+    // Damage is told after the lines before it.
+    LineReader cut(folder.write("cut", packed("one\ntwo\n" + long_line, kind).substr(0, 200)));
+    CHECK_THROWS_AS(while (cut.next()){}, Error);
+  }
+}
+
+TEST_CASE("a byte order mark before the first line is no part of it, also when compressed") {
+  const test::TempFolder folder;
+  const std::string text = "\xEF\xBB\xBFone\n\xEF\xBB\xBFtwo\n";
+  const Lines want{"one", "\xEF\xBB\xBFtwo"};
+  CHECK(all_lines(folder.write("f", text)) == want);
+  CHECK(all_lines(folder.write("f", packed(text, Compression::kGzip))) == want);
+  CHECK(all_lines(folder.write("f", "\xEF\xBB\xBF")) == Lines{""});
+}
+
+TEST_CASE("a first line that begins like a compressed stream is handed out at once") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const FileHandle read_end(ends[0]), write_end(ends[1]);
+  LineReader reader("/dev/fd/" + std::to_string(ends[0]));
+  write_all(ends[1], "P\n", "pipe");  // the first byte of a skippable zstd frame
+  CHECK(*reader.next() == "P");
+}
+
+TEST_CASE("a request to stop that is taken back leaves the stream where it was") {
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const FileHandle read_end(ends[0]), write_end(ends[1]);
+  LineReader reader("/dev/fd/" + std::to_string(ends[0]));
+  bool stop = true;
+  reader.stop_when([&] { return stop; });
+  CHECK(!reader.next());
+  stop = false;
+  write_all(ends[1], packed("one\n", Compression::kGzip), "pipe");
+  CHECK(*reader.next() == "one");
+}
+
+TEST_CASE("JSONL: objects with their place; bad lines are handed over or thrown") {
+  const test::TempFolder folder;
+  const std::string path =
+      folder.write("in.jsonl", "\xEF\xBB\xBF{\"a\":1}\n\n \t\n[1]\n{\"a\":2}\noops\n{\"a\":3}");
+  JsonlReader reader(path);
+  std::vector<std::string> bad, read;
+  while (const auto record = reader.next([&](const Error& e, std::string_view line) {
+    bad.push_back(e.where() + " " + std::string(line));
+  }))
+    read.push_back(record->where + " " + record->line + " " + std::to_string(record->line_number));
+  CHECK(read ==
+        std::vector<std::string>{path + ":1 {\"a\":1} 1", path + ":5 {\"a\":2} 5", path + ":7 {\"a\":3} 7"});
+  CHECK(bad == std::vector<std::string>{path + ":4 [1]", path + ":6 oops"});
+  CHECK(reader.n_read() == 5);
+  JsonlReader strict(path);
+  CHECK(strict.next()->json.find("a")->as_int() == 1);
+  CHECK_THROWS_AS(strict.next(), Error);
+  CHECK(strict.next()->json.find("a")->as_int() == 2);
 }

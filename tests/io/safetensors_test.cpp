@@ -152,6 +152,13 @@ TEST_CASE("shapes that overflow, are negative or no list") {
     CAPTURE(shape);
     CHECK(!header_refusal(shaped(shape), 4).empty());
   }
+  // No bytes, and yet sizes that products of its columns would overflow.
+  for (const char* shape :
+       {"[0,4611686018427387904]", "[4611686018427387904,0]", "[0,4294967296,4294967296]"})
+    CHECK(!header_refusal(
+               R"({"t":{"dtype":"I8","shape":)" + std::string(shape) + R"(,"data_offsets":[0,0]}})", 0)
+               .empty());
+  CHECK(header_refusal(R"({"t":{"dtype":"I8","shape":[0,16384],"data_offsets":[0,0]}})", 0).empty());
   // An unknown dtype's size comes from the file, but its shape must not overflow either.
   CHECK(header_refusal(shaped("[8]", "F4"), 4).empty());
   CHECK(!header_refusal(shaped("[4294967296,4294967296]", "F4"), 4).empty());
@@ -176,6 +183,12 @@ TEST_CASE("entries with missing or wrong members, names twice, metadata that is 
           R"({"n":{"dtype":"U8","shape":[0],"data_offsets":[0,0]},"n":{"dtype":"I8","shape":[0],"data_offsets":[0,0]}})",
           0),
       "twice"));
+  // One reader takes the first of two fields, another the last.
+  for (const char* field : {R"("dtype":"I8")", R"("shape":[0,3])", R"("data_offsets":[0,0])"})
+    CHECK(mentions(
+        header_refusal(R"({"n":{"dtype":"U8","shape":[0],"data_offsets":[0,0],)" + std::string(field) + "}}",
+                       0),
+        "is there twice"));
 }
 
 TEST_CASE("deep and broken JSON ends in a message") {

@@ -1,8 +1,8 @@
 // The scratch memory that a model plans is enough for every length up to the planned context.
 #include <doctest/doctest.h>
 
+#include "checkpoint/model_maker.h"
 #include "model/model.h"
-#include "quant/model_maker.h"
 
 using namespace ds;
 using namespace ds::model;
@@ -33,7 +33,7 @@ TEST_CASE("latent attention's plan covers the length at which most heads are exp
        zeros(attn + "kv_b_proj.weight", {H * (Dn + Dv), Rkv}), zeros(attn + "o_proj.weight", {D, H * Dv}),
        zeros(mlp + "gate_proj.weight", {F, D}), zeros(mlp + "up_proj.weight", {F, D}),
        zeros(mlp + "down_proj.weight", {D, F})});
-  const auto model = load_model(open_model_folder(folder.path()));
+  const auto model = load_model(open_model(folder.path()));
   ThreadPool pool(1);
   const Exec exec{pool, best_isa(), Activations::kF32};
   Workspace workspace(model->workspace_floats(S, kCtx, 1));

@@ -45,7 +45,7 @@ double matmul_flops(const Model& model, int64_t T) {
 void measure(const Options& o) {
   ThreadPool pool(o.n_threads);
   const Isa isa = parse_isa(o.isa);
-  const auto model = load_model(open_model_folder(o.folder));
+  const auto model = load_model(open_model(o.folder));
   if (!o.mapped) model->copy_into_large_pages(pool);
   const int64_t V = model->config().vocab_size, context = o.n_prefill + o.n_decode + 1;
   Workspace workspace(model->workspace_floats(o.n_prefill, context, o.n_threads));

@@ -7,9 +7,9 @@
 #include <cstring>
 #include <map>
 
+#include "checkpoint/model_maker.h"
 #include "core/error.h"
 #include "quant/gguf_export.h"
-#include "quant/model_maker.h"
 
 using namespace ds;
 using namespace ds::quant;
@@ -116,7 +116,7 @@ struct Exporter {
   ReadGguf run() {
     o.out = out / "m.gguf";
     o.force = true;
-    const Checkpoint checkpoint(model.path());
+    const ModelFolder checkpoint(model.path());
     export_gguf(checkpoint, o);
     return ReadGguf(slurp(o.out));
   }
@@ -188,7 +188,7 @@ TEST_CASE("GGUF: types, shapes and names; what has no name is refused") {
   };
   write_shard(e.model, "model.safetensors", tensors("mlp.down_proj.weight"));
   const ReadGguf gguf = e.run();
-  CHECK(gguf.tensors.size() == 3);  // the tied head is the embedding
+  CHECK(gguf.tensors.size() == 4);  // the head that is there counts, whatever tie_word_embeddings says
   CHECK(gguf.tensors.at("token_embd.weight").type == 8);
   CHECK(gguf.tensors.at("output_norm.weight").type == 0);
   CHECK(gguf.tensors.at("blk.0.ffn_down.weight").type == 30);  // 33 columns fill no blocks: BF16
@@ -252,4 +252,48 @@ TEST_CASE("GGUF: the pre-tokenizer is named by its pattern") {
                                         "}}");
     CHECK(e.run().keys.at("tokenizer.ggml.pre") == c.want);
   }
+}
+
+TEST_CASE("GGUF: keys that config.json leaves out have the family's values, as everywhere") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufBF16;
+  write_shard(e.model, "model.safetensors", {f32_tensor("model.norm.weight", {64}, random_values(64, 2))});
+  const std::string sizes =
+      R"(,"qk_rope_head_dim":2,"qk_nope_head_dim":2,"kv_lora_rank":2,"v_head_dim":2,"n_routed_experts":16,)"
+      R"("num_experts_per_tok":4,"moe_intermediate_size":8)";
+  e.config("deepseek_v3", sizes);
+  const auto left_out = e.run().keys;
+  // DeepSeek-V3's published config.json spells them out.
+  e.config("deepseek_v3", sizes +
+                              R"(,"n_shared_experts":1,"routed_scaling_factor":2.5,"norm_topk_prob":true,)"
+                              R"("scoring_func":"sigmoid","n_group":8,"topk_group":4,)"
+                              R"("first_k_dense_replace":3,"topk_method":"noaux_tc","moe_layer_freq":1)");
+  CHECK(left_out == e.run().keys);
+  CHECK(left_out.at("deepseek2.expert_shared_count") == "1");
+  CHECK(left_out.at("deepseek2.expert_weights_scale") == std::to_string(2.5f));
+  CHECK(left_out.at("deepseek2.expert_weights_norm") == "true");
+  CHECK(left_out.at("deepseek2.expert_gating_func") == "2");
+}
+
+TEST_CASE("GGUF: what a Q8_0 block cannot hold is refused with its place; BF16 holds it") {
+  Exporter e;
+  e.config("llama");
+  std::vector<float> values = random_values(512, 1);
+  const auto with = [&](float v) {
+    values[70] = v;
+    write_shard(e.model, "model.safetensors", {f32_tensor("model.embed_tokens.weight", {8, 64}, values)});
+  };
+  e.o.target = QuantTarget::kGgufQ8_0;
+  with(-127 * 65504.0f);  // the largest scale binary16 has
+  CHECK_NOTHROW(e.run());
+  with(-8.5e6f);
+  try {
+    e.run();
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.kind() == ErrorKind::kBadModel);
+    CHECK(error.message().find("[1, 6]") != std::string::npos);
+  }
+  e.o.target = QuantTarget::kGgufBF16;
+  CHECK_NOTHROW(e.run());
 }

@@ -8,10 +8,10 @@
 #include <cmath>
 #include <filesystem>
 
+#include "checkpoint/model_maker.h"
 #include "io/json.h"
 #include "quant/bands.h"
 #include "quant/gguf_export.h"
-#include "quant/model_maker.h"
 #include "quant/output_folder.h"
 #include "quant/verify.h"
 
@@ -25,7 +25,7 @@ namespace {
 QuantizeReport convert(const std::string& model, const std::string& out, QuantizeOptions o = {}) {
   o.model = model;
   o.out = out;
-  const Checkpoint checkpoint(model);
+  const ModelFolder checkpoint(model);
   return quantize(checkpoint, plan_quantize(checkpoint, o), o);
 }
 template <class Body>
@@ -38,7 +38,7 @@ ErrorKind kind_of(Body&& body) {
   return ErrorKind::kInternal;
 }
 std::vector<float> values_of(const std::string& folder, const std::string& name) {
-  const Checkpoint model(folder);
+  const ModelFolder model(folder);
   const StoredTensor* t = model.find(name);
   REQUIRE(t != nullptr);
   const WeightCoding c = model.coding(*t);
@@ -106,7 +106,7 @@ TEST_CASE("quantise: ragged, zero, subnormal, empty; the rest is carried over") 
       for (const float v : values_of(to, "model.layers.0.zero.weight")) REQUIRE(std::isfinite(v));
       if (recipe != QuantRecipe::kDeepgemm)  // its floor of 1e-4 is what it says
         CHECK(values_of(to, "model.layers.0.small.weight")[1] == std::ldexp(1.0f, -133));
-      const Checkpoint result(to);
+      const ModelFolder result(to);
       const StoredTensor* scale = result.find("model.layers.0.a.weight_scale_inv");
       REQUIRE(scale != nullptr);
       CHECK(scale->info.shape == std::vector<int64_t>{5, 2});
@@ -131,7 +131,7 @@ TEST_CASE("quantise: ragged, zero, subnormal, empty; the rest is carried over") 
       CHECK(q->find("ignored_layers")->dump() ==
             "[\"model.embed_tokens\",\"model.layers.0.mlp.gate\",\"lm_head\"]");
       CHECK((q->find("scale_fmt") != nullptr) == (scales == ScaleKind::kPow2));
-      const VerifyReport verdict = verify(Checkpoint(model.path()), result, o);
+      const VerifyReport verdict = verify(ModelFolder(model.path()), result, o);
       CHECK(verdict.problems.empty());
       for (const TensorStats* t : verdict.below(28)) CHECK(t->name == "model.layers.0.small.weight");
     }
@@ -252,11 +252,11 @@ TEST_CASE("to bf16: scales in another shard, e8m0 code 0, per-row and per-tensor
     }
   CHECK(slurp(out / "b/config.json") ==
         "{\n  \"a\": [1,{\"b\":\"}\"}],\n  \"torch_dtype\": \"bfloat16\"\n}\n");
-  CHECK(Checkpoint(out / "b").tensors().size() == 3);
+  CHECK(ModelFolder(out / "b").tensors().size() == 3);
   // Without being asked, FP8 stays what it is, scales beside it.
   convert(model.path(), out / "same");
   CHECK(values_of(out / "same", "x.weight").size() == 15);
-  CHECK(Checkpoint(out / "same").find("z.input_scale") != nullptr);
+  CHECK(ModelFolder(out / "same").find("z.input_scale") != nullptr);
   fs::remove(model / "model-2.safetensors");
   CHECK(kind_of([&] { convert(model.path(), out / "c", o); }) == ErrorKind::kNoInput);
   write_index(model, {{"x.weight", "model-1.safetensors"}});
@@ -281,7 +281,7 @@ TEST_CASE("FP4 experts to FP8: lossless, or refused") {
   convert(model.path(), out / "fp8", o);
   CHECK(values_of(out / "fp8", "e.w1.weight") == values_of(model.path(), "e.w1.weight"));
   CHECK(slurp(out / "fp8/config.json").find("expert_dtype") == std::string::npos);
-  CHECK(Checkpoint(out / "fp8").find("e.w1.scale")->info.shape == std::vector<int64_t>{2, 1});
+  CHECK(ModelFolder(out / "fp8").find("e.w1.scale")->info.shape == std::vector<int64_t>{2, 1});
   o.target = QuantTarget::kBF16;
   convert(model.path(), out / "bf16", o);
   CHECK(values_of(out / "bf16", "e.w1.weight") == values_of(model.path(), "e.w1.weight"));
@@ -383,16 +383,16 @@ TEST_CASE("shards: sizes, index, names; --keep-shards") {
   o.target = QuantTarget::kBF16;
   o.max_shard_bytes = 500'000;
   convert(model, out / "b", o);
-  const Checkpoint b(out / "b");
+  const ModelFolder b(out / "b");
   CHECK(b.files().size() > 3);
   for (const auto& file : b.files()) CHECK(file.bytes < 520'000);
-  CHECK(verify(Checkpoint(model), b, o).problems.empty());
+  CHECK(verify(ModelFolder(model), b, o).problems.empty());
   o.keep_shards = true;
   convert(model, out / "k", o);
-  const Checkpoint k(out / "k");
+  const ModelFolder k(out / "k");
   REQUIRE(k.files().size() == 2);
-  CHECK(k.files()[0].name == Checkpoint(model).files()[0].name);
-  CHECK(verify(Checkpoint(model), k, o).problems.empty());
+  CHECK(k.files()[0].name == ModelFolder(model).files()[0].name);
+  CHECK(verify(ModelFolder(model), k, o).problems.empty());
 }
 
 TEST_CASE("verify names what is wrong") {
@@ -409,7 +409,7 @@ TEST_CASE("verify names what is wrong") {
         (file.tensors().back().begin - file.find("model.layers.0.a.weight")->begin) + 11] = 0x7F;
   (void)data;
   out.write("a/model.safetensors", bytes);
-  const VerifyReport report = verify(Checkpoint(model.path()), Checkpoint(out / "a"), o);
+  const VerifyReport report = verify(ModelFolder(model.path()), ModelFolder(out / "a"), o);
   REQUIRE(report.problems.size() == 1);
   CHECK(report.problems[0].find("model.layers.0.a.weight") != std::string::npos);
   CHECK(!report.below(28).empty());
@@ -427,7 +427,7 @@ TEST_CASE("a folder of another FP8 kind: passed through, encoded anew as one kin
                bf16_tensor("y.weight", {4, 6}, random_values(24, 3))});
   QuantizeOptions o;
   convert(model.path(), out / "same", o);  // y stays: its makers left it alone
-  CHECK(Checkpoint(out / "same").find("y.weight_scale_inv") == nullptr);
+  CHECK(ModelFolder(out / "same").find("y.weight_scale_inv") == nullptr);
   CHECK(slurp(out / "same/config.json") == config);
   o.include = "y";
   CHECK(kind_of([&] { convert(model.path(), out / "mixed", o); }) == ErrorKind::kUsage);
@@ -435,7 +435,7 @@ TEST_CASE("a folder of another FP8 kind: passed through, encoded anew as one kin
   o.include = "";
   o.requantize = true;
   convert(model.path(), out / "anew", o);
-  const Checkpoint anew(out / "anew");
+  const ModelFolder anew(out / "anew");
   CHECK(anew.find("x.weight_scale_inv") != nullptr);  // the name that quant_method fp8 stands for
   CHECK(anew.find("x.weight_scale") == nullptr);
   CHECK(values_of(out / "anew", "x.weight") == values_of(model.path(), "x.weight"));
@@ -474,7 +474,7 @@ TEST_CASE("a tensor name longer than any matcher's stack is refused") {
   const TempFolder model;
   model.write("config.json", kConfig);
   write_shard(model, "model.safetensors", {f32_tensor(std::string(300'000, 'a') + ".weight", {1}, {1})});
-  CHECK(kind_of([&] { Checkpoint{model.path()}; }) == ErrorKind::kBadModel);
+  CHECK(kind_of([&] { ModelFolder{model.path()}; }) == ErrorKind::kBadModel);
 }
 
 TEST_CASE(
@@ -497,7 +497,7 @@ TEST_CASE(
   o.target = QuantTarget::kGgufBF16;
   const auto export_to = [&](const std::string& path) {
     o.out = path;
-    const Checkpoint checkpoint(model.path());
+    const ModelFolder checkpoint(model.path());
     return export_gguf(checkpoint, o);
   };
   const GgufReport report = export_to(out / "a.gguf");

@@ -1,10 +1,10 @@
-#include "text/split_pattern.h"
+#include "text/tokenizer/split_pattern.h"
 
 #include <random>
 
 #include "core/utf8.h"
 #include "doctest/doctest.h"
-#include "text/pre_tokenizer.h"
+#include "text/tokenizer/pre_tokenizer.h"
 
 namespace ds::text {
 namespace {
@@ -98,6 +98,22 @@ TEST_CASE("character sets") {
   CHECK(table['1'] == 0);
   CHECK(table[0x10FFFF] == 4);
   for (uint32_t c = 0; c <= kMaxCodePoint; c += 7) REQUIRE((table[c] & 1) == (letters.contains(c) ? 1u : 0u));
+}
+
+TEST_CASE("a character set is sorted and joined whatever the order of its parts") {
+  std::mt19937 random(7);
+  for (int round = 0; round < 200; ++round) {
+    CharSet set;
+    std::vector<bool> expected(64);
+    for (size_t n = random() % 12; n > 0; --n) {
+      const uint32_t first = random() % 60, last = first + random() % 4;
+      set.add(first, last);
+      for (uint32_t c = first; c <= last; ++c) expected[c] = true;
+    }
+    for (uint32_t c = 0; c < 64; ++c) REQUIRE(set.contains(c) == expected[c]);
+    const auto& ranges = set.ranges();
+    for (size_t i = 1; i < ranges.size(); ++i) REQUIRE(ranges[i].first > ranges[i - 1].last + 1);
+  }
 }
 
 }  // namespace ds::text

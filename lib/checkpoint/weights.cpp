@@ -1,0 +1,114 @@
+#include "checkpoint/weights.h"
+
+#include <charconv>
+#include <cmath>
+
+#include "core/error.h"
+
+namespace ds::checkpoint {
+namespace {
+
+[[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
+  throw Error(ErrorKind::kBadModel, what, where, hint);
+}
+
+}  // namespace
+
+Weights::Weights(std::shared_ptr<const ModelFolder> folder) : folder_(std::move(folder)) {
+  files_.reserve(folder_->files().size());
+  for (const WeightFile& file : folder_->files()) {
+    files_.emplace_back(file.path);
+    if (static_cast<int64_t>(files_.back().bytes().size()) != file.bytes)
+      bad(file.path, "changed its size while it was read");
+  }
+  for (const StoredTensor& t : folder_->tensors()) check_layer(t);
+}
+
+void Weights::check_layer(const StoredTensor& t) const {
+  constexpr std::string_view kLayers = "model.layers.";
+  const std::string name = folder_->canonical_name(t);
+  if (name.rfind(kLayers, 0) != 0) return;
+  int64_t layer = -1;
+  std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
+  const ModelConfig& config = folder_->config();
+  if (layer < config.num_hidden_layers + config.num_nextn_predict_layers) return;
+  bad(folder_->where(t),
+      "belongs to no layer: config.json has " + std::to_string(config.num_hidden_layers) + " and " +
+          std::to_string(config.num_nextn_predict_layers) + " for prediction",
+      "num_hidden_layers or num_nextn_predict_layers does not fit the weights");
+}
+
+const StoredTensor& Weights::require(const std::string& name) const {
+  if (const StoredTensor* t = folder_->find(name)) return *t;
+  bad(folder_->config_path(), "tensor " + name + " is missing",
+      "config.json (model_type " + folder_->model_type() + ") asks for it; looked in " +
+          std::to_string(files_.size()) + " file(s), is a shard missing?");
+}
+
+const std::byte* Weights::data(const StoredTensor& t) const {
+  return files_[t.file].bytes().data() + t.offset;
+}
+
+const float* Weights::floats(const StoredTensor& t) {
+  const TensorFormat* format = format_of(t.info.dtype);
+  if (!format || format->scales != TensorFormat::Scales::kNone || t.info.dtype == DType::kF64)
+    bad(folder_->where(t), "has dtype " + t.info.dtype_name + ", F32, F16, BF16 or F8_E8M0 was expected");
+  const int64_t n = t.info.n_elements();
+  const float* values = reinterpret_cast<const float*>(data(t));
+  if (t.info.dtype != DType::kF32 || reinterpret_cast<uintptr_t>(values) % alignof(float) != 0) {
+    decoded_.push_back(std::make_unique<float[]>(n));
+    format->decode_row(data(t), n, decoded_.back().get());
+    values = decoded_.back().get();
+  }
+  for (int64_t i = 0; i < n; ++i)
+    if (!std::isfinite(values[i]))
+      bad(folder_->where(t), "element " + std::to_string(i) + " is NaN or infinite",
+          "the checkpoint is damaged: fetch it again");
+  return values;
+}
+
+const float* Weights::vector(const std::string& name, int64_t n) {
+  const StoredTensor& t = require(name);
+  if (t.info.shape != std::vector<int64_t>{n})
+    bad(folder_->where(t),
+        "has shape " + shape_text(t.info.shape) + ", [" + std::to_string(n) + "] was expected");
+  return floats(t);
+}
+
+void Weights::bind_scales(const StoredTensor& weight, WeightView& view) {
+  const WeightCoding coding = folder_->coding(weight);
+  if (!coding.problem.empty()) bad(folder_->where(weight), coding.problem, "is a shard missing?");
+  view.block_rows = coding.block_rows;
+  view.block_cols = coding.block_cols;
+  view.scales = floats(*coding.scale);
+  bound_bytes_ += static_cast<int64_t>(coding.scale->bytes());
+}
+
+WeightView Weights::matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias) {
+  const StoredTensor& t = require(name + ".weight");
+  if (t.info.shape != std::vector<int64_t>{rows, cols})
+    bad(folder_->where(t),
+        "has shape " + shape_text(t.info.shape) + ", [" + std::to_string(rows) + ", " + std::to_string(cols) +
+            "] was expected",
+        "config.json and weights do not belong together");
+  WeightView view;
+  view.data = data(t);
+  view.dtype = t.info.dtype;
+  view.rows = rows;
+  view.cols = cols;
+  if (view.dtype == DType::kF8E4M3) {
+    bind_scales(t, view);
+  } else if (view.dtype != DType::kF32 && view.dtype != DType::kF16 && view.dtype != DType::kBF16) {
+    bad(folder_->where(t), "has dtype " + t.info.dtype_name + ", F32, F16, BF16 or F8_E4M3 was expected");
+  }
+  if (bias == Bias::kRequired) {
+    view.bias = vector(name + ".bias", rows);
+  } else if (const StoredTensor* unexpected = folder_->find(name + ".bias")) {
+    bad(folder_->where(*unexpected), "is a bias that the config does not speak of",
+        "config.json (model_type " + folder_->model_type() + ") and weights do not belong together");
+  }
+  bound_bytes_ += static_cast<int64_t>(t.bytes());
+  return view;
+}
+
+}  // namespace ds::checkpoint

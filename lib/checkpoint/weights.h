@@ -1,0 +1,50 @@
+// The tensors of a model folder, bound by name to strict shapes. Everything stays mapped; only what is small
+// and read whole (norms, biases, block scales that are not plain F32) is decoded.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "checkpoint/model_folder.h"
+#include "kernels/weight_view.h"
+
+namespace ds::checkpoint {
+
+class Weights {
+ public:
+  // Maps the files. A tensor of a layer that the config does not have is Error{kBadModel}.
+  explicit Weights(std::shared_ptr<const ModelFolder> folder);
+
+  bool has(const std::string& name) const { return folder_->find(name) != nullptr; }
+
+  // NAME.weight as a matrix of exactly this shape, with its block scales when it is FP8, and NAME.bias when
+  // `bias` says so; a bias that should not be there is an error, since answers without it would be wrong.
+  // Throws Error{kBadModel} naming file and tensor.
+  enum class Bias { kNone, kRequired };
+  WeightView matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias = Bias::kNone);
+  // The tensor `name` (full name) of n floats as F32, finite all.
+  const float* vector(const std::string& name, int64_t n);
+
+  void copy_into_large_pages(ThreadPool& pool) const {
+    for (const MappedFile& file : files_) file.copy_into_large_pages(pool);
+  }
+
+  // Bytes of every matrix bound so far, scales included.
+  int64_t bound_bytes() const { return bound_bytes_; }
+
+ private:
+  const StoredTensor& require(const std::string& name) const;
+  void check_layer(const StoredTensor& t) const;
+  const std::byte* data(const StoredTensor& t) const;
+  // Finite values of a small tensor, decoded or, where they lie aligned as F32, in place.
+  const float* floats(const StoredTensor& t);
+  void bind_scales(const StoredTensor& weight, WeightView& view);
+
+  std::shared_ptr<const ModelFolder> folder_;
+  std::vector<MappedFile> files_;  // beside folder_->files()
+  std::vector<std::unique_ptr<float[]>> decoded_;
+  int64_t bound_bytes_ = 0;
+};
+
+}  // namespace ds::checkpoint

@@ -1,0 +1,76 @@
+#include "core/json_members.h"
+
+namespace ds {
+
+const Json* JsonMembers::find(std::string_view name) const {
+  const auto present = [&](std::string_view key) {
+    const Json* value = object_.find(key);
+    return value && !value->is_null() ? value : nullptr;
+  };
+  const Json* found = present(name);
+  std::string_view found_as = name;
+  for (const JsonSynonym& synonym : synonyms_) {
+    const Json* value = synonym.name == name ? present(synonym.other) : nullptr;
+    if (!value) continue;
+    if (found && found->dump() != value->dump())
+      throw Error(kind_,
+                  "\"" + std::string(found_as) + "\" and \"" + std::string(synonym.other) +
+                      "\" mean the same and differ",
+                  where_, "give one of them");
+    found = value;
+    found_as = synonym.other;
+  }
+  return found;
+}
+
+const std::string* JsonMembers::string(std::string_view name) const {
+  const Json* value = find(name);
+  if (value && !value->is_string()) refuse(name, "a string");
+  return value ? &value->as_string() : nullptr;
+}
+
+std::optional<bool> JsonMembers::boolean(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (!value->is_bool()) refuse(name, "true or false");
+  return value->as_bool();
+}
+
+std::optional<double> JsonMembers::number(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (!value->is_number()) refuse(name, "a number");
+  return value->as_double();
+}
+
+std::optional<int64_t> JsonMembers::integer(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (!value->is_int()) refuse(name, "a whole number");
+  return value->as_int();
+}
+
+std::optional<int64_t> JsonMembers::count(std::string_view name) const {
+  const Json* value = find(name);
+  if (!value) return std::nullopt;
+  if (!value->is_int() || value->as_int() < 0) refuse(name, "a whole number, 0 or more");
+  return value->as_int();
+}
+
+const Json* JsonMembers::list(std::string_view name) const {
+  const Json* value = find(name);
+  if (value && !value->is_array()) refuse(name, "a list");
+  return value;
+}
+
+const Json* JsonMembers::object(std::string_view name) const {
+  const Json* value = find(name);
+  if (value && !value->is_object()) refuse(name, "an object");
+  return value;
+}
+
+void JsonMembers::refuse(std::string_view name, const std::string& wanted) const {
+  throw Error(kind_, "\"" + std::string(name) + "\" must be " + wanted, where_);
+}
+
+}  // namespace ds

@@ -1,0 +1,30 @@
+// What a loaded tokenizer consists of, and the reader that fills it. Private to lib/text.
+#pragma once
+#include <map>
+#include <string>
+#include <vector>
+
+#include "text/tokenizer/added_tokens.h"
+#include "text/tokenizer/bpe.h"
+#include "text/tokenizer/normalizer.h"
+#include "text/tokenizer/pre_tokenizer.h"
+
+namespace ds::text {
+
+struct TokenizerParts {
+  Normalizer normalizer;
+  PreTokenizer pre_tokenizer;
+  Bpe bpe;
+  AddedTokenMatcher plain_matcher;       // tokens not marked `normalized`
+  AddedTokenMatcher normalized_matcher;  // those that are
+  std::map<std::string, int32_t, std::less<>> added_ids;
+  std::map<std::string, int32_t, std::less<>> literal_ids;  // vocabulary entries that no text can produce
+  std::vector<bool> special;                                // by id
+};
+
+TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where);
+
+// The bytes that a token's text stands for in the byte-level alphabet; false when a character is not in it.
+bool byte_level_to_bytes(std::string_view text, std::string& bytes);
+
+}  // namespace ds::text

@@ -1,0 +1,145 @@
+// Model folders as people have them, through both programs: the same answers whatever the folder is spelled
+// like, and the same refusals.
+#include <doctest/doctest.h>
+
+#include <cstring>
+#include <filesystem>
+
+#include "run_program.h"
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string kArch = DS_SOURCE_DIR "/tests/golden/arch/";
+
+// A copy of a model folder in which files can be changed.
+class Copy {
+ public:
+  explicit Copy(const std::string& original) {
+    for (const auto& entry : fs::directory_iterator(original))
+      fs::copy_file(entry.path(), fs::path(folder_.path()) / entry.path().filename());
+  }
+  const std::string& path() const { return folder_.path(); }
+  std::string read(const std::string& name) const { return file_bytes(path() + "/" + name); }
+  void write(const std::string& name, const std::string& bytes) const { folder_.write(name, bytes); }
+  // Every `from`, in all files that end so.
+  void replace(const std::string& ending, const std::string& from, const std::string& to) const {
+    int n = 0;
+    for (const auto& entry : fs::directory_iterator(path())) {
+      const std::string name = entry.path().filename();
+      if (!name.ends_with(ending) || name.rfind("golden", 0) == 0) continue;
+      std::string bytes = read(name);
+      const bool is_container = ending == ".safetensors";
+      const size_t end = is_container ? 8 + header_bytes(bytes) : bytes.size();
+      std::string text = bytes.substr(is_container ? 8 : 0, end - (is_container ? 8 : 0));
+      for (size_t at = 0; (at = text.find(from, at)) != std::string::npos; at += to.size(), ++n)
+        text.replace(at, from.size(), to);
+      if (is_container) {
+        const uint64_t length = text.size();
+        text.insert(0, reinterpret_cast<const char*>(&length), 8);
+        bytes = text + bytes.substr(end);
+      } else {
+        bytes = text;
+      }
+      write(name, bytes);
+    }
+    REQUIRE(n > 0);
+  }
+
+ private:
+  static uint64_t header_bytes(const std::string& bytes) {
+    uint64_t length = 0;
+    std::memcpy(&length, bytes.data(), 8);
+    return length;
+  }
+  TemporaryFolder folder_;
+};
+
+ProgramResult score(const std::string& model, const std::vector<std::string>& environment = {}) {
+  ProgramOptions options;
+  options.in = "{\"input_ids\": [7, 3, 9, 1, 12, 5, 30, 2]}\n";
+  options.environment = environment;
+  return run_program("ds-run", {model, "--score"}, options);
+}
+ProgramResult dry_run(const std::string& model) {
+  return run_program("ds-quantize", {model, "--dry-run", "--to", "bf16"});
+}
+// The same log-probabilities, to the last digit.
+void check_same(const std::string& model, const std::string& as) {
+  const ProgramResult a = score(model), b = score(as);
+  CAPTURE(a.err);
+  CHECK(a.rc == 0);
+  CHECK(b.rc == 0);
+  CHECK(a.out == b.out);
+  CHECK(dry_run(model).rc == 0);
+}
+void check_refused(const std::string& model, int rc, const std::string& word) {
+  CAPTURE(word);
+  for (const ProgramResult& r : {score(model), dry_run(model)}) {
+    CAPTURE(r.err);
+    CHECK(r.rc == rc);
+    CHECK(r.out.empty());
+    CHECK(r.err.find(word) != std::string::npos);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("folders spelled otherwise give the same answers") {
+  const Copy no_prefix(kArch + "llama");
+  no_prefix.replace(".safetensors", "\"model.", "\"");
+  check_same(no_prefix.path(), kArch + "llama");
+
+  // As llm-compressor writes block-scaled FP8.
+  const Copy compressed(kArch + "deepseek_v3_fp8");
+  compressed.replace(".safetensors", "weight_scale_inv", "weight_scale");
+  compressed.replace("index.json", "weight_scale_inv", "weight_scale");
+  compressed.replace(
+      "config.json", "\"weight_block_size\"",
+      "\"config_groups\":{\"group_0\":{\"weights\":"
+      "{\"strategy\":\"block\",\"num_bits\":8,\"type\":\"float\",\"block_structure\":[128,128]}}},"
+      "\"not_read\"");
+  compressed.replace("config.json", "\"fp8\"", "\"compressed-tensors\"");
+  check_same(compressed.path(), kArch + "deepseek_v3_fp8");
+
+  const Copy specials(kArch + "qwen2");
+  specials.replace("config.json", "\"model_type\"", "\"unused\": [Infinity, -Infinity, NaN], \"model_type\"");
+  check_same(specials.path(), kArch + "qwen2");
+}
+
+TEST_CASE("both programs refuse the same folders, with the same code") {
+  const Copy gptq(kArch + "llama");
+  gptq.replace(".safetensors", "q_proj.weight\"", "q_proj.qweight\"");
+  check_refused(gptq.path(), 78, "GPTQ");
+  const Copy bitsandbytes(kArch + "llama");
+  bitsandbytes.replace("config.json", "\"model_type\"",
+                       "\"quantization_config\": {\"quant_method\": \"bitsandbytes\"}, \"model_type\"");
+  bitsandbytes.replace(".safetensors", "k_proj.weight\"", "k_proj.SCB\"");
+  check_refused(bitsandbytes.path(), 78, "bitsandbytes");
+  const Copy blocks(kArch + "deepseek_v3_fp8");
+  blocks.replace("config.json", "\"weight_block_size\": [\n      128", "\"weight_block_size\": [\n      48");
+  check_refused(blocks.path(), 78, "48x128");
+  const Copy twice(kArch + "llama");
+  twice.replace(".safetensors", "\"dtype\"", "\"shape\":[1],\"dtype\"");
+  check_refused(twice.path(), 78, "shape is there twice");
+  const Copy pointer(kArch + "llama");
+  pointer.write("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 9\n");
+  check_refused(pointer.path(), 66, "Git LFS");
+  check_refused("Org/Absent", 66, "hf download Org/Absent");
+  const TemporaryFolder gguf;
+  check_refused(gguf.write("m.gguf", "GGUF"), 78, "GGUF");
+}
+
+TEST_CASE("a repository's name means its snapshot in the Hugging Face cache") {
+  const TemporaryFolder home;
+  const fs::path repository = home.path() + "/hub/models--Org--Name";
+  fs::create_directories(repository / "snapshots");
+  fs::create_directories(repository / "refs");
+  home.write("hub/models--Org--Name/refs/main", "0123abc");
+  fs::create_directory_symlink(kArch + "qwen2", repository / "snapshots/0123abc");
+  const ProgramResult named = score("Org/Name", {"HF_HOME=" + home.path()});
+  CAPTURE(named.err);
+  CHECK(named.rc == 0);
+  CHECK(named.out == score(kArch + "qwen2").out);
+}

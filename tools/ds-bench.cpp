@@ -11,6 +11,7 @@
 #include "bench/eval/matrix.h"
 #include "bench/load/doctor.h"
 #include "bench/load/run.h"
+#include "bench/records/output.h"
 #include "bench/render/html_report.h"
 #include "bench/stats/stats.h"
 #include "bench/targets/scripted_server.h"
@@ -22,37 +23,6 @@ using namespace ds;
 using namespace ds::bench;
 
 namespace {
-
-// A file that appears whole, or standard output. Records that were measured before an error appear, too:
-// hours of them are worth a --resume.
-class Output {
- public:
-  explicit Output(const std::string& path) {
-    if (path != "-") file_ = std::make_unique<AtomicFile>(path);
-  }
-  template <class Work>
-  auto keep_on_error(const Work& work) {
-    try {
-      return work();
-    } catch (const Error&) {
-      if (n_writes_ > 1) finish();  // more than a header
-      throw;
-    }
-  }
-  void write(const std::string& text) {
-    ++n_writes_;
-    if (file_) return file_->write(text);
-    cli::standard_output().write(text);
-    cli::standard_output().flush();
-  }
-  void finish() {
-    if (file_) file_->commit();
-  }
-
- private:
-  std::unique_ptr<AtomicFile> file_;
-  int64_t n_writes_ = 0;
-};
 
 Build build() { return {DS_VERSION, DS_COMMIT, DS_COMPILER}; }
 
@@ -112,7 +82,7 @@ int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::ve
   r.argv = argv;
   r.overhead = !o.no_overhead;
   r.stop = cli::stop_requested;
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   // A person gets the table, a pipe or a file the records.
   const bool show = cli::stdout_is_terminal();
   std::vector<std::string> lines;
@@ -186,7 +156,7 @@ int eval(Options& o, const std::vector<std::string>& argv) {
   e.resume_path = o.resume;
   e.build = build();
   e.argv = argv;
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
   ProgressLine line(!o.quiet);
   e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all); };
@@ -208,7 +178,7 @@ int drift(Options& o) {
 
 int write_report(const Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   out.write(report_html(set, stats_options(o), o.title));
   out.finish();
   return report_bad_lines(set);
@@ -234,7 +204,7 @@ int plan(Options& o, const std::vector<CLI::Option*>& plan_options) {
     return 0;
   }
   const Plan p = plan_of(o, plan_options);
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   out.write(plan_text(p));
   out.finish();
   note(o, "plan " + p.hash.substr(0, 16) + ", " + std::to_string(p.requests.size()) + " prompts");

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "infer/logits_file.h"
 #include "infer/request.h"
@@ -53,6 +52,12 @@ void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, con
     throw Error(ErrorKind::kInterrupted, "interrupted", where);
 }
 
+std::optional<int32_t> begin_id(const ModelText& text) {
+  const auto begun = text.encode_plain("a"), plain = text.tokenizer().encode("a");
+  const bool is_begun = begun.size() > plain.size() && (plain.empty() || begun[0] != plain[0]);
+  return is_begun ? std::optional(begun[0]) : std::nullopt;
+}
+
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   const int64_t vocab_size = engine.model().config().vocab_size;
   Scheduler scheduler(engine);
@@ -70,7 +75,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
     read_with_logits(
         scheduler, ids, record.where, job.stop_requested, [&](int64_t first, std::span<const float> logits) {
           const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-          engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+          engine.pool().parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
             for (int64_t row = begin; row < end; ++row) {
               const size_t next = static_cast<size_t>(first + row + 1);
               if (next < ids.size())

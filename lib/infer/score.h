@@ -1,5 +1,6 @@
 // ds-run --score: how likely the model finds given text.
 #pragma once
+#include <optional>
 #include <string>
 
 #include "infer/engine.h"
@@ -25,6 +26,10 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options);
 // when asked to stop.
 void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, const std::string& where,
                       const std::function<bool()>& stop_requested, LogitsSink sink);
+
+// What the tokenizer puts in front of a text by its own rule; nothing for many. Every job that splits a text
+// into windows begins each of them so.
+std::optional<int32_t> begin_id(const ModelText& text);
 
 // ln softmax(logits)[id], summed in double. Throws Error{kBadModel} when it is not a number.
 double log_probability(std::span<const float> logits, int32_t id);

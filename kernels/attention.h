@@ -1,52 +1,44 @@
-// Causal softmax attention of one sequence: every attention of the family after its projections.
+// Causal softmax attention of all sequences of a step in one call: every attention of the family after its
+// projections.
 //
-//   out[t, h] = sum_s softmax_s(scale * q[t, h] . k[s, g]) v[s, g],   g = h / (H / KV),   s <= first_position
-//   + t
+//   out[t, h] = sum_s softmax_s(scale * q[t, h] . k[s, g]) v[s, g],   g = h / (H / KV)
+//   over s <= p, and s > p - window where there is one, p being the position of token t in its sequence
 //
 // Grouped-query attention is this as it stands; un-absorbed MLA has KV = H; absorbed MLA has KV = 1, k the
 // cached row [latent | rope key] and v its first part. Softmax is computed block by block with a running
-// maximum (online softmax, Milakov and Gimelshein 2018) in float32; the order of keys does not depend on
-// threads.
+// maximum (online softmax, Milakov and Gimelshein 2018) in float32. Few rows over many keys (decode in a long
+// context) are split over keys and merged (Flash-Decoding); where the split lies follows from the sequence
+// alone, so no result depends on threads or on the other sequences.
 #pragma once
-#include <cstdint>
 #include <span>
 
-#include "kernels/exec.h"
+#include "kernels/context.h"
+#include "kernels/kv_rows.h"
 
 namespace ds::kernels {
 
+// Tokens [first_token, + n_tokens) of the step stand at `position`... of their sequence, whose rows up to
+// them are in k and v.
+struct AttentionSequence {
+  int64_t first_token = 0, n_tokens = 0;
+  int64_t position = 0;
+  KvRows k, v;
+  bool sparse = false;  // its tokens see the keys that AttentionJob::selected names for them, no others
+};
+
 struct AttentionJob {
-  const float* q = nullptr;  // [T, H, Dk], token t at q + t * ldq, head h at + h * Dk
-  int64_t ldq = 0;
-  const float* k = nullptr;  // [S, KV, Dk], key s at k + s * ldk, kv head g at + g * k_head_stride
-  int64_t ldk = 0, k_head_stride = 0;
-  const float* v = nullptr;  // [S, KV, Dv]
-  int64_t ldv = 0, v_head_stride = 0;
-  float* out = nullptr;  // [T, H, Dv], token t at out + t * ldo, head h at + h * Dv
-  int64_t ldo = 0;
-  int64_t T = 0, H = 0, KV = 0, Dk = 0, Dv = 0;
-  int64_t first_position = 0;  // keys 0 .. first_position + t are visible to token t
+  TensorView q;    // [T, H * Dk] f32
+  TensorView out;  // [T, H * Dv] f32; only the rows of the sequences are written
+  int64_t H = 0, KV = 0, Dk = 0, Dv = 0;
+  // Where in a row of k or v head g begins: offset + g * stride.
+  int64_t k_head_stride = 0;
+  int64_t v_offset = 0, v_head_stride = 0;
   float scale = 1;
-
-  // Sparse attention: token t sees only keys selected[t * ld_selected + i], i < n_selected[t] (ascending,
-  // visible).
-  const int32_t* selected = nullptr;
-  int64_t ld_selected = 0;
-  const int32_t* n_selected = nullptr;
+  int64_t window = 0;   // keys a token sees, itself included; 0: all
+  TensorView selected;  // [T, n] i32 ascending; at position p the first min(n, p + 1) count
+  TensorView lse;       // [T, H] f32, optional: log(sum_s exp(scale * q . k)) for merging with other keys
 };
 
-// scratch: at least attention_scratch_floats().
-void attention(const Exec& exec, const AttentionJob& job, std::span<float> scratch);
-int64_t attention_scratch_floats(int n_threads, int64_t Dv);
-
-// Query rows (token and head of one group) that are worked on together.
-constexpr int kAttentionRows = 8;
-
-struct AttentionKernel {
-  const char* name;
-  // Rows [row_begin, row_begin + n_rows) of kv head g, row = t * (H / KV) + head within the group.
-  void (*rows)(const AttentionJob& job, int64_t g, int64_t row_begin, int64_t n_rows, float* scratch);
-};
-const AttentionKernel& attention_kernel(Isa isa);
+void attention(const Context& context, const AttentionJob& job, std::span<const AttentionSequence> sequences);
 
 }  // namespace ds::kernels

@@ -3,25 +3,19 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/matmul_tasks.h"
 
 namespace ds::kernels {
 
-extern const MatmulKernels kMatmul_scalar;
-extern const GemmKernels kGemm_scalar, kGemm_amx_emulated;
+DS_KERNEL_LEVELS(MatmulKernels, kMatmul, kMatmulLevels);
+DS_KERNEL_LEVELS(GemmKernels, kGemm, kGemmLevels);
+extern const GemmKernels kGemm_amx_emulated;
 #if DS_X86
-extern const MatmulKernels kMatmul_avx2, kMatmul_avx512;
 extern const GemvE4M3Kernels kGemvE4M3_avx2, kGemvE4M3_avx512vbmi;
-extern const GemmKernels kGemm_avx2, kGemm_avx512, kGemm_avx512bf16, kGemm_amx;
+extern const GemmKernels kGemm_avx512bf16, kGemm_amx;
 #endif
 
-const MatmulKernels& matmul_kernels(Isa isa) {
-#if DS_X86
-  if (isa >= Isa::kAvx512) return kMatmul_avx512;
-  if (isa == Isa::kAvx2) return kMatmul_avx2;
-#endif
-  (void)isa;
-  return kMatmul_scalar;
-}
+const MatmulKernels& matmul_kernels(Isa isa) { return pick(kMatmulLevels, isa); }
 
 const GemvE4M3Kernels* gemv_e4m3_kernels(Isa isa, const WeightView& w) {
 #if DS_X86
@@ -46,131 +40,85 @@ const GemmKernels& gemm_kernels(Isa isa, const WeightView& w) {
   if (isa >= Isa::kAvx512 && exact_in_bf16 && (!w.scales || w.block_cols % 2 == 0) &&
       cpu_features().avx512_bf16)
     return kGemm_avx512bf16;
-  if (isa >= Isa::kAvx512) return kGemm_avx512;
-  if (isa == Isa::kAvx2) return kGemm_avx2;
 #endif
-  (void)isa, (void)w;
-  return kGemm_scalar;
+  (void)w;
+  return pick(kGemmLevels, isa);
 }
 
 const GemmKernels& gemm_kernels_amx_emulated() { return kGemm_amx_emulated; }
 
 namespace {
 
-// Up to this many tokens, decoding each weight once per four tokens beats packing.
-constexpr int64_t kMaxGemvTokens = 6;
 // Weight bytes of one unit of decode work: a long run of memory is read faster than several short ones, and a
 // matrix should still fall into enough units to balance threads.
 constexpr int64_t kGemvUnitBytes = 128 << 10, kMinGemvUnits = 16;
 
-int64_t gemv_unit_rows(const MatmulJob& job) {
+int64_t gemv_unit_rows(const MatmulTask& task) {
   constexpr int64_t kTile = 8;  // rows that the kernels take at a time
-  const int64_t row_bytes = std::max<int64_t>(1, job.w.row_bytes());
-  const int64_t unit_bytes = std::min(kGemvUnitBytes, job.w.rows * row_bytes / kMinGemvUnits);
+  const int64_t row_bytes = std::max<int64_t>(1, task.w.row_bytes());
+  const int64_t unit_bytes = std::min(kGemvUnitBytes, task.w.rows * row_bytes / kMinGemvUnits);
   return kTile * (1 + unit_bytes / kTile / row_bytes);
 }
 
-void check(const MatmulJob& job) {
-  const WeightView& w = job.w;
-  const bool known = w.dtype == DType::kF32 || w.dtype == DType::kF16 || w.dtype == DType::kBF16 ||
-                     w.dtype == DType::kF8E4M3;
-  DS_CHECK(known && w.rows >= 0 && w.cols >= 0 && job.T >= 0);
-  DS_CHECK(job.T <= 1 || (job.ldx >= w.cols && job.ldy >= w.rows));
-  DS_CHECK(!w.scales || (w.block_rows > 0 && w.block_cols > 0));
-}
-
-// The job that unit `u` belongs to; unit_begin ascends.
-MatmulJob& job_of(std::span<MatmulJob> jobs, int64_t u) {
-  const auto after = std::upper_bound(jobs.begin(), jobs.end(), u,
-                                      [](int64_t v, const MatmulJob& j) { return v < j.unit_begin; });
+// The task that unit `u` belongs to; unit_begin ascends.
+const MatmulTask& task_of(std::span<MatmulTask> tasks, int64_t u) {
+  const auto after = std::upper_bound(tasks.begin(), tasks.end(), u,
+                                      [](int64_t v, const MatmulTask& t) { return v < t.unit_begin; });
   return *(after - 1);
 }
 
-// Brings the inputs of E4M3 jobs into their kernel's order, as far as scratch reaches. Returns how many jobs,
-// from the first, can run now.
-size_t prepare_inputs(const Exec& exec, std::span<MatmulJob> jobs, std::span<float> scratch) {
-  const MatmulJob* last = nullptr;  // neighbours often share their input
-  int64_t used = 0;
-  for (size_t i = 0; i < jobs.size(); ++i) {
-    MatmulJob& job = jobs[i];
-    job.prefetch_bytes = cpu_features().prefetch_bytes;
-    job.prepared = nullptr;
-    const GemvE4M3Kernels* kernels = gemv_e4m3_kernels(exec.isa, job.w);
-    if (!kernels || job.T == 0) continue;
-    if (last && last->x == job.x && last->ldx == job.ldx && last->T == job.T && last->w.cols == job.w.cols) {
-      job.prepared = last->prepared;
+bool same_x(const MatmulTask& a, const MatmulTask& b) {
+  return a.x == b.x && a.ldx == b.ldx && a.T == b.T && a.w.cols == b.w.cols;
+}
+
+// Brings the inputs of E4M3 tasks into their kernel's order. Neighbours often share their input.
+void prepare_inputs(const Op& op, std::span<MatmulTask> tasks) {
+  const MatmulTask* last = nullptr;
+  for (MatmulTask& task : tasks) {
+    task.prefetch_bytes = cpu_features().prefetch_bytes;
+    task.prepared = nullptr;
+    const GemvE4M3Kernels* kernels = gemv_e4m3_kernels(op.isa(), task.w);
+    if (!kernels || task.T == 0) continue;
+    if (last && same_x(*last, task)) {
+      task.prepared = last->prepared;
     } else {
-      const int64_t n = kernels->prepared_floats(job.T, job.w.cols);
-      if (used + n > static_cast<int64_t>(scratch.size())) {
-        DS_CHECK(i > 0);
-        return i;
-      }
-      kernels->prepare(job.x, job.ldx, job.T, job.w.cols, scratch.data() + used);
-      job.prepared = scratch.data() + used;
-      used += n;
+      float* prepared = op.scratch(kernels->prepared_floats(task.T, task.w.cols));
+      if (!op.dry()) kernels->prepare(task.x, task.ldx, task.T, task.w.cols, prepared);
+      task.prepared = prepared;
     }
-    last = &job;
-  }
-  return jobs.size();
-}
-
-void run_gemv(const Exec& exec, std::span<MatmulJob> all_jobs, std::span<float> scratch) {
-  const MatmulKernels& kernels = matmul_kernels(exec.isa);
-  while (!all_jobs.empty()) {
-    const std::span<MatmulJob> jobs = all_jobs.first(prepare_inputs(exec, all_jobs, scratch));
-    int64_t n_units = 0;
-    for (MatmulJob& job : jobs) {
-      job.unit_begin = n_units;
-      if (job.T > 0) n_units += (job.w.rows + gemv_unit_rows(job) - 1) / gemv_unit_rows(job);
-    }
-    exec.pool.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int) {
-      for (int64_t u = begin; u < end; ++u) {
-        const MatmulJob& job = job_of(jobs, u);
-        const int64_t row = (u - job.unit_begin) * gemv_unit_rows(job);
-        const auto gemv = job.prepared ? gemv_e4m3_kernels(exec.isa, job.w)->gemv : kernels.gemv;
-        gemv(job, row, std::min(row + gemv_unit_rows(job), job.w.rows));
-      }
-    });
-    all_jobs = all_jobs.subspan(jobs.size());
+    last = &task;
   }
 }
 
-int64_t packed_floats(const GemmKernels& kernels, const MatmulJob& job) {
-  const int64_t n_panels = (job.T + kernels.panel_tokens - 1) / kernels.panel_tokens;
-  return n_panels * kernels.panel_floats(job.w.cols);
+bool share_panels(const Op& op, const MatmulTask& a, const MatmulTask& b) {
+  return same_x(a, b) && &gemm_kernels(op.isa(), a.w) == &gemm_kernels(op.isa(), b.w);
 }
 
-bool same_input(const Exec& exec, const MatmulJob& a, const MatmulJob& b) {
-  return a.x == b.x && a.ldx == b.ldx && a.T == b.T && a.w.cols == b.w.cols &&
-         &gemm_kernels(exec.isa, a.w) == &gemm_kernels(exec.isa, b.w);
-}
-
-// Packs `first`'s input, then runs every job of the group against it.
-void run_gemm_group(const Exec& exec, std::span<MatmulJob> group, std::span<float> scratch) {
-  const MatmulJob& first = group[0];
-  const GemmKernels& kernels = gemm_kernels(exec.isa, first.w);
-  const bool split = exec.activations == Activations::kF32;
+// Packs the input that the group shares, then runs every task of it.
+void run_group(const Op& op, std::span<MatmulTask> group) {
+  const MatmulTask& first = group[0];
+  const GemmKernels& kernels = gemm_kernels(op.isa(), first.w);
+  const bool split = op.context().policy.activations == Activations::kF32;
   const int64_t panel_floats = kernels.panel_floats(first.w.cols);
   const int64_t n_panels = (first.T + kernels.panel_tokens - 1) / kernels.panel_tokens;
-  float* packed = scratch.data();
-  float* thread_scratch = packed + packed_floats(kernels, first);
   const int64_t per_thread = kernels.scratch_floats(first.T);
-  DS_CHECK(packed_floats(kernels, first) + per_thread * exec.pool.n_threads() <=
-           static_cast<int64_t>(scratch.size()));
-  exec.pool.parallel_for(n_panels, 1, [&](int64_t begin, int64_t end, int) {
+  float* packed = op.scratch(n_panels * panel_floats);
+  float* thread_scratch = op.scratch(per_thread * op.context().n_threads());
+  if (op.dry()) return;
+  op.parallel_for(n_panels, 1, [&](int64_t begin, int64_t end, int) {
     for (int64_t p = begin; p < end; ++p)
       kernels.pack(first.x, first.ldx, first.T, first.w.cols, p, packed + p * panel_floats, split);
   });
   int64_t n_units = 0;
-  for (MatmulJob& job : group) {
-    job.unit_begin = n_units;
-    n_units += (job.w.rows + kernels.unit_rows - 1) / kernels.unit_rows;
+  for (MatmulTask& task : group) {
+    task.unit_begin = n_units;
+    n_units += (task.w.rows + kernels.unit_rows - 1) / kernels.unit_rows;
   }
-  exec.pool.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int thread_idx) {
+  op.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int thread_idx) {
     for (int64_t u = begin; u < end; ++u) {
-      const MatmulJob& job = job_of(group, u);
-      const int64_t row = (u - job.unit_begin) * kernels.unit_rows;
-      kernels.gemm(job, packed, row, std::min(row + kernels.unit_rows, job.w.rows),
+      const MatmulTask& task = task_of(group, u);
+      const int64_t row = (u - task.unit_begin) * kernels.unit_rows;
+      kernels.gemm(task, packed, row, std::min(row + kernels.unit_rows, task.w.rows),
                    thread_scratch + thread_idx * per_thread, split);
     }
   });
@@ -178,51 +126,189 @@ void run_gemm_group(const Exec& exec, std::span<MatmulJob> group, std::span<floa
 
 }  // namespace
 
-void matmul(const Exec& exec, std::span<MatmulJob> jobs, std::span<float> scratch) {
-  for (const MatmulJob& job : jobs) check(job);
-  for (size_t i = 0; i < jobs.size();) {
+void run_few(const Op& op, std::span<MatmulTask> tasks) {
+  const Arena::Mark mark = op.context().arena.mark();
+  prepare_inputs(op, tasks);
+  int64_t n_units = 0;
+  for (MatmulTask& task : tasks) {
+    task.unit_begin = n_units;
+    if (task.T > 0) n_units += (task.w.rows + gemv_unit_rows(task) - 1) / gemv_unit_rows(task);
+  }
+  if (!op.dry()) {
+    const MatmulKernels& kernels = matmul_kernels(op.isa());
+    op.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t u = begin; u < end; ++u) {
+        const MatmulTask& task = task_of(tasks, u);
+        const int64_t row = (u - task.unit_begin) * gemv_unit_rows(task);
+        const auto gemv = task.prepared ? gemv_e4m3_kernels(op.isa(), task.w)->gemv : kernels.gemv;
+        gemv(task, row, std::min(row + gemv_unit_rows(task), task.w.rows));
+      }
+    });
+  }
+  op.context().arena.reset_to(mark);
+}
+
+void run_many(const Op& op, std::span<MatmulTask> tasks) {
+  const Arena::Mark mark = op.context().arena.mark();
+  for (size_t i = 0; i < tasks.size();) {
     size_t end = i + 1;
-    if (jobs[i].T <= kMaxGemvTokens) {
-      while (end < jobs.size() && jobs[end].T <= kMaxGemvTokens) ++end;
-      run_gemv(exec, jobs.subspan(i, end - i), scratch);
-    } else {
-      while (end < jobs.size() && same_input(exec, jobs[i], jobs[end])) ++end;
-      run_gemm_group(exec, jobs.subspan(i, end - i), scratch);
-    }
+    while (end < tasks.size() && share_panels(op, tasks[i], tasks[end])) ++end;
+    run_group(op, tasks.subspan(i, end - i));
+    op.context().arena.reset_to(mark);
     i = end;
   }
 }
 
-int64_t matmul_scratch_floats(int n_threads, int64_t max_tokens, int64_t max_in) {
-  // Decode: some inputs side by side; more are prepared in several rounds.
-  constexpr int64_t kPreparedInputs = 8;
-  int64_t most = kPreparedInputs * std::min(max_tokens, kMaxGemvTokens) * ((max_in + 63) / 64 * 64);
-  for (const Isa isa : available_isas()) {
-    for (const DType dtype : {DType::kF32, DType::kBF16}) {
-      WeightView w;
-      w.dtype = dtype;
-      const GemmKernels& kernels = gemm_kernels(isa, w);
-      const int64_t n_panels = (max_tokens + kernels.panel_tokens - 1) / kernels.panel_tokens;
-      most = std::max(
-          most, n_panels * kernels.panel_floats(max_in) + kernels.scratch_floats(max_tokens) * n_threads);
-    }
-  }
-  return most;
+namespace {
+
+MatmulTask make_task(const WeightView& w, const TensorView& x, const TensorView& y) {
+  const bool known = w.dtype == DType::kF32 || w.dtype == DType::kF16 || w.dtype == DType::kBF16 ||
+                     w.dtype == DType::kF8E4M3;
+  DS_CHECK(known && is_f32(x, x.rows, w.cols) && is_f32(y, x.rows, w.rows));
+  DS_CHECK(!w.scales || (w.block_rows > 0 && w.block_cols > 0));
+  return {w, f32(x), x.ld, x.rows, f32(y), y.ld};
+}
+MatmulTask make_task(const MatmulJob& job, int64_t begin, int64_t n) {
+  return make_task(job.w, job.x.rows_from(begin, n), job.y.rows_from(begin, n));
 }
 
-void matmul_transposed(const Exec& exec, std::span<const MatmulJob> jobs) {
-  const MatmulKernels& kernels = matmul_kernels(exec.isa);
-  if (jobs.empty()) return;
-  const int64_t T = jobs[0].T;
-  for (const MatmulJob& job : jobs) DS_CHECK(job.T == T);
-  exec.pool.parallel_for(static_cast<int64_t>(jobs.size()) * T, 1, [&](int64_t begin, int64_t end, int) {
-    for (int64_t u = begin; u < end; ++u) kernels.gemv_transposed(jobs[u / T], u % T, u % T + 1);
+// Calls visit(first token, number, kind) for every run that is not skipped; neighbours of one kind are one.
+// Without runs all T tokens are one.
+template <class Visit>
+void for_each_run(std::span<const TokenRun> runs, int64_t T, Visit&& visit) {
+  const TokenRun all{T, few_or_many(T)};
+  if (runs.empty()) runs = {&all, 1};
+  int64_t begin = 0;
+  for (size_t i = 0; i < runs.size();) {
+    const TokenRun::Kind kind = runs[i].kind;
+    int64_t n = 0;
+    for (; i < runs.size() && runs[i].kind == kind; ++i) n += runs[i].n_tokens;
+    if (kind != TokenRun::Kind::kSkip && n > 0) visit(begin, n, kind);
+    begin += n;
+  }
+  DS_CHECK(begin == T);
+}
+
+// Tasks in two lists, each in the order in which they are added.
+class TaskLists {
+ public:
+  TaskLists(const Op& op, int64_t capacity)
+      : op_(op), few_(op.list<MatmulTask>(capacity)), many_(op.list<MatmulTask>(capacity)) {}
+  void add(const MatmulTask& task, TokenRun::Kind kind) {
+    kind == TokenRun::Kind::kFew ? few_[n_few_++] = task : many_[n_many_++] = task;
+  }
+  void add(std::span<const MatmulJob> jobs, std::span<const TokenRun> runs) {
+    if (jobs.empty()) return;
+    for (const MatmulJob& job : jobs) DS_CHECK(job.x.rows == jobs[0].x.rows);
+    for_each_run(runs, jobs[0].x.rows, [&](int64_t begin, int64_t n, TokenRun::Kind kind) {
+      for (const MatmulJob& job : jobs) add(make_task(job, begin, n), kind);
+    });
+  }
+  void run() const {
+    run_few(op_, few_.first(n_few_));
+    run_many(op_, many_.first(n_many_));
+  }
+
+ private:
+  const Op& op_;
+  std::span<MatmulTask> few_, many_;
+  size_t n_few_ = 0, n_many_ = 0;
+};
+
+int64_t n_runs(std::span<const TokenRun> runs) {
+  return std::max<int64_t>(1, static_cast<int64_t>(runs.size()));
+}
+
+// The matrix of head h.
+WeightView head_weight(const HeadsMatmulJob& job, int64_t h) {
+  WeightView w = job.w.rows_from(h * job.head_rows + job.first_row, job.n_rows);
+  w.bias = nullptr;
+  return w;
+}
+
+}  // namespace
+
+void matmul(const Context& context, std::span<const MatmulJob> jobs, std::span<const TokenRun> runs) {
+  const Op op(context);
+  TaskLists tasks(op, static_cast<int64_t>(jobs.size()) * n_runs(runs));
+  tasks.add(jobs, runs);
+  tasks.run();
+}
+
+void matmul_heads(const Context& context, const HeadsMatmulJob& job, std::span<const TokenRun> runs) {
+  const Op op(context, job.x, job.y);
+  TaskLists tasks(op, job.H * n_runs(runs));
+  for_each_run(runs, job.x.rows, [&](int64_t begin, int64_t n, TokenRun::Kind kind) {
+    for (int64_t h = 0; h < job.H; ++h) {
+      tasks.add(
+          make_task(head_weight(job, h), job.x.rows_from(begin, n).cols_from(h * job.x_head, job.w.cols),
+                    job.y.rows_from(begin, n).cols_from(h * job.y_head, job.n_rows)),
+          kind);
+    }
+  });
+  tasks.run();
+}
+
+void matmul_heads_transposed(const Context& context, const HeadsMatmulJob& job,
+                             std::span<const TokenRun> runs) {
+  const Op op(context, job.x, job.y);
+  if (op.dry()) return;
+  const MatmulKernels& kernels = matmul_kernels(op.isa());
+  for_each_run(runs, job.x.rows, [&](int64_t first, int64_t n, TokenRun::Kind) {
+    op.parallel_for(job.H * n, 1, [&](int64_t begin, int64_t end, int) {
+      for (int64_t u = begin; u < end; ++u) {
+        const int64_t h = u / n, t = u % n;
+        const MatmulTask task{head_weight(job, h),
+                              f32(job.x, first) + h * job.x_head,
+                              job.x.ld,
+                              n,
+                              f32(job.y, first) + h * job.y_head,
+                              job.y.ld};
+        kernels.gemv_transposed(task, t, t + 1);
+      }
+    });
   });
 }
 
-void dequantize_row(const Exec& exec, const WeightView& w, int64_t row, float* out) {
-  DS_CHECK(row >= 0 && row < w.rows);
-  matmul_kernels(exec.isa).dequantize_row(w, row, out);
+void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts,
+                   int64_t T, std::span<const MatmulJob> dense, std::span<const TokenRun> runs) {
+  const Op op(context, starts);
+  DS_CHECK(!routed.empty());
+  const auto E = static_cast<int64_t>(routed[0].w.size()), n_slots = routed[0].x.rows;
+  const auto n_routed = static_cast<int64_t>(routed.size());
+  DS_CHECK(is_i32(starts, 1, 2 * E + 1));
+  if (op.dry()) {
+    // Who goes where is not known: scratch for every row as a few-token one, and for any expert with all
+    // tokens.
+    TaskLists few(op, n_routed + static_cast<int64_t>(dense.size()) * n_runs(runs));
+    for (const RoutedMatmulJob& job : routed)
+      few.add(make_task(job.w[0], job.x, job.y), TokenRun::Kind::kFew);
+    few.add(dense, runs);
+    few.run();
+    for (int64_t e = 0; e < E; ++e) {
+      const auto same_kernels = [&](const RoutedMatmulJob& job) {
+        return e > 0 && &gemm_kernels(op.isa(), job.w[e]) == &gemm_kernels(op.isa(), job.w[e - 1]);
+      };
+      if (std::all_of(routed.begin(), routed.end(), same_kernels)) continue;
+      TaskLists many(op, n_routed);
+      for (const RoutedMatmulJob& job : routed)
+        many.add(make_task(job.w[e], job.x.rows_from(0, T), job.y.rows_from(0, T)), TokenRun::Kind::kMany);
+      many.run();
+    }
+    return;
+  }
+  TaskLists tasks(op,
+                  n_routed * std::min(2 * E, n_slots) + static_cast<int64_t>(dense.size()) * n_runs(runs));
+  const int32_t* start = i32(starts);
+  for (int64_t part = 0; part < 2 * E; ++part) {
+    const int64_t n = start[part + 1] - start[part];
+    if (n == 0) continue;
+    for (const RoutedMatmulJob& job : routed)
+      tasks.add(make_task(job.w[part / 2], job.x.rows_from(start[part], n), job.y.rows_from(start[part], n)),
+                part % 2 ? TokenRun::Kind::kMany : TokenRun::Kind::kFew);
+  }
+  tasks.add(dense, runs);
+  tasks.run();
 }
 
 }  // namespace ds::kernels

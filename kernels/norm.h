@@ -1,17 +1,15 @@
-// Normalisations over rows. Sums in float32. y may be x. D = 0 or T = 0 is no work.
+// Normalisations over rows. y may be x. D = 0 or T = 0 is no work.
 #pragma once
-#include <cstdint>
-
-#include "kernels/exec.h"
+#include "kernels/context.h"
 
 namespace ds::kernels {
 
-// y[t, i] = x[t, i] / sqrt(mean_i(x[t, i]^2) + eps) * weight[i];  x: [T, D] rows ldx apart, weight: [D] f32
-void rms_norm(const Exec& exec, const float* x, int64_t ldx, const float* weight, float eps, int64_t T,
-              int64_t D, float* y, int64_t ldy);
+// y[t, i] = x[t, i] / sqrt(mean_i(x[t, i]^2) + eps) * weight[i];  x, y: [T, D] f32, weight: [D] f32. Sums in
+// float32.
+void rms_norm(const Context& context, TensorView x, const float* weight, float eps, TensorView y);
 
-// y[t, i] = (x[t, i] - mean) / sqrt(variance + eps) * weight[i] + bias[i]
-void layer_norm(const float* x, int64_t ldx, const float* weight, const float* bias, float eps, int64_t T,
-                int64_t D, float* y, int64_t ldy);
+// y[t, i] = (x[t, i] - mean) / sqrt(variance + eps) * weight[i] + bias[i]. Sums in double.
+void layer_norm(const Context& context, TensorView x, const float* weight, const float* bias, float eps,
+                TensorView y);
 
 }  // namespace ds::kernels

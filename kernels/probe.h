@@ -2,13 +2,14 @@
 #pragma once
 #include <cstdint>
 
-#include "kernels/exec.h"
+#include "core/cpu.h"
+#include "core/parallel.h"
 
 namespace ds::kernels {
 
-// Bytes per second read from memory by all threads of exec: 64-byte loads over `bytes` (far beyond the
+// Bytes per second read from memory by all threads of the pool: 64-byte loads over `bytes` (far beyond the
 // caches) with the prefetch distance of the matrix kernels, the best of `rounds`.
-double probe_read_bandwidth(const Exec& exec, int64_t bytes, int rounds);
+double probe_read_bandwidth(ThreadPool& pool, Isa isa, int64_t bytes, int rounds);
 
 // Floating-point operations per second of the level's widest multiply-add on registers alone, all threads,
 // the best of `rounds`: float32 FMA, or bfloat16 products where the level has them.
@@ -16,7 +17,7 @@ struct PeakFlops {
   double f32 = 0;
   double bf16 = 0;  // 0 where the level has none
 };
-PeakFlops probe_peak_flops(const Exec& exec, int rounds);
+PeakFlops probe_peak_flops(ThreadPool& pool, Isa isa, int rounds);
 
 struct ProbeKernels {
   const char* name;

@@ -1,7 +1,10 @@
 // Rotary position embedding, in place.
 #pragma once
 #include <cstdint>
+#include <span>
 #include <vector>
+
+#include "kernels/context.h"
 
 namespace ds::kernels {
 
@@ -16,10 +19,10 @@ struct RopeTable {
   float magnitude = 1;
 };
 
-// Rotates H heads of D floats for the tokens at positions first_position + t by position * theta[j].
-// x: row t starts at x + t * ldx, head h at + h * head_stride; the first 2 * theta.size() floats of a head
-// rotate. Angles are formed in float32, as every reference does; cos and sin are then computed in double.
-void rope(const RopeTable& table, RopePairs pairs, int64_t first_position, int64_t T, int64_t H, float* x,
-          int64_t ldx, int64_t head_stride);
+// Rotates H heads of every token t by positions[t] * theta[j]. x: [T, ...] f32, head h from column h *
+// head_stride on; the first 2 * theta.size() floats of a head rotate. Angles are formed in float32, as every
+// reference does; cos and sin are then computed in double.
+void rope(const Context& context, const RopeTable& table, RopePairs pairs, std::span<const int32_t> positions,
+          TensorView x, int64_t H, int64_t head_stride);
 
 }  // namespace ds::kernels

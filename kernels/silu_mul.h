@@ -1,19 +1,10 @@
-// The gate of a SwiGLU: y[i] = gate[i] / (1 + exp(-gate[i])) * up[i].
+// The gate of a SwiGLU: y[t, i] = gate[t, i] / (1 + exp(-gate[t, i])) * up[t, i]. All [T, F] f32; y may be
+// gate or up.
 #pragma once
-#include <cstdint>
-
-#include "kernels/exec.h"
+#include "kernels/context.h"
 
 namespace ds::kernels {
 
-// gate, up, y: [T, F], rows ld* floats apart. y may be gate or up.
-void silu_mul(const Exec& exec, const float* gate, int64_t ldg, const float* up, int64_t ldu, int64_t T,
-              int64_t F, float* y, int64_t ldy);
-
-struct SiluMulKernel {
-  const char* name;
-  void (*row)(const float* gate, const float* up, int64_t n, float* y);
-};
-const SiluMulKernel& silu_mul_kernel(Isa isa);
+void silu_mul(const Context& context, TensorView gate, TensorView up, TensorView y);
 
 }  // namespace ds::kernels

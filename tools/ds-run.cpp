@@ -78,6 +78,8 @@ void add_options(CLI::App& app, Options& o) {
   option("--logits", job.logits, "FILE", "With --score: logits [T, V] of each record as safetensors")
       ->needs(score);
   auto* tokenize = kind("--tokenize", Kind::kTokenize, "Text to token ids, nothing added");
+  flag("--add-special", job.add_special, "With --tokenize: what the tokenizer adds, too: BOS, EOS")
+      ->needs(tokenize);
   auto* detokenize = kind("--detokenize", Kind::kDetokenize, "Token ids to text");
   auto* render = kind("--render", Kind::kRender, "Records to the prompts that the chat template makes");
   auto* plan = kind("--plan", Kind::kPlan, "What would be loaded: memory, threads, kernels");
@@ -128,7 +130,10 @@ int run(Options& o) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);
   }
+  const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
   if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
+  if (takes_records && job.records == "-" && cli::stdin_is_terminal())
+    streams.note("reading records from the terminal, one JSON object a line; Ctrl-D ends");
   io::LineReader lines("-");
   lines.stop_when(cli::stop_requested);
   streams.ask = [&] { return cli::ask_line(lines); };

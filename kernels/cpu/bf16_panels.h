@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/matmul.h"
+#include "kernels/matmul_kernels.h"
 
 namespace ds::kernels {
 namespace {
@@ -111,10 +111,12 @@ inline float strip_scale(const WeightView& w, int64_t row, int64_t k0) {
 }
 
 // y[t, row_begin + r] = c[r, t] + bias
-inline void store_sums(const MatmulJob& job, const float* c, int64_t ldc, int64_t row_begin, int64_t n_rows) {
-  for (int64_t t = 0; t < job.T; ++t)
+inline void store_sums(const MatmulTask& task, const float* c, int64_t ldc, int64_t row_begin,
+                       int64_t n_rows) {
+  for (int64_t t = 0; t < task.T; ++t)
     for (int64_t r = 0; r < n_rows; ++r)
-      job.y[t * job.ldy + row_begin + r] = c[r * ldc + t] + (job.w.bias ? job.w.bias[row_begin + r] : 0.0f);
+      task.y[t * task.ldy + row_begin + r] =
+          c[r * ldc + t] + (task.w.bias ? task.w.bias[row_begin + r] : 0.0f);
 }
 
 }  // namespace

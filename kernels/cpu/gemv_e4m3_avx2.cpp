@@ -8,7 +8,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/matmul.h"
+#include "kernels/matmul_kernels.h"
 
 namespace ds::kernels {
 namespace {
@@ -62,13 +62,13 @@ bool has_nan(const char* row, int64_t n) {
   return false;
 }
 
-template <int NR, int NT>
-void tile(const MatmulJob& job, int64_t t0, int64_t row) {
-  constexpr int kChains = NR * NT >= 4 ? 1 : 4 / (NR * NT);  // independent sums hide the latency of FMA
-  const WeightView& w = job.w;
+// kChains independent sums hide the latency of FMA.
+template <int NR, int NT, int kChains>
+void tile(const MatmulTask& task, int64_t t0, int64_t row) {
+  const WeightView& w = task.w;
   const int64_t n_groups = groups(w.cols), token_floats = n_groups * kGroup;
   const int64_t block_groups = w.scales ? (w.block_cols + kGroup - 1) / kGroup : n_groups;
-  const float* x = job.prepared + t0 * token_floats;
+  const float* x = task.prepared + t0 * token_floats;
   const __m256i magnitude = _mm256_set1_epi8(0x7F);
   __m256i largest = _mm256_setzero_si256();  // magnitude codes of all rows
   const char* rows[NR];
@@ -105,8 +105,8 @@ void tile(const MatmulJob& job, int64_t t0, int64_t row) {
     int64_t g = g0;
 #pragma GCC unroll 4
     for (; g < whole; ++g) {
-      if (job.prefetch_bytes)
-        for (int r = 0; r < NR; ++r) _mm_prefetch(rows[r] + g * kGroup + job.prefetch_bytes, _MM_HINT_T0);
+      if (task.prefetch_bytes)
+        for (int r = 0; r < NR; ++r) _mm_prefetch(rows[r] + g * kGroup + task.prefetch_bytes, _MM_HINT_T0);
       add(g, [](const char* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); });
     }
     if (g < g1) add(g, [&](const char* p) { return load_tail(p, w.cols - g * kGroup); });
@@ -123,25 +123,28 @@ void tile(const MatmulJob& job, int64_t t0, int64_t row) {
   for (int r = 0; r < NR; ++r) {
     float more = w.bias ? w.bias[row + r] : 0.0f;
     if (any_nan && has_nan(rows[r], w.cols)) more = __builtin_nanf("");
-    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + row + r] = sum(total[r][t]) * kSumFactor + more;
+    for (int t = 0; t < NT; ++t) task.y[(t0 + t) * task.ldy + row + r] = sum(total[r][t]) * kSumFactor + more;
   }
 }
 
 template <int NT>
-void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
-  // As in matmul_body.h: long activations are shared by several rows.
-  constexpr int kLongRows = 8 / NT;
+void gemv_tokens(const MatmulTask& task, int64_t t0, int64_t row_begin, int64_t row_end) {
+  // As in matmul_body.h: long activations are shared by several rows, and order follows from the row alone.
+  constexpr int kRows = 8 / NT, kShortChains = 4;
   constexpr int64_t kLongCols = 4096;
   int64_t row = row_begin;
-  if (job.w.cols * NT > kLongCols)
-    for (; row + kLongRows <= row_end; row += kLongRows) tile<kLongRows, NT>(job, t0, row);
-  for (; row < row_end; ++row) tile<1, NT>(job, t0, row);
+  if (task.w.cols > kLongCols) {
+    for (; row + kRows <= row_end; row += kRows) tile<kRows, NT, 1>(task, t0, row);
+    for (; row < row_end; ++row) tile<1, NT, 1>(task, t0, row);
+  } else {
+    for (; row < row_end; ++row) tile<1, NT, kShortChains>(task, t0, row);
+  }
 }
 
-void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
+void gemv(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
   int64_t t = 0;
-  for (; t + 2 <= job.T; t += 2) gemv_tokens<2>(job, t, row_begin, row_end);
-  if (t < job.T) gemv_tokens<1>(job, t, row_begin, row_end);
+  for (; t + 2 <= task.T; t += 2) gemv_tokens<2>(task, t, row_begin, row_end);
+  if (t < task.T) gemv_tokens<1>(task, t, row_begin, row_end);
 }
 
 }  // namespace

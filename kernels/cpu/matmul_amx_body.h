@@ -34,10 +34,10 @@ void amx_tile(Tiles& tiles, const char* w, int64_t w_stride_bytes, int64_t n_k, 
 }
 
 template <class Tiles>
-void amx_gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t row_end, float* scratch,
+void amx_gemm(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end, float* scratch,
               bool split) {
-  const WeightView& w = job.w;
-  const int64_t n_rows = row_end - row_begin, ldc = round_up(job.T, kPanelTokens),
+  const WeightView& w = task.w;
+  const int64_t n_rows = row_end - row_begin, ldc = round_up(task.T, kPanelTokens),
                 n_panels = ldc / kPanelTokens;
   uint16_t* strip = reinterpret_cast<uint16_t*>(scratch);  // [32, kStripCols]
   float* c = scratch + kUnitRows * kStripCols / 2;         // [32, ldc]
@@ -66,7 +66,7 @@ void amx_gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int6
     }
     k0 = k1;
   }
-  store_sums(job, c, ldc, row_begin, n_rows);
+  store_sums(task, c, ldc, row_begin, n_rows);
 }
 
 }  // namespace

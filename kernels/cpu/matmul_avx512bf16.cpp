@@ -44,10 +44,10 @@ void tile(const char* w, int64_t w_stride_bytes, int64_t n_pairs, const char* pa
 }
 
 template <bool SPLIT>
-void gemm_split(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t row_end,
+void gemm_split(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end,
                 float* scratch) {
-  const WeightView& w = job.w;
-  const int64_t n_rows = row_end - row_begin, ldc = round_up(job.T, kPanelTokens),
+  const WeightView& w = task.w;
+  const int64_t n_rows = row_end - row_begin, ldc = round_up(task.T, kPanelTokens),
                 n_panels = ldc / kPanelTokens;
   uint16_t* strip = reinterpret_cast<uint16_t*>(scratch);  // [kUnitRows, kStripCols]
   float* c = scratch + kUnitRows * kStripCols / 2;         // [kUnitRows, ldc]
@@ -76,13 +76,13 @@ void gemm_split(const MatmulJob& job, const float* packed, int64_t row_begin, in
     }
     k0 = k1;
   }
-  store_sums(job, c, ldc, row_begin, n_rows);
+  store_sums(task, c, ldc, row_begin, n_rows);
 }
 
-void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t row_end, float* scratch,
+void gemm(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end, float* scratch,
           bool split) {
-  split ? gemm_split<true>(job, packed, row_begin, row_end, scratch)
-        : gemm_split<false>(job, packed, row_begin, row_end, scratch);
+  split ? gemm_split<true>(task, packed, row_begin, row_end, scratch)
+        : gemm_split<false>(task, packed, row_begin, row_end, scratch);
 }
 
 }  // namespace

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <cstring>
 
-#include "kernels/matmul.h"
+#include "kernels/matmul_kernels.h"
 
 namespace ds::kernels {
 namespace {
@@ -58,13 +58,18 @@ inline int64_t column_block(const WeightView& w) {
   return w.scales ? w.block_cols : (w.cols > 0 ? w.cols : 1);
 }
 
+// Longer activations than this do not stay in the first-level cache: several rows share them. Shorter ones
+// are read anew for every row, which streams best from memory, and then one sum would wait for its own FMA:
+// it is added up in kChains parts. Both follow from the row alone, so that a token's bits do not depend on
+// how many are multiplied with it.
+constexpr int64_t kLongCols = 4096;
+constexpr int kShortChains = 4;
+
 // sum[r][t] = sum_i row_r[i] * x_t[i] over columns [begin, end), NR rows and NT tokens at a time: each vector
 // of activations is loaded once for all rows, each vector of weights is decoded once for all tokens.
-template <class W, int NR, int NT>
+template <class W, int NR, int NT, int kChains>
 inline void dot_block(const char* rows, int64_t row_bytes, int64_t prefetch_bytes, const float* x,
                       int64_t ldx, int64_t begin, int64_t end, Vec (&sum)[NR][NT]) {
-  constexpr int kChains =
-      NR * NT >= 4 ? 1 : 4 / (NR * NT);  // enough independent sums to hide the latency of FMA
   constexpr int kLanes = Vec::kLanes;
   constexpr int kVecsPerLine = 64 / (kLanes * W::kBytes) > 1 ? 64 / (kLanes * W::kBytes) : 1;
   constexpr int kVecs =
@@ -108,10 +113,10 @@ inline void dot_block(const char* rows, int64_t row_bytes, int64_t prefetch_byte
   }
 }
 
-template <class W, int NR, int NT>
-void gemv_tile(const MatmulJob& job, int64_t row_bytes, int64_t t0, int64_t row) {
-  const WeightView& w = job.w;
-  const float* x = job.x + t0 * job.ldx;
+template <class W, int NR, int NT, int kChains>
+void gemv_tile(const MatmulTask& task, int64_t row_bytes, int64_t t0, int64_t row) {
+  const WeightView& w = task.w;
+  const float* x = task.x + t0 * task.ldx;
   const int64_t block = column_block(w);
   const float* scales[NR];
   Vec total[NR][NT];
@@ -121,8 +126,9 @@ void gemv_tile(const MatmulJob& job, int64_t row_bytes, int64_t t0, int64_t row)
   }
   for (int64_t begin = 0, b = 0; begin < w.cols; begin += block, ++b) {
     Vec sum[NR][NT];
-    dot_block<W, NR, NT>(static_cast<const char*>(w.data) + row * row_bytes, row_bytes, job.prefetch_bytes, x,
-                         job.ldx, begin, smaller(begin + block, w.cols), sum);
+    dot_block<W, NR, NT, kChains>(static_cast<const char*>(w.data) + row * row_bytes, row_bytes,
+                                  task.prefetch_bytes, x, task.ldx, begin, smaller(begin + block, w.cols),
+                                  sum);
     for (int r = 0; r < NR; ++r) {
       const Vec scale = Vec::set1((scales[r] ? scales[r][b] : 1.0f) * W::kFactor);
       for (int t = 0; t < NT; ++t) total[r][t] = fma(sum[r][t], scale, total[r][t]);
@@ -130,50 +136,52 @@ void gemv_tile(const MatmulJob& job, int64_t row_bytes, int64_t t0, int64_t row)
   }
   for (int r = 0; r < NR; ++r) {
     const float bias = w.bias ? w.bias[row + r] : 0.0f;
-    for (int t = 0; t < NT; ++t) job.y[(t0 + t) * job.ldy + row + r] = total[r][t].sum() + bias;
+    for (int t = 0; t < NT; ++t) task.y[(t0 + t) * task.ldy + row + r] = total[r][t].sum() + bias;
   }
 }
 
-// One row at a time streams best from memory as long as the activations stay in the first-level cache; longer
-// ones are shared by several rows. Which rows share a tile follows from the unit they are in, and units from
-// the job's shape: never from threads.
+// Rows share a tile by the unit they are in, and units follow from the task's shape: never from threads.
 template <class W, int NT>
-void gemv_tokens(const MatmulJob& job, int64_t t0, int64_t row_begin, int64_t row_end) {
-  constexpr int kLongRows = 8 / NT;  // sums that the registers hold
-  constexpr int64_t kLongCols = 4096;
-  const int64_t row_bytes = job.w.row_bytes();
+void gemv_tokens(const MatmulTask& task, int64_t t0, int64_t row_begin, int64_t row_end) {
+  constexpr int kRows = 8 / NT;  // sums that the registers hold
+  const int64_t row_bytes = task.w.row_bytes();
   int64_t row = row_begin;
-  if (job.w.cols * NT > kLongCols)
-    for (; row + kLongRows <= row_end; row += kLongRows) gemv_tile<W, kLongRows, NT>(job, row_bytes, t0, row);
-  for (; row < row_end; ++row) gemv_tile<W, 1, NT>(job, row_bytes, t0, row);
+  if (task.w.cols > kLongCols) {
+    for (; row + kRows <= row_end; row += kRows) gemv_tile<W, kRows, NT, 1>(task, row_bytes, t0, row);
+    for (; row < row_end; ++row) gemv_tile<W, 1, NT, 1>(task, row_bytes, t0, row);
+  } else {
+    for (; row < row_end; ++row) gemv_tile<W, 1, NT, kShortChains>(task, row_bytes, t0, row);
+  }
 }
 
 template <class W>
-void gemv_weight(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
+void gemv_weight(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
+  const bool four = task.w.cols > kLongCols || Vec::kLanes == 16;  // sums of four tokens fit the registers
   int64_t t = 0;
-  for (; t + 4 <= job.T; t += 4) gemv_tokens<W, 4>(job, t, row_begin, row_end);
-  if (t + 2 <= job.T) gemv_tokens<W, 2>(job, t, row_begin, row_end), t += 2;
-  if (t < job.T) gemv_tokens<W, 1>(job, t, row_begin, row_end);
+  if (four)
+    for (; t + 4 <= task.T; t += 4) gemv_tokens<W, 4>(task, t, row_begin, row_end);
+  for (; t + 2 <= task.T; t += 2) gemv_tokens<W, 2>(task, t, row_begin, row_end);
+  if (t < task.T) gemv_tokens<W, 1>(task, t, row_begin, row_end);
 }
 
-inline void gemv(const MatmulJob& job, int64_t row_begin, int64_t row_end) {
-  switch (job.w.dtype) {
+inline void gemv(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
+  switch (task.w.dtype) {
     case DType::kF32:
-      return gemv_weight<F32Weight>(job, row_begin, row_end);
+      return gemv_weight<F32Weight>(task, row_begin, row_end);
     case DType::kF16:
-      return gemv_weight<F16Weight>(job, row_begin, row_end);
+      return gemv_weight<F16Weight>(task, row_begin, row_end);
     case DType::kBF16:
-      return gemv_weight<BF16Weight>(job, row_begin, row_end);
+      return gemv_weight<BF16Weight>(task, row_begin, row_end);
     default:
-      return gemv_weight<E4M3Weight>(job, row_begin, row_end);
+      return gemv_weight<E4M3Weight>(task, row_begin, row_end);
   }
 }
 
 // y[c] += x * scale * w[c] row by row, NV vectors of columns at a time within one scale block.
 template <class W, int NV>
-void transposed_columns(const MatmulJob& job, int64_t t, int64_t col, int64_t tail) {
-  const WeightView& w = job.w;
-  const float* x = job.x + t * job.ldx;
+void transposed_columns(const MatmulTask& task, int64_t t, int64_t col, int64_t tail) {
+  const WeightView& w = task.w;
+  const float* x = task.x + t * task.ldx;
   Vec acc[NV];
   for (int i = 0; i < NV; ++i) acc[i] = Vec::zero();
   for (int64_t r = 0; r < w.rows; ++r) {
@@ -186,7 +194,7 @@ void transposed_columns(const MatmulJob& job, int64_t t, int64_t col, int64_t ta
       for (int i = 0; i < NV; ++i) acc[i] = fma(xr, W::load(p + i * Vec::kLanes * W::kBytes), acc[i]);
     }
   }
-  float* y = job.y + t * job.ldy + col;
+  float* y = task.y + t * task.ldy + col;
   if (tail) {
     store_tail(acc[0], y, tail);
   } else {
@@ -195,29 +203,29 @@ void transposed_columns(const MatmulJob& job, int64_t t, int64_t col, int64_t ta
 }
 
 template <class W>
-void gemv_transposed_weight(const MatmulJob& job, int64_t t_begin, int64_t t_end) {
-  const int64_t block = column_block(job.w);
+void gemv_transposed_weight(const MatmulTask& task, int64_t t_begin, int64_t t_end) {
+  const int64_t block = column_block(task.w);
   for (int64_t t = t_begin; t < t_end; ++t) {
-    for (int64_t begin = 0; begin < job.w.cols; begin += block) {
-      const int64_t end = smaller(begin + block, job.w.cols);
+    for (int64_t begin = 0; begin < task.w.cols; begin += block) {
+      const int64_t end = smaller(begin + block, task.w.cols);
       int64_t c = begin;
-      for (; c + 8 * Vec::kLanes <= end; c += 8 * Vec::kLanes) transposed_columns<W, 8>(job, t, c, 0);
-      for (; c + Vec::kLanes <= end; c += Vec::kLanes) transposed_columns<W, 1>(job, t, c, 0);
-      if (c < end) transposed_columns<W, 1>(job, t, c, end - c);
+      for (; c + 8 * Vec::kLanes <= end; c += 8 * Vec::kLanes) transposed_columns<W, 8>(task, t, c, 0);
+      for (; c + Vec::kLanes <= end; c += Vec::kLanes) transposed_columns<W, 1>(task, t, c, 0);
+      if (c < end) transposed_columns<W, 1>(task, t, c, end - c);
     }
   }
 }
 
-inline void gemv_transposed(const MatmulJob& job, int64_t t_begin, int64_t t_end) {
-  switch (job.w.dtype) {
+inline void gemv_transposed(const MatmulTask& task, int64_t t_begin, int64_t t_end) {
+  switch (task.w.dtype) {
     case DType::kF32:
-      return gemv_transposed_weight<F32Weight>(job, t_begin, t_end);
+      return gemv_transposed_weight<F32Weight>(task, t_begin, t_end);
     case DType::kF16:
-      return gemv_transposed_weight<F16Weight>(job, t_begin, t_end);
+      return gemv_transposed_weight<F16Weight>(task, t_begin, t_end);
     case DType::kBF16:
-      return gemv_transposed_weight<BF16Weight>(job, t_begin, t_end);
+      return gemv_transposed_weight<BF16Weight>(task, t_begin, t_end);
     default:
-      return gemv_transposed_weight<E4M3Weight>(job, t_begin, t_end);
+      return gemv_transposed_weight<E4M3Weight>(task, t_begin, t_end);
   }
 }
 
@@ -292,10 +300,10 @@ void gemm_tile(const float* strip, int64_t n_k, const float* panel, float* c, in
     for (int v = 0; v < kVecs; ++v) acc[r][v].store(c + r * ldc + v * Vec::kLanes);
 }
 
-inline void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, int64_t row_end,
+inline void gemm(const MatmulTask& task, const float* packed, int64_t row_begin, int64_t row_end,
                  float* scratch, bool) {
-  const WeightView& w = job.w;
-  const int64_t n_rows = row_end - row_begin, ldc = padded_tokens(job.T);
+  const WeightView& w = task.w;
+  const int64_t n_rows = row_end - row_begin, ldc = padded_tokens(task.T);
   const int64_t n_panels = ldc / kPanelTokens;
   float* strip = scratch;                       // [kUnitRows, kStripCols]
   float* c = scratch + kUnitRows * kStripCols;  // [kUnitRows, ldc]
@@ -312,9 +320,9 @@ inline void gemm(const MatmulJob& job, const float* packed, int64_t row_begin, i
         gemm_tile<1>(strip + r * kStripCols, n_k, panel, c + r * ldc + p * kPanelTokens, ldc);
     }
   }
-  for (int64_t t = 0; t < job.T; ++t)
+  for (int64_t t = 0; t < task.T; ++t)
     for (int64_t r = 0; r < n_rows; ++r)
-      job.y[t * job.ldy + row_begin + r] = c[r * ldc + t] + (w.bias ? w.bias[row_begin + r] : 0.0f);
+      task.y[t * task.ldy + row_begin + r] = c[r * ldc + t] + (w.bias ? w.bias[row_begin + r] : 0.0f);
 }
 
 }  // namespace

@@ -2,7 +2,7 @@
 #pragma once
 #include <cstring>
 
-#include "kernels/silu_mul.h"
+#include "kernels/silu_mul_kernels.h"
 
 namespace ds::kernels {
 namespace {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/architecture.h"
 #include "core/error.h"
 
 namespace ds::checkpoint {
@@ -75,36 +76,11 @@ class ConfigReader {
   std::string where_;
 };
 
-// What a family's own code assumes for keys that a config leaves out. Configs saved by transformers leave out
-// scoring_func and topk_method of V3, which has only one of each.
-struct FamilyDefaults {
-  int64_t max_position_embeddings = 4096;
-  int64_t num_key_value_heads = 0;  // 0: as many as heads
-  int64_t head_dim = 0;             // 0: hidden_size shared out
-  int64_t sliding_window = 0;       // of every layer
-  const char* scoring_func = "softmax";
-  const char* topk_method = "greedy";
-  bool norm_topk_prob = false;
-  double routed_scaling_factor = 1;
-  int64_t n_group = 1, topk_group = 1, first_k_dense_replace = 0, n_shared_experts = 0;
-};
-FamilyDefaults family_defaults(const std::string& model_type) {
-  if (model_type == "deepseek_v3" || model_type == "deepseek_v32")
-    return {.scoring_func = "sigmoid",
-            .topk_method = "noaux_tc",
-            .norm_topk_prob = true,
-            .routed_scaling_factor = 2.5,
-            .n_group = 8,
-            .topk_group = 4,
-            .first_k_dense_replace = 3,
-            .n_shared_experts = 1};
-  if (model_type == "llama") return {.max_position_embeddings = 2048};
-  if (model_type == "mistral")
-    return {.max_position_embeddings = 131072, .num_key_value_heads = 8, .sliding_window = 4096};
-  if (model_type == "qwen2") return {.max_position_embeddings = 32768};
-  if (model_type == "qwen3") return {.max_position_embeddings = 32768, .head_dim = 128};
-  if (model_type == "qwen3_moe") return {.max_position_embeddings = 32768, .num_key_value_heads = 4};
-  return {};
+// An unknown family is refused by name elsewhere.
+const ConfigDefaults& family_defaults(const std::string& model_type) {
+  static constexpr ConfigDefaults kNone;
+  const Architecture* architecture = find_architecture(model_type);
+  return architecture ? architecture->defaults : kNone;
 }
 
 RopeScaling parse_rope_scaling(const ConfigReader& keys, int64_t max_position_embeddings) {
@@ -159,8 +135,9 @@ std::vector<std::string> layer_list(const ConfigReader& keys, const char* key, i
 
 // Which layers see the last sliding_window tokens only.
 void parse_windows(const ConfigReader& keys, ModelConfig& c) {
-  const bool is_qwen = c.model_type.rfind("qwen", 0) == 0;
-  const int64_t absent = is_qwen ? 4096 : family_defaults(c.model_type).sliding_window;
+  using Windows = ConfigDefaults::Windows;
+  const ConfigDefaults& defaults = family_defaults(c.model_type);
+  const int64_t absent = defaults.sliding_window;
   c.sliding_window =
       keys.integer("sliding_window", keys.has("sliding_window") ? 0 : absent, 1, int64_t{1} << 40);
   std::vector<bool> windowed(c.num_hidden_layers, false);
@@ -172,13 +149,13 @@ void parse_windows(const ConfigReader& keys, ModelConfig& c) {
       if (windowed[i] && !c.sliding_window)
         keys.bad("sliding_window", "is missing, and layer_types asks for it");
       if (!windowed[i] && type != "full_attention" &&
-          !(type == "indexed_attention" && c.model_type == "deepseek_v32"))
+          !(type == "indexed_attention" && defaults.indexed_attention))
         keys.bad("layer_types", "has '" + type + "', which is not supported");
-    } else if (is_qwen) {  // a switch, and the first layers that see all
+    } else if (defaults.windows == Windows::kSwitched) {  // a switch, and the first layers that see all
       windowed[i] = c.sliding_window && keys.boolean("use_sliding_window", false) &&
                     i >= keys.integer("max_window_layers", 28, 0);
     } else {
-      windowed[i] = c.model_type == "mistral" && c.sliding_window;
+      windowed[i] = defaults.windows == Windows::kAll && c.sliding_window;
     }
   }
   const bool any = std::find(windowed.begin(), windowed.end(), true) != windowed.end();
@@ -192,7 +169,7 @@ void parse_mlp_layers(const ConfigReader& keys, ModelConfig& c) {
       keys.bad("mlp_layer_types", "has '" + type + "', dense or sparse was expected");
     c.mlp_layer_types.push_back(type == "sparse");
   }
-  if (c.model_type != "qwen3_moe" || !c.mlp_layer_types.empty()) return;
+  if (!family_defaults(c.model_type).sparse_step || !c.mlp_layer_types.empty()) return;
   // Every decoder_sparse_step-th layer, but for those listed.
   const int64_t step = keys.integer("decoder_sparse_step", 1, 1);
   for (int64_t i = 0; i < c.num_hidden_layers; ++i) c.mlp_layer_types.push_back((i + 1) % step == 0);
@@ -236,10 +213,9 @@ void parse_rope(const ConfigReader& keys, const std::string& where, ModelConfig&
 }
 
 void parse_experts(const ConfigReader& keys, ModelConfig& c) {
-  c.n_routed_experts =
-      keys.integer(c.model_type == "qwen3_moe" ? "num_experts" : "n_routed_experts", 0, 1, 1 << 16);
+  const ConfigDefaults& defaults = family_defaults(c.model_type);
+  c.n_routed_experts = keys.integer(defaults.n_experts_key, 0, 1, 1 << 16);
   if (!c.n_routed_experts) return;
-  const FamilyDefaults defaults = family_defaults(c.model_type);
   // A key that says null says none; a key that is absent says nothing.
   const auto integer = [&](const char* key, int64_t absent, int64_t null, int64_t low, int64_t high) {
     return keys.integer(key, keys.has(key) ? null : absent, low, high);
@@ -315,7 +291,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   c.num_hidden_layers = keys.required("num_hidden_layers", 1 << 12);
   c.intermediate_size = keys.required("intermediate_size", 1 << 24);
   c.num_attention_heads = keys.required("num_attention_heads", 1 << 14);
-  const FamilyDefaults defaults = family_defaults(c.model_type);
+  const ConfigDefaults& defaults = family_defaults(c.model_type);
   c.num_key_value_heads = keys.integer(
       "num_key_value_heads",
       defaults.num_key_value_heads ? defaults.num_key_value_heads : c.num_attention_heads, 1, 1 << 14);
@@ -331,7 +307,7 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   parse_mlp_layers(keys, c);
 
   c.kv_lora_rank = keys.integer("kv_lora_rank", 0, 1, 1 << 20);
-  const bool mla = c.model_type.rfind("deepseek_v", 0) == 0;
+  const bool mla = defaults.latent_attention;
   if (mla && !c.kv_lora_rank) keys.bad("kv_lora_rank", "is missing");
   if (!mla && c.kv_lora_rank) keys.bad("kv_lora_rank", "does not belong to model_type " + c.model_type);
   if (c.kv_lora_rank) {

@@ -18,7 +18,7 @@ Generation Conversation::ask(const std::string& text, const PieceSink& sink,
     request.prompt = encode_chat(engine_.text(), chat, "");
     request.settings = defaults_.settings;
     request.stream = n_turns_++;
-    request.reuse_prefix = true;
+    request.reuse = PrefixReuse::kToRounding;
     const Generation answer = scheduler_.run(std::move(request), {sink}, stop_requested);
     messages_.push_back(make_message("assistant", answer.text));
     return answer;

@@ -10,7 +10,7 @@
 #include "infer/generation_config.h"
 #include "infer/memory_plan.h"
 #include "infer/model_text.h"
-#include "kernels/exec.h"
+#include "kernels/context.h"
 #include "model/model.h"
 
 namespace ds::infer {
@@ -18,7 +18,7 @@ namespace ds::infer {
 struct EngineOptions {
   int n_threads = 0;                            // 0: what the machine allows
   std::optional<Isa> isa;                       // unset: the best this machine has
-  Activations activations = Activations::kF32;  // in prompts; see kernels/exec.h
+  Activations activations = Activations::kF32;  // in prompts; see kernels/context.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
   int64_t max_sequences = 1;                    // answered together by one scheduler
   WeightPlacement weights = WeightPlacement::kAuto;
@@ -43,7 +43,8 @@ class Engine {
   bool is_stop_id(int32_t id) const;
 
   // The engine's threads serve one scheduler at a time.
-  Exec exec() const { return {*pool_, plan_.isa, activations_}; }
+  ThreadPool& pool() const { return *pool_; }
+  Policy policy() const { return {plan_.isa, activations_}; }
 
  private:
   Engine() = default;

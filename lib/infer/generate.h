@@ -14,6 +14,13 @@
 
 namespace ds::infer {
 
+// What of a prompt need not be read, because another sequence of the scheduler begins alike.
+enum class PrefixReuse {
+  kNone,        // all of it is read: for measurements
+  kSameBits,    // whole chunks, read as this prompt's would be: the answer is the same, bit for bit
+  kToRounding,  // as far as the tokens agree: the rest is then cut into other chunks
+};
+
 struct GenerateRequest {
   std::vector<int32_t> prompt;
   GenerationSettings settings;
@@ -21,9 +28,7 @@ struct GenerateRequest {
   bool exact_length = false;  // max_tokens new tokens, no fewer: end tokens are ordinary ones
   // Nothing is sampled: the prompt is read for the logits after each of its tokens.
   bool prompt_logits = false;
-  // Keep what an earlier sequence of the scheduler has read, as far as the tokens agree: faster, and equal to
-  // rounding only, since the rest of the prompt is read in other runs.
-  bool reuse_prefix = false;
+  PrefixReuse reuse = PrefixReuse::kSameBits;
 };
 
 enum class FinishReason {
@@ -48,7 +53,9 @@ using LogitsSink = std::function<void(int64_t first, std::span<const float> logi
 // Where the parts of an answer go as they come; each may be empty.
 struct GenerateSink {
   PieceSink text = {};
-  LogitsSink logits = {};                     // [n, V], after the prompt's tokens first, first + 1, ...
+  // [n, V], after tokens first, first + 1, ... of prompt and answer: each of the prompt's, if these were
+  // asked for; else those that answer tokens were chosen from.
+  LogitsSink logits = {};
   std::function<void(Generation)> done = {};  // once, when nothing more will come
 };
 

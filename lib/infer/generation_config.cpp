@@ -2,22 +2,11 @@
 
 #include <algorithm>
 
+#include "checkpoint/architecture.h"
 #include "checkpoint/model_file.h"
 
 namespace ds::infer {
 namespace {
-
-struct Recommendation {
-  const char* model_type;
-  double temperature, top_p;
-};
-// From the model cards. Llama and Qwen stand for the R1 distills; V3 for R1 and V3.1, which say 0.6 (V3-0324:
-// 0.3 is in its generation_config.json).
-constexpr Recommendation kRecommendations[] = {
-    {"deepseek", 0.7, 0.9},      {"deepseek_v2", 0.3, 1.0}, {"deepseek_v3", 0.6, 0.95},
-    {"deepseek_v32", 1.0, 0.95}, {"deepseek_v4", 1.0, 1.0}, {"llama", 0.6, 0.95},
-    {"qwen2", 0.6, 0.95},        {"qwen3", 0.6, 0.95},
-};
 
 bool is_told(const GenerationOverrides& told, const std::string& key) {
   return (key == "temperature" && told.temperature) || (key == "top_k" && told.top_k) ||
@@ -30,10 +19,9 @@ bool is_of_sampling(const std::string& key) { return key == "top_k" || key == "t
 
 SamplingParams recommended_sampling(const std::string& model_type) {
   SamplingParams params;
-  for (const Recommendation& r : kRecommendations) {
-    if (model_type != r.model_type) continue;
-    params.temperature = r.temperature;
-    params.top_p = r.top_p;
+  if (const Architecture* architecture = find_architecture(model_type)) {
+    params.temperature = architecture->temperature;
+    params.top_p = architecture->top_p;
   }
   return params;
 }

@@ -18,6 +18,8 @@ constexpr double kMaxCopiedShare = 0.4;
 
 // Long passes read weights once for many tokens; beyond this the gain is small and the scratch memory grows.
 constexpr int64_t kMaxChunkTokens = 512;
+// Of the cache: small against a context, large enough that attention seldom changes pages.
+constexpr int64_t kPageTokens = 64;
 // Scratch and logits stay well inside "planned cache + 150 MB".
 constexpr int64_t kMaxWorkspaceBytes = 96 << 20;
 constexpr int64_t kMaxLogitsBytes = 32 << 20;
@@ -70,10 +72,11 @@ SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequen
          model.workspace_floats(size.chunk_tokens, longest, 1) * 4 > kMaxWorkspaceBytes)
     size.chunk_tokens /= 2;
   size.chunk_tokens = std::min(size.chunk_tokens, ctx);
+  size.page_tokens = kPageTokens;
   const int64_t row_bytes = model.config().vocab_size * 4;
   size.scored_tokens = std::clamp<int64_t>(kMaxLogitsBytes / row_bytes, 1, size.chunk_tokens);
-  size.workspace_bytes = model.workspace_floats(size.step_tokens(), ctx, n_threads) * 4;
-  size.cache_bytes = max_sequences * KvCache::bytes(model.cache_streams(), ctx);
+  size.workspace_bytes = model.workspace_floats(size.step_tokens(), ctx, n_threads, max_sequences) * 4;
+  size.cache_bytes = KvPool::bytes(model.cache_streams(), size.pool());
   size.logits_bytes = size.step_rows() * row_bytes;
   return size;
 }
@@ -90,7 +93,7 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
   for (const WeightFile& file : folder.files()) plan.weight_file_bytes += file.bytes;
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
-  plan.cache_bytes_per_token = KvCache::bytes_per_token(model.cache_streams());
+  plan.cache_bytes_per_token = KvPool::bytes_per_token(model.cache_streams(), DType::kF32);
   plan.max_position_embeddings = config.max_position_embeddings;
   plan.threads = options.threads;
   plan.isa = options.isa;

@@ -23,9 +23,11 @@ struct SchedulerSize {
   int64_t max_sequences = 1;  // read together in one forward pass
   int64_t chunk_tokens = 0;   // of a prompt, read in one forward pass
   int64_t scored_tokens = 0;  // the same when each wants its logits
+  int64_t page_tokens = 0;    // of the cache
   int64_t cache_bytes = 0, workspace_bytes = 0, logits_bytes = 0;
   // One sequence reads a chunk while every other reads one token.
   int64_t step_tokens() const { return chunk_tokens + max_sequences - 1; }
+  KvPoolSize pool() const { return {max_sequences, ctx, chunk_tokens, page_tokens, DType::kF32}; }
   int64_t step_rows() const { return scored_tokens + max_sequences - 1; }  // of logits
   int64_t bytes() const { return cache_bytes + workspace_bytes + logits_bytes; }
 };

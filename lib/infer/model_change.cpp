@@ -37,15 +37,19 @@ ModelChange compare_models(const Engine& before, const Engine& after, const std:
   const int64_t vocab = before.model().config().vocab_size;
   if (vocab != after.model().config().vocab_size)
     throw Error(ErrorKind::kBadData, "the two models have different vocabularies", where);
-  const std::vector<int32_t> tokens = before.text().encode_plain(text);
+  const std::vector<int32_t> tokens = before.text().tokenizer().encode(text);
+  const std::optional<int32_t> begin = begin_id(before.text());
   Scheduler a(before), b(after);
   window = std::min({window, before.plan().scheduler.ctx, after.plan().scheduler.ctx});
+  const int64_t room = window - begin.has_value();
+  if (room < 2) throw Error(ErrorKind::kUsage, "a window needs room for two tokens of text", where);
   ModelChange change;
   double logprob_a = 0, logprob_b = 0;
   int64_t n_agree = 0;
-  for (size_t at = 0; at + 1 < tokens.size(); at += window) {
-    const std::vector<int32_t> part(tokens.begin() + at,
-                                    tokens.begin() + std::min(tokens.size(), at + window));
+  for (size_t at = 0; at < tokens.size(); at += room) {
+    std::vector<int32_t> part;
+    if (begin) part.push_back(*begin);
+    part.insert(part.end(), tokens.begin() + at, tokens.begin() + std::min(tokens.size(), at + room));
     if (part.size() < 2) break;
     const WindowScore x = score(a, part, vocab, where), y = score(b, part, vocab, where);
     logprob_a += x.sum_logprob;

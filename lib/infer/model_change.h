@@ -14,7 +14,8 @@ struct ModelChange {
   double top1_agreement = 0;  // share of positions where both rank the same token first
 };
 
-// Splits the text into windows of at most `window` tokens, each read from an empty context. Throws
+// Splits the text into windows of at most `window` tokens, each read from an empty context and begun as
+// the tokenizer begins a text. Throws
 // Error{kBadData} when the text has fewer than two tokens or the vocabularies differ.
 ModelChange compare_models(const Engine& before, const Engine& after, const std::string& text, int64_t window,
                            const std::string& where);

@@ -26,11 +26,13 @@ void require_finite(const Engine& engine, const float* logits, size_t n) {
 
 Scheduler::Scheduler(const Engine& engine)
     : engine_(engine),
-      exec_(engine.exec()),
-      workspace_(engine.plan().scheduler.workspace_bytes / 4),
+      arena_(engine.plan().scheduler.workspace_bytes / 4),
+      context_{&engine.pool(), arena_, engine.policy()},
+      cache_(engine.model().cache_streams(), engine.plan().scheduler.pool()),
       logits_(new float[engine.plan().scheduler.logits_bytes / 4]) {
   const SchedulerSize& size = engine.plan().scheduler;
-  for (int64_t i = 0; i < size.max_sequences; ++i) sequences_.push_back(std::make_unique<Sequence>(engine));
+  for (int64_t i = 0; i < size.max_sequences; ++i)
+    sequences_.push_back(std::make_unique<Sequence>(engine, cache_));
   running_.reserve(size.max_sequences);
   parts_.reserve(size.max_sequences);
   segments_.reserve(size.max_sequences);
@@ -64,13 +66,26 @@ RequestId Scheduler::submit(GenerateRequest request, GenerateSink sink) {
   return n_submitted_;
 }
 
+// Where a sequence can be made: the donor's own place when it has ended, else the one that ended first.
+Sequence& Scheduler::place_for(const GenerateRequest& request, const Sequence& donor) const {
+  Sequence* place = nullptr;
+  for (const auto& s : sequences_) {
+    if (s->is_running()) continue;
+    if (s.get() == &donor && donor.n_reusable(request) > 0) return *s;
+    if (!place || s->id() < place->id()) place = s.get();
+  }
+  return *place;
+}
+
 void Scheduler::start_waiting() {
   for (; !waiting_.empty() && running_.size() < sequences_.size(); waiting_.pop_front()) {
-    const auto idle =
-        std::find_if(sequences_.begin(), sequences_.end(), [](const auto& s) { return !s->is_running(); });
     Waiting& next = waiting_.front();
-    running_.push_back(idle->get());
-    running_.back()->start(next.id, std::move(next.request), std::move(next.sink), next.submit_ns);
+    const Sequence& donor =
+        **std::max_element(sequences_.begin(), sequences_.end(), [&](const auto& a, const auto& b) {
+          return a->n_reusable(next.request) < b->n_reusable(next.request);
+        });
+    running_.push_back(&place_for(next.request, donor));
+    running_.back()->start(next.id, std::move(next.request), std::move(next.sink), next.submit_ns, donor);
   }
   forget_ended();
 }
@@ -89,7 +104,7 @@ void Scheduler::gather(bool prompts) {
     tokens_.insert(tokens_.end(), next.begin(), next.end());
     for (int64_t row = n_tokens - n_rows; row < n_tokens; ++row) rows_.push_back(static_cast<int32_t>(row));
     segments_.push_back({&sequence->cache(), static_cast<int64_t>(next.size())});
-    parts_.push_back({sequence, n_rows});
+    parts_.push_back({sequence, static_cast<int64_t>(next.size()), n_rows});
   }
 }
 
@@ -99,13 +114,12 @@ void Scheduler::step() {
   tokens_.clear(), rows_.clear(), segments_.clear(), parts_.clear();
   gather(false);  // first those that answer: a long prompt must not hold them up
   gather(true);
-  workspace_.reset_to(0);
-  engine_.model().forward(exec_, workspace_, tokens_, segments_, rows_, logits_.get());
+  engine_.model().forward(context_, tokens_, segments_, rows_, logits_.get());
   require_finite(engine_, logits_.get(), rows_.size() * engine_.model().config().vocab_size);
   const float* logits = logits_.get();
   for (const Part& part : parts_) {
     const auto n_floats = static_cast<size_t>(part.n_rows * engine_.model().config().vocab_size);
-    part.sequence->take({logits, n_floats}, part.n_rows);
+    part.sequence->take(part.n_tokens, part.n_rows, {logits, n_floats});
     logits += n_floats;
   }
   forget_ended();

@@ -44,13 +44,15 @@ class Scheduler {
     int64_t submit_ns;
   };
   void check(const GenerateRequest& request) const;
+  Sequence& place_for(const GenerateRequest& request, const Sequence& donor) const;
   void start_waiting();
   void gather(bool prompts);
   void forget_ended();
 
   const Engine& engine_;
-  Exec exec_;
-  Workspace workspace_;
+  Arena arena_;
+  Context context_;
+  KvPool cache_;
   std::unique_ptr<float[]> logits_;  // [step_rows, V]
   std::vector<std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // in the order of submission
@@ -60,7 +62,7 @@ class Scheduler {
   // The step under way.
   struct Part {
     Sequence* sequence;
-    int64_t n_rows;  // of logits
+    int64_t n_tokens, n_rows;  // read; of logits
   };
   std::vector<Part> parts_;
   std::vector<Segment> segments_;

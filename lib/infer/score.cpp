@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 
 #include "infer/logits_file.h"
 #include "infer/request.h"
@@ -12,21 +11,16 @@ namespace ds::infer {
 namespace {
 
 std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
-  const std::string* text = string_member(record, "text");
-  const Json* messages = record.json.find("messages");
-  auto ids = ids_member(record, "input_ids");
-  if (messages && messages->is_null()) messages = nullptr;
+  const JsonMembers members = record.members();
+  const std::string* text = members.string("text");
+  const Json* messages = members.find("messages");
+  auto ids = ids_member(members, "input_ids");
   if ((text != nullptr) + (messages != nullptr) + ids.has_value() != 1)
     throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"",
                 record.where);
   if (ids) return *ids;
   if (text) return engine.text().encode_plain(*text);
-  RenderRequest chat;
-  chat.messages = *messages;
-  chat.add_generation_prompt = false;
-  if (const Json* tools = record.json.find("tools")) chat.tools = *tools;
-  chat.thinking = bool_member(record, "thinking");
-  return encode_chat(engine.text(), chat, record.where);
+  return encode_chat(engine.text(), chat_of(record, *messages, {}, ChatEnd::kWhole), record.where);
 }
 
 }  // namespace
@@ -58,6 +52,12 @@ void read_with_logits(Scheduler& scheduler, const std::vector<int32_t>& ids, con
     throw Error(ErrorKind::kInterrupted, "interrupted", where);
 }
 
+std::optional<int32_t> begin_id(const ModelText& text) {
+  const auto begun = text.encode_plain("a"), plain = text.tokenizer().encode("a");
+  const bool is_begun = begun.size() > plain.size() && (plain.empty() || begun[0] != plain[0]);
+  return is_begun ? std::optional(begun[0]) : std::nullopt;
+}
+
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   const int64_t vocab_size = engine.model().config().vocab_size;
   Scheduler scheduler(engine);
@@ -66,7 +66,8 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   RecordJob job = options.job;
   job.flush_each = true;
 
-  const RecordCounts counts = for_each_record(job, [&](const Record& record) {
+  const MemberNames known = and_chat_members({"id", "text", "input_ids"});
+  const RecordCounts counts = for_each_record(job, known, [&](const Record& record) {
     const std::vector<int32_t> ids = tokens_of(engine, record);
     if (logits_file)
       logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);
@@ -74,7 +75,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
     read_with_logits(
         scheduler, ids, record.where, job.stop_requested, [&](int64_t first, std::span<const float> logits) {
           const int64_t n_rows = static_cast<int64_t>(logits.size()) / vocab_size;
-          engine.exec().pool.parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
+          engine.pool().parallel_for(n_rows, 1, [&](int64_t begin, int64_t end, int) {
             for (int64_t row = begin; row < end; ++row) {
               const size_t next = static_cast<size_t>(first + row + 1);
               if (next < ids.size())

@@ -12,20 +12,32 @@ constexpr int64_t kReservedTokens = 8192;
 
 }  // namespace
 
-Sequence::Sequence(const Engine& engine)
-    : engine_(engine),
-      cache_(engine.model().cache_streams(), engine.plan().scheduler.ctx),
-      sampler_(engine.model().config().vocab_size) {
+Sequence::Sequence(const Engine& engine, KvPool& pool)
+    : engine_(engine), cache_(pool), sampler_(engine.model().config().vocab_size) {
   ids_.reserve(engine.plan().scheduler.ctx);
 }
 
-void Sequence::start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns) {
+int64_t Sequence::n_reusable(const GenerateRequest& request) const {
+  if (request.reuse == PrefixReuse::kNone || request.prompt_logits) return 0;
+  // The last token is always read: its logits are wanted.
+  const int64_t n_most = std::min(cache_.length(), static_cast<int64_t>(request.prompt.size()) - 1);
+  int64_t n = 0;
+  while (n < n_most && ids_[n] == request.prompt[n]) ++n;
+  if (request.reuse == PrefixReuse::kSameBits) n = whole_chunks(std::min(n, n_chunked_));
+  return cache_.cut_length(n);
+}
+
+int64_t Sequence::whole_chunks(int64_t n_tokens) const {
+  return n_tokens - n_tokens % engine_.plan().scheduler.chunk_tokens;
+}
+
+void Sequence::start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns,
+                     const Sequence& donor) {
   const std::vector<int32_t>& prompt = request.prompt;
   const auto n_prompt = static_cast<int64_t>(prompt.size());
-  // The last token is always read: its logits are wanted.
-  int64_t n_kept = 0, n_most = request.reuse_prefix ? std::min(cache_.length(), n_prompt - 1) : 0;
-  while (n_kept < n_most && ids_[n_kept] == prompt[n_kept]) ++n_kept;
-  cache_.truncate(n_kept);
+  const int64_t n_kept = donor.n_reusable(request);
+  n_chunked_ = whole_chunks(std::min(n_kept, donor.n_chunked_));
+  &donor == this ? cache_.truncate(n_kept) : cache_.share(donor.cache_, n_kept);
   ids_.assign(prompt.begin(), prompt.end());
 
   const int64_t room = engine_.plan().scheduler.ctx - n_prompt, asked = request.settings.max_tokens;
@@ -63,10 +75,12 @@ int64_t Sequence::n_logit_rows() const {
   return cache_.length() + n == ids_.size() ? 1 : 0;  // the end of the prompt, or the last token sampled
 }
 
-void Sequence::take(std::span<const float> logits, int64_t n_rows) {
+void Sequence::take(int64_t n_tokens, int64_t n_rows, std::span<const float> logits) {
+  const bool is_next_chunk = cache_.length() - n_tokens == n_chunked_ && !request_.prompt_logits;
+  if (is_next_chunk && n_tokens == engine_.plan().scheduler.chunk_tokens) n_chunked_ += n_tokens;
   try {
+    if (n_rows > 0 && sink_.logits) sink_.logits(cache_.length() - n_rows, logits);
     if (request_.prompt_logits) {
-      if (sink_.logits) sink_.logits(cache_.length() - n_rows, logits);
       if (cache_.length() == static_cast<int64_t>(ids_.size())) finish(FinishReason::kLength);
     } else if (n_rows > 0) {
       take_token(sampler_.sample(logits));

@@ -16,32 +16,37 @@ using RequestId = uint64_t;
 // A place for one sequence after the other: its memory is made once.
 class Sequence {
  public:
-  explicit Sequence(const Engine& engine);
+  Sequence(const Engine& engine, KvPool& pool);
 
-  // Begins the request, whose prompt fits, keeping what it may of the sequence before.
-  void start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns);
+  // How many tokens of the request's prompt are here and may be kept.
+  int64_t n_reusable(const GenerateRequest& request) const;
+  // Begins the request, whose prompt fits, with what `donor` (perhaps itself) has of its prompt.
+  void start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns,
+             const Sequence& donor);
   bool is_running() const { return is_running_; }
   RequestId id() const { return id_; }
 
-  KvCache& cache() { return cache_; }
+  KvSequence& cache() { return cache_; }
   // The tokens to read in the next step, at least one while it is running, and how many of the last of them
   // need logits.
   std::span<const int32_t> next_tokens() const;
   int64_t n_logit_rows() const;
   bool reads_prompt() const { return ids_.size() - cache_.length() > 1 || request_.prompt_logits; }
 
-  // next_tokens() are in the cache; logits: [n_logit_rows(), V]. Samples, or hands the logits over.
-  void take(std::span<const float> logits, int64_t n_rows);
+  // n_tokens more are in the cache; logits: [n_rows, V], of the last of them. Samples, hands the logits over.
+  void take(int64_t n_tokens, int64_t n_rows, std::span<const float> logits);
   // Ends it and tells the sink.
   void finish(FinishReason reason);
 
  private:
+  int64_t whole_chunks(int64_t n_tokens) const;
   void take_token(int32_t token);
   void fail(const Error& error);
   void end();
 
   const Engine& engine_;
-  KvCache cache_;
+  KvSequence cache_;
+  int64_t n_chunked_ = 0;  // leading tokens that were read in whole chunks
   Sampler sampler_;
   std::vector<int32_t> ids_;  // prompt and answer; the cache holds the first cache_.length() of them
 

@@ -1,35 +1,45 @@
 #include "model/decoder.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "checkpoint/rope_scaling.h"
-#include "kernels/matmul.h"
+#include "kernels/embed.h"
+#include "kernels/gather_rows.h"
 #include "kernels/norm.h"
+#include "kernels/residual_add.h"
+#include "model/gqa.h"
+#include "model/mla.h"
+#include "model/mlp.h"
+#include "model/moe.h"
 
 namespace ds::model {
-namespace {
-
-void add(const Exec& exec, float* x, const float* y, int64_t n) {
-  exec.pool.parallel_for(n, 1 << 14, [&](int64_t begin, int64_t end, int) {
-    for (int64_t i = begin; i < end; ++i) x[i] += y[i];
-  });
+Decoder::Layer::Layer(const ModelConfig& c, const BlockSpec& block, const RopeTable& rope, int64_t layer,
+                      Weights& weights, std::vector<CacheStream>& streams) {
+  const std::string prefix = "model.layers." + std::to_string(layer) + ".";
+  input_layernorm = weights.vector(prefix + "input_layernorm.weight", c.hidden_size);
+  if (block.attention == BlockSpec::Attention::kGrouped) {
+    attention = std::make_unique<GroupedQueryAttention>(c, block, rope, prefix + "self_attn.", layer, weights,
+                                                        streams);
+  } else {
+    attention =
+        std::make_unique<LatentAttention>(c, block, rope, prefix + "self_attn.", layer, weights, streams);
+  }
+  post_attention_layernorm = weights.vector(prefix + "post_attention_layernorm.weight", c.hidden_size);
+  if (block.ffn == BlockSpec::Ffn::kExperts) {
+    ffn = std::make_unique<MixtureOfExperts>(c, prefix + "mlp.", weights);
+  } else {
+    ffn = std::make_unique<Mlp>(c, prefix + "mlp.", weights);
+  }
 }
 
-}  // namespace
-
-Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, int64_t rope_dims,
-                 const BindLayer& bind_layer)
-    : config_(folder->config()), weights_(folder), rope_(make_rope_table(config_, rope_dims)) {
+Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture)
+    : config_(folder->config()),
+      weights_(folder),
+      rope_(make_rope_table(config_, config_.kv_lora_rank ? config_.qk_rope_head_dim : config_.head_dim)) {
   const int64_t D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = weights_.matrix("model.embed_tokens", V, D);
-  const Binding binding{config_, rope_, weights_, streams_};
-  for (int64_t i = 0; i < config_.num_hidden_layers; ++i) {
-    const std::string prefix = "model.layers." + std::to_string(i) + ".";
-    LayerParts parts = bind_layer(binding, i);
-    layers_.push_back({weights_.vector(prefix + "input_layernorm.weight", D), std::move(parts.attention),
-                       weights_.vector(prefix + "post_attention_layernorm.weight", D), std::move(parts.ffn)});
-  }
+  for (int64_t i = 0; i < config_.num_hidden_layers; ++i)
+    layers_.emplace_back(config_, architecture.block(config_, i), rope_, i, weights_, streams_);
   norm_ = weights_.vector("model.norm.weight", D);
   lm_head_ = config_.tie_word_embeddings ? embed_tokens_ : weights_.matrix("lm_head", V, D);
 }
@@ -55,47 +65,105 @@ void Decoder::check(std::span<const int32_t> tokens, std::span<const Segment> se
   }
 }
 
-void Decoder::forward(const Exec& exec, Workspace& ws, std::span<const int32_t> tokens,
+void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
                       std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                       float* logits) const {
   check(tokens, segments);
-  const int64_t T = static_cast<int64_t>(tokens.size()), D = config_.hidden_size;
-  const auto eps = static_cast<float>(config_.rms_norm_eps);
-  const int64_t mark = ws.mark();
-  float* x = ws.take(T * D);  // [T, D] residual stream
-  float* h = ws.take(T * D);  // [T, D] normalised
-  float* y = ws.take(T * D);  // [T, D] what a sublayer adds
-  const Step step{exec, ws, segments, tokens};
-
-  for (int64_t t = 0; t < T; ++t) dequantize_row(exec, embed_tokens_, tokens[t], x + t * D);
-  for (const Layer& layer : layers_) {
-    rms_norm(exec, x, D, layer.input_layernorm, eps, T, D, h, D);
-    layer.attention->forward(step, h, y);
-    add(exec, x, y, T * D);
-    rms_norm(exec, x, D, layer.post_attention_layernorm, eps, T, D, h, D);
-    layer.ffn->forward(step, h, y);
-    add(exec, x, y, T * D);
+  for (const Segment& s : segments) s.cache->make_room(s.n_tokens);
+  const ScratchScope scope(context.arena);
+  const auto steps = context.arena.list<StepSegment>(static_cast<int64_t>(segments.size()));
+  for (size_t i = 0; i < segments.size(); ++i) {
+    const auto rows = context.arena.list<KvRows>(static_cast<int64_t>(streams_.size()));
+    for (size_t s = 0; s < rows.size(); ++s) rows[s] = segments[i].cache->rows(static_cast<int64_t>(s));
+    steps[i].n_tokens = segments[i].n_tokens;
+    steps[i].position = segments[i].cache->length();
+    steps[i].streams = rows;
   }
-
-  const auto n_rows = static_cast<int64_t>(logit_rows.size());
-  for (int64_t i = 0; i < n_rows; ++i) {
-    DS_CHECK(logit_rows[i] >= 0 && logit_rows[i] < T);
-    std::memcpy(h + i * D, x + logit_rows[i] * D, D * sizeof(float));
-  }
-  rms_norm(exec, h, D, norm_, eps, n_rows, D, h, D);
-  MatmulJob head[] = {{lm_head_, h, D, n_rows, logits, config_.vocab_size}};
-  matmul(exec, head, ws.rest());
-  ws.reset_to(mark);
+  run(context, tokens, steps, logit_rows, logits);
   for (const Segment& s : segments) s.cache->advance(s.n_tokens);
 }
 
-int64_t Decoder::workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const {
-  int64_t most = matmul_scratch_floats(n_threads, max_tokens, config_.hidden_size);
-  for (const Layer& layer : layers_) {
-    most = std::max({most, layer.attention->workspace_floats(max_tokens, max_context, n_threads),
-                     layer.ffn->workspace_floats(max_tokens, n_threads)});
+void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
+                  std::span<const int32_t> logit_rows, float* logits) const {
+  Arena& arena = context.arena;
+  const ScratchScope scope(arena);
+  const int64_t T = static_cast<int64_t>(tokens.size()), D = config_.hidden_size;
+  const auto n_segments = static_cast<int64_t>(segments.size());
+  const auto n_rows = static_cast<int64_t>(logit_rows.size());
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+
+  // How each sequence's tokens are multiplied, and those of its tokens that get logits, follows from their
+  // own number.
+  const auto positions = arena.list<int32_t>(T);
+  const auto segment_tokens = arena.list<int64_t>(n_segments);
+  const auto runs = arena.list<TokenRun>(n_segments), logit_runs = arena.list<TokenRun>(n_segments);
+  int64_t t = 0, row = 0;
+  for (int64_t i = 0; i < n_segments; ++i) {
+    const int64_t n = segments[i].n_tokens, first_row = row;
+    segments[i].first_token = t;
+    for (int64_t j = 0; j < n; ++j) positions[t++] = static_cast<int32_t>(segments[i].position + j);
+    while (row < n_rows && logit_rows[row] < t) ++row;
+    segment_tokens[i] = n;
+    runs[i] = {n, few_or_many(n)};
+    logit_runs[i] = {row - first_row, few_or_many(row - first_row)};
   }
-  return 3 * Workspace::rounded(max_tokens * config_.hidden_size) + most;
+  DS_CHECK(t == T && row == n_rows);
+  const Step step{context, tokens, positions, segments, segment_tokens, runs};
+
+  const TensorView x = arena.take(T, D);  // residual stream
+  const TensorView h = arena.take(T, D);  // normalised
+  const TensorView y = arena.take(T, D);  // what a sublayer adds
+  embed(context, embed_tokens_, tokens, x);
+  for (const Layer& layer : layers_) {
+    rms_norm(context, x, layer.input_layernorm, eps, h);
+    layer.attention->forward(step, h, y);
+    residual_add(context, x, y);
+    rms_norm(context, x, layer.post_attention_layernorm, eps, h);
+    layer.ffn->forward(step, h, y);
+    residual_add(context, x, y);
+  }
+  const TensorView last = h.rows_from(0, n_rows);
+  gather_rows(context, x, logit_rows, last);
+  rms_norm(context, last, norm_, eps, last);
+  const int64_t V = config_.vocab_size;
+  const MatmulJob head[] = {{lm_head_, last, {logits, DType::kF32, context.device, n_rows, V, V}}};
+  matmul(context, head, logit_runs);
+}
+
+int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,
+                         int64_t context_tokens) const {
+  const int64_t most = *std::max_element(segment_tokens.begin(), segment_tokens.end());
+  std::vector<KvRows> rows;
+  for (const CacheStream& s : streams_)
+    rows.push_back({nullptr, 1, std::max(context_tokens, most), s.width, DType::kF32, true});
+  std::vector<StepSegment> segments;
+  std::vector<int32_t> tokens, logit_rows;
+  for (const int64_t n : segment_tokens) {
+    segments.push_back({0, n, std::max<int64_t>(context_tokens - n, 0), rows});
+    tokens.resize(tokens.size() + n);
+  }
+  for (size_t t = 0; t < tokens.size(); ++t) logit_rows.push_back(static_cast<int32_t>(t));
+  run(context, tokens, segments, logit_rows, nullptr);
+  return context.arena.peak_floats();
+}
+
+int64_t Decoder::workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
+                                  int64_t max_sequences) const {
+  // One long prompt beside short steps of all others, and short steps of all: what few tokens need is not
+  // contained in what many need.
+  const int64_t others = std::min(max_sequences, max_tokens) - 1;
+  std::vector<int64_t> longest = {max_tokens - others}, shortest;
+  longest.resize(1 + others, 1);
+  for (int64_t left = max_tokens; left > 0 && static_cast<int64_t>(shortest.size()) < max_sequences;)
+    left -= shortest.emplace_back(std::min(left, kFewTokens));
+  int64_t most = 0;
+  for (const Isa isa : available_isas()) {
+    for (const auto& segment_tokens : {longest, shortest}) {
+      Arena arena = Arena::measure(n_threads);
+      most = std::max(most, measure({nullptr, arena, {isa, Activations::kF32}}, segment_tokens, max_context));
+    }
+  }
+  return most;
 }
 
 int64_t Decoder::weight_bytes_per_token() const {
@@ -104,6 +172,14 @@ int64_t Decoder::weight_bytes_per_token() const {
   // Of the embedding one row is read; a tied one is read whole, as the head.
   if (!config_.tie_word_embeddings) bytes -= (embed_tokens_.rows - 1) * embed_tokens_.row_bytes();
   return bytes;
+}
+
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
+  // The row first: a config of an unknown family would only fail for a key it spells differently.
+  if (folder->model_type().empty()) folder->config();  // says what is wrong
+  const Architecture& architecture = require_architecture(folder->model_type(), folder->config_path());
+  folder->require_readable();
+  return std::make_unique<Decoder>(folder, architecture);
 }
 
 }  // namespace ds::model

@@ -8,21 +8,16 @@ namespace ds::model {
 
 class GroupedQueryAttention : public Attention {
  public:
-  struct Options {
-    bool qkv_bias = false;  // q_proj, k_proj and v_proj have biases whatever the config says (Qwen2)
-    bool qk_norm = false;   // RMSNorm over each head of q and k before RoPE (Qwen3)
-  };
   // prefix: "model.layers.N.self_attn."; adds the streams "k" and "v" of this layer to `streams`.
-  GroupedQueryAttention(const ModelConfig& config, const RopeTable& rope_table, const Options& options,
+  GroupedQueryAttention(const ModelConfig& config, const BlockSpec& block, const RopeTable& rope_table,
                         const std::string& prefix, int64_t layer, Weights& weights,
                         std::vector<CacheStream>& streams);
-  void forward(const Step& step, const float* x, float* y) const override;
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
+  void forward(const Step& step, TensorView x, TensorView y) const override;
 
  private:
   const RopeTable& rope_;
-  int64_t D_, H_, KV_, hd_;
-  float eps_;
+  int64_t D_, H_, KV_, hd_, window_;
+  float eps_, scale_;
   WeightView q_proj_;              // [H * hd, D]
   WeightView k_proj_;              // [KV * hd, D]
   WeightView v_proj_;              // [KV * hd, D]

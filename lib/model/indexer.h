@@ -12,16 +12,15 @@ class Indexer {
   Indexer(const ModelConfig& config, const RopeTable& rope_table, const std::string& prefix, int64_t layer,
           Weights& weights, std::vector<CacheStream>& streams);
 
-  // Appends the keys of n tokens at `position` to the cache. x: [n, D], the layer's normalised input.
-  void append_keys(const Step& step, KvCache& cache, int64_t position, int64_t n, const float* x) const;
+  // Appends the keys of the step's tokens to the caches. x: [T, D], the layer's normalised input.
+  void append_keys(const Step& step, TensorView x) const;
 
-  // The keys each of n tokens at `position` may see, ascending. q_latent: [n, Rq], q_a_layernorm's output.
-  // selected: [n, topk()], n_selected: [n].
-  void select(const Step& step, const KvCache& cache, int64_t position, int64_t n, const float* x,
-              const float* q_latent, int32_t* selected, int32_t* n_selected) const;
+  // The keys that each token of a segment may see, ascending, into its rows of `selected` [T, topk()] i32.
+  // q_latent: [T, Rq], q_a_layernorm's output.
+  void select(const Step& step, const StepSegment& segment, TensorView x, TensorView q_latent,
+              TensorView selected) const;
 
   int64_t topk() const { return topk_; }
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const;
 
  private:
   const RopeTable& rope_;

@@ -17,26 +17,18 @@ namespace ds::model {
 class LatentAttention : public Attention {
  public:
   // prefix: "model.layers.N.self_attn."; adds the stream "latent" (and the indexer's) of this layer.
-  LatentAttention(const ModelConfig& config, const RopeTable& rope_table, bool sparse,
+  LatentAttention(const ModelConfig& config, const BlockSpec& block, const RopeTable& rope_table,
                   const std::string& prefix, int64_t layer, Weights& weights,
                   std::vector<CacheStream>& streams);
-  void forward(const Step& step, const float* x, float* y) const override;
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads) const override;
+  void forward(const Step& step, TensorView x, TensorView y) const override;
 
  private:
-  // The n tokens of one segment, at `position` of its cache (rows already appended).
-  struct Query {
-    const float* q;        // [n, H, Dn + Dr], rotated
-    const float* latents;  // [position + n, Rkv + Dr], the cache
-    int64_t position, n;
-    float* out;                         // [n, H, Dv]
-    const int32_t* selected = nullptr;  // sparse: [n, index_topk], see kernels/attention.h
-    const int32_t* n_selected = nullptr;
-  };
-  void attend_absorbed(const Step& step, const Query& query) const;
-  void attend_expanded(const Step& step, const Query& query) const;
+  // q: [T, H * (Dn + Dr)], rotated; out: [T, H * Dv]. runs: the tokens of the sequences, the others skipped.
+  void attend_absorbed(const Step& step, std::span<const AttentionSequence> sequences,
+                       std::span<const TokenRun> runs, TensorView q, TensorView selected,
+                       TensorView out) const;
+  void attend_expanded(const Step& step, const StepSegment& segment, TensorView q, TensorView out) const;
   bool absorbed_is_cheaper(int64_t n, int64_t S) const;
-  int64_t heads_at_once(int64_t S) const;
 
   const RopeTable& rope_;
   int64_t D_, H_, Dn_, Dr_, Dv_, Rq_, Rkv_;

@@ -8,8 +8,7 @@ class Mlp : public Ffn {
  public:
   // prefix: "model.layers.N.mlp."
   Mlp(const ModelConfig& config, const std::string& prefix, Weights& weights);
-  void forward(const Step& step, const float* x, float* y) const override;
-  int64_t workspace_floats(int64_t max_tokens, int n_threads) const override;
+  void forward(const Step& step, TensorView x, TensorView y) const override;
 
  private:
   int64_t D_, F_;

@@ -5,6 +5,7 @@
 #include <map>
 #include <regex>
 
+#include "checkpoint/architecture.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/rope_scaling.h"
 #include "core/error.h"
@@ -40,14 +41,6 @@ const std::map<std::string, std::string>& layer_names() {
       {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
       {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
       {"mlp.shared_experts.down_proj", "ffn_down_shexp"}};
-  return names;
-}
-
-const std::map<std::string, std::string>& architectures() {
-  static const std::map<std::string, std::string> names = {
-      {"llama", "llama"},           {"mistral", "llama"},        {"qwen2", "qwen2"},
-      {"qwen3", "qwen3"},           {"qwen3_moe", "qwen3moe"},   {"deepseek", "deepseek"},
-      {"deepseek_v2", "deepseek2"}, {"deepseek_v3", "deepseek2"}};
   return names;
 }
 
@@ -368,8 +361,8 @@ class Naming {
 }  // namespace
 
 GgufModel name_for_gguf(const ModelFolder& model, GgufType wide) {
-  const auto arch = architectures().find(model.model_type());
-  if (arch == architectures().end())
+  const Architecture* architecture = find_architecture(model.model_type());
+  if (!architecture || !architecture->gguf_name)
     bad(model.config_path(), "model_type " + model.model_type() + " has no GGUF architecture here",
         "llama, mistral, qwen2, qwen3, qwen3_moe, deepseek, deepseek_v2 and deepseek_v3 have");
   model.require_readable();
@@ -378,9 +371,9 @@ GgufModel name_for_gguf(const ModelFolder& model, GgufType wide) {
   out.notes = model.warnings();
   if (config.window_of(config.num_hidden_layers - 1))
     out.notes.push_back("the GGUF says nothing of the sliding window: llama.cpp attends to all tokens");
-  set_model_metadata(out.metadata, config, arch->second, wide);
+  set_model_metadata(out.metadata, config, architecture->gguf_name, wide);
   set_tokenizer(out.metadata, model, out.notes);
-  Naming(model, arch->second, wide, out).run();
+  Naming(model, architecture->gguf_name, wide, out).run();
   return out;
 }
 

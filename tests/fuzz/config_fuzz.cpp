@@ -54,17 +54,18 @@ void answer(const Model& model) {
   // A model whose scratch does not fit is refused by the plan, before this.
   const int64_t n_floats = model.workspace_floats(kContext, kContext, 1);
   if (n_floats > 64 << 20 || V > 1 << 20) return;
-  if (KvCache::bytes(model.cache_streams(), kContext) > 256 << 20) return;
-  KvCache cache(model.cache_streams(), kContext);
-  Workspace workspace(n_floats);
-  const Exec exec{pool, Isa::kScalar, Activations::kF32};
+  if (KvPool::bytes(model.cache_streams(), {1, kContext, kContext, 64, DType::kF32}) > 256 << 20) return;
+  KvPool cache_pool(model.cache_streams(), {1, kContext, kContext, 64, DType::kF32});
+  KvSequence cache(cache_pool);
+  Arena arena(n_floats);
+  const Context context{&pool, arena, {}};
   std::vector<float> logits(V);
   const int32_t tokens[] = {1, 0, static_cast<int32_t>(V - 1)};
   for (const size_t begin : {size_t{0}, size_t{2}}) {  // a prefill of two, then a decode step
     const std::span<const int32_t> part(tokens + begin, begin ? 1 : 2);
     const Segment segment{&cache, static_cast<int64_t>(part.size())};
     const auto last = static_cast<int32_t>(part.size()) - 1;
-    model.forward(exec, workspace, part, {&segment, 1}, {&last, 1}, logits.data());
+    model.forward(context, part, {&segment, 1}, {&last, 1}, logits.data());
   }
 }
 

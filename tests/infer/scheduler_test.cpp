@@ -1,12 +1,16 @@
 #include "infer/scheduler.h"
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <cmath>
+#include <filesystem>
 
 #include "infer/conversation.h"
 #include "infer/engine.h"
+#include "infer/model_change.h"
 #include "infer/score.h"
+#include "io/files.h"
 
 using namespace ds;
 using namespace ds::infer;
@@ -79,7 +83,7 @@ TEST_CASE("a prompt of several chunks, and one that keeps its beginning, are ans
   other.push_back(5);
   reused.run(request_of(other), {}, {});
   GenerateRequest again = request_of(ids);
-  again.reuse_prefix = true;
+  again.reuse = PrefixReuse::kToRounding;
   Generation answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 400);
   CHECK(answer.ids == expected.ids);
@@ -87,10 +91,59 @@ TEST_CASE("a prompt of several chunks, and one that keeps its beginning, are ans
   answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 599);
   CHECK(answer.ids == expected.ids);
-  // Not asked for, nothing is kept.
-  answer = reused.run(request_of(ids), {}, {});
+  again.reuse = PrefixReuse::kNone;
+  answer = reused.run(again, {}, {});
   CHECK(answer.n_cached_tokens == 0);
   CHECK(answer.ids == expected.ids);
+}
+
+TEST_CASE(
+    "whole chunks that another prompt begins with are not read again, and every bit is as if they were") {
+  const int64_t chunk = tiny().plan().scheduler.chunk_tokens;
+  const std::vector<int32_t> ids = some_tokens(2 * chunk + 100);
+  std::vector<int32_t> other = ids;
+  other[2 * chunk + 50] = 7;
+  std::vector<int32_t> early = ids;
+  early[chunk + 50] = 7;
+  const auto logits = [](Scheduler& scheduler, const std::vector<int32_t>& prompt, int64_t n_cached) {
+    std::vector<float> all;
+    GenerateSink sink;
+    sink.logits = [&](int64_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); };
+    CHECK(scheduler.run(request_of(prompt, 5), sink, {}).n_cached_tokens == n_cached);
+    CHECK(all.size() == 5 * 2048);
+    return all;
+  };
+  Scheduler fresh(tiny()), reused(tiny());
+  const std::vector<float> want = logits(fresh, ids, 0);
+  logits(reused, other, 0);
+  CHECK(logits(reused, ids, 2 * chunk) == want);
+  logits(reused, early, chunk);
+  CHECK(logits(reused, ids, chunk) == want);
+  CHECK(logits(reused, ids, 2 * chunk) == want);
+  // What was read in other chunks gives other bits, and is not kept.
+  logits(reused, some_tokens(100), 0);
+  GenerateRequest uneven = request_of(ids);
+  uneven.reuse = PrefixReuse::kToRounding;
+  CHECK(reused.run(uneven, {}, {}).n_cached_tokens == 100);
+  CHECK(logits(reused, ids, 0) == want);
+}
+
+TEST_CASE("a sequence that begins like one under way shares its pages") {
+  EngineOptions options;
+  options.max_sequences = 3;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/data/dsv3-tiny", options);
+  Scheduler scheduler(*engine), alone(tiny());
+  const int64_t chunk = engine->plan().scheduler.chunk_tokens;
+  std::vector<int32_t> ids = some_tokens(chunk + 20), other = ids;
+  other[chunk + 3] = 9;
+  Answers answers(2);
+  scheduler.submit(request_of(ids, 30), answers.sink(0));
+  scheduler.step(), scheduler.step(), scheduler.step();
+  scheduler.submit(request_of(other, 30), answers.sink(1));
+  while (!scheduler.is_idle()) scheduler.step();
+  CHECK(answers.of[1].n_cached_tokens == chunk);
+  CHECK(answers.of[0].ids == alone.run(request_of(ids, 30), {}, {}).ids);
+  CHECK(answers.of[1].ids == alone.run(request_of(other, 30), {}, {}).ids);
 }
 
 TEST_CASE("a prompt's logits come whole and in order, the same bits whatever was read before") {
@@ -247,4 +300,47 @@ TEST_CASE("log_probability is a stable log-softmax") {
   CHECK(log_probability(logits, 1) == doctest::Approx(-1 - std::log(total)));
   CHECK(log_probability(logits, 2) == doctest::Approx(-2000 - std::log(total)));
   CHECK_THROWS_AS(log_probability(std::vector<float>{1.0f, NAN}, 0), Error);
+}
+
+TEST_CASE("every window of a text begins as the tokenizer begins a text") {
+  namespace fs = std::filesystem;
+  const fs::path folder = fs::temp_directory_path() / ("ds-begin-" + std::to_string(::getpid()));
+  fs::create_directories(folder);
+  for (const auto& entry : fs::directory_iterator(DS_SOURCE_DIR "/data/dsv3-tiny"))
+    fs::create_symlink(entry.path(), folder / entry.path().filename());
+  std::string config = io::read_file(DS_SOURCE_DIR "/data/dsv3-tiny/tokenizer_config.json");
+  const std::string off = "\"add_bos_token\": false";
+  REQUIRE(config.find(off) != std::string::npos);
+  config.replace(config.find(off), off.size(), "\"add_bos_token\": true");
+  fs::remove(folder / "tokenizer_config.json");
+  io::AtomicFile file((folder / "tokenizer_config.json").string());
+  file.write(config);
+  file.commit();
+  const auto begins = Engine::load(folder.string(), {});
+  fs::remove_all(folder);
+  CHECK_FALSE(begin_id(tiny().text()));
+  REQUIRE(begin_id(begins->text()));
+  CHECK(*begin_id(begins->text()) == begins->text().tokenizer().token_id("<｜begin▁of▁sentence｜>"));
+
+  std::string text;
+  for (int i = 0; i < 12; ++i) text += "The sky is blue, since air scatters blue light the most. ";
+  const std::vector<int32_t> ids = begins->text().tokenizer().encode(text);
+  Scheduler scheduler(*begins);
+  for (const Engine* engine : {&tiny(), begins.get()}) {
+    const auto begin = begin_id(engine->text());
+    double sum = 0;
+    int64_t n = 0;
+    for (size_t at = 0; at < ids.size(); at += begin ? 31 : 32) {
+      std::vector<int32_t> window;
+      if (begin) window.push_back(*begin);
+      for (size_t i = at; i < ids.size() && window.size() < 32; ++i) window.push_back(ids[i]);
+      const std::vector<float> logits = logits_of(scheduler, window);
+      for (size_t t = 1; t < window.size(); ++t, ++n)
+        sum += log_probability(std::span(logits).subspan((t - 1) * 2048, 2048), window[t]);
+    }
+    const ModelChange change = compare_models(*engine, *engine, text, 32, "text");
+    CHECK(change.n_tokens == n);
+    CHECK(change.perplexity_before == doctest::Approx(std::exp(-sum / static_cast<double>(n))).epsilon(1e-9));
+    CHECK(change.top1_agreement == 1);
+  }
 }

@@ -1,185 +1,178 @@
-// attention, norms, rope and silu at every level against double-precision references written here.
+// attention at every level against a double-precision reference written here: several sequences in one call,
+// caches of one page, of many, and rings, in float32 and bfloat16.
 #include "kernels/attention.h"
 
 #include <doctest/doctest.h>
 
-#include <cmath>
-#include <vector>
+#include <cstring>
+#include <string>
 
-#include "core/rng.h"
-#include "kernels/norm.h"
-#include "kernels/rope.h"
-#include "kernels/silu_mul.h"
+#include "core/numbers.h"
+#include "kernels/attention_kernels.h"
+#include "kernels/kv_append.h"
+#include "tensors.h"
 
 using namespace ds;
 using namespace ds::kernels;
+using namespace ds::test;
 
 namespace {
 
-std::vector<float> random_floats(CounterRng& rng, int64_t n, double scale = 1) {
-  std::vector<float> x(n);
-  for (float& v : x) v = static_cast<float>((rng.next_double() * 2 - 1) * scale);
-  return x;
-}
+struct Shape {
+  int64_t T, H, KV, Dk, Dv, position;
+  bool sparse = false;
+  int64_t window = 0;
+  DType dtype = DType::kF32;
+  int64_t page_rows = 0;  // 0: one page
+};
 
-// The definition, one query and head at a time.
-std::vector<double> reference(const AttentionJob& j, int64_t t, int64_t h) {
-  const int64_t g = h / (j.H / j.KV);
-  std::vector<int64_t> keys;
-  if (j.selected) {
-    for (int64_t i = 0; i < j.n_selected[t]; ++i) keys.push_back(j.selected[t * j.ld_selected + i]);
-  } else {
-    for (int64_t s = 0; s <= j.first_position + t; ++s) keys.push_back(s);
+// A stream with all rows in a plain matrix, and in pages. A ring keeps the last `kept` rows.
+struct Stream {
+  Floats rows;
+  std::vector<std::vector<uint8_t>> memory;
+  std::vector<void*> pages;
+  KvRows view;
+  Stream(Bench& bench, CounterRng& rng, int64_t S, int64_t width, double scale, const Shape& s, int64_t kept)
+      : rows(random_tensor(rng, S, width, scale)) {
+    const int64_t page_rows = s.page_rows ? s.page_rows : S;
+    const int64_t n_pages = ((kept ? std::min(kept, S) : S) + 2 * page_rows - 2) / page_rows;
+    for (int64_t p = 0; p < n_pages; ++p) memory.emplace_back(page_rows * width * dtype_bytes(s.dtype), 0xFF);
+    for (auto& page : memory) pages.push_back(page.data());
+    view = {pages.data(), n_pages, page_rows, width, s.dtype, kept > 0};
+    for (int64_t r = 0; r < S; r += 16) {  // a step never brings more than a ring holds
+      const KvAppendJob job[] = {{r, std::min<int64_t>(16, S - r), r, view}};
+      kv_append(bench.context, rows.view(), job);
+    }
+    if (s.dtype == DType::kBF16)
+      for (float& v : rows.values) v = bf16_to_f32(f32_to_bf16(v));
   }
-  std::vector<double> p, out(j.Dv, 0.0);
-  double top = -INFINITY, sum = 0;
-  for (const int64_t s : keys) {
-    double dot = 0;
-    for (int64_t i = 0; i < j.Dk; ++i)
-      dot += double(j.q[t * j.ldq + h * j.Dk + i]) * j.k[s * j.ldk + g * j.k_head_stride + i];
-    p.push_back(dot * j.scale);
-    top = std::max(top, p.back());
-  }
-  for (double& v : p) sum += v = std::exp(v - top);
-  for (size_t n = 0; n < keys.size(); ++n)
-    for (int64_t i = 0; i < j.Dv; ++i) out[i] += p[n] / sum * j.v[keys[n] * j.ldv + g * j.v_head_stride + i];
-  return out;
-}
+};
 
-double worst_error(const AttentionJob& j) {
-  double worst = 0;
-  for (int64_t t = 0; t < j.T; ++t) {
-    for (int64_t h = 0; h < j.H; ++h) {
-      const auto want = reference(j, t, h);
-      for (int64_t i = 0; i < j.Dv; ++i) {
-        const double error = std::fabs(j.out[t * j.ldo + h * j.Dv + i] - want[i]);
-        if (!(error <= worst)) worst = error;
-      }
+struct Case {
+  Shape s;
+  Floats q, out, lse;
+  Ints selected;
+  Stream k, v;
+  Case(Bench& bench, CounterRng& rng, const Shape& shape)
+      : s(shape),
+        q(random_tensor(rng, s.T, s.H * s.Dk, 3)),
+        out(s.T, s.H * s.Dv, NAN),
+        lse(s.T, s.H, NAN),
+        selected(s.T, 80),
+        k(bench, rng, s.position + s.T, s.KV * s.Dk, 3, s, s.window ? s.window + s.T : 0),
+        v(bench, rng, s.position + s.T, s.KV * s.Dv, 1, s, s.window ? s.window + s.T : 0) {
+    for (int64_t t = 0; t < s.T; ++t) {
+      int64_t n = 0;
+      // Each key or every second one, as many as there is room for.
+      for (int64_t key = (s.position + t + 1 > 160) ? t % 2 : 0;
+           key <= s.position + t && n<80; key += s.position + t + 1> 160 ? 2 : 1)
+        selected.at(t, n++) = static_cast<int32_t>(key);
     }
   }
-  return worst;
-}
+  AttentionJob job() {
+    AttentionJob j;
+    j.q = q.view(), j.out = out.view(), j.lse = lse.view();
+    j.H = s.H, j.KV = s.KV, j.Dk = s.Dk, j.Dv = s.Dv;
+    j.k_head_stride = s.Dk, j.v_head_stride = s.Dv;
+    j.scale = 0.2f, j.window = s.window;
+    if (s.sparse) j.selected = selected.view();
+    return j;
+  }
+  AttentionSequence sequence() const { return {0, s.T, s.position, k.view, v.view, s.sparse}; }
+
+  double worst_error() {
+    double worst = 0;
+    const auto note = [&](double got, double want) {
+      if (!(std::fabs(got - want) <= worst)) worst = std::fabs(got - want);
+    };
+    for (int64_t t = 0; t < s.T; ++t) {
+      std::vector<int64_t> keys;
+      const int64_t p = s.position + t;
+      for (int64_t i = 0; s.sparse && i < std::min<int64_t>(80, p + 1); ++i)
+        keys.push_back(selected.at(t, i));
+      for (int64_t key = s.window ? std::max<int64_t>(0, p - s.window + 1) : 0; !s.sparse && key <= p; ++key)
+        keys.push_back(key);
+      for (int64_t h = 0; h < s.H; ++h) {
+        const int64_t g = h / (s.H / s.KV);
+        std::vector<double> score, want(s.Dv, 0.0);
+        double top = -INFINITY, sum = 0;
+        for (const int64_t key : keys) {
+          double dot = 0;
+          for (int64_t i = 0; i < s.Dk; ++i)
+            dot += double(q.at(t, h * s.Dk + i)) * k.rows.at(key, g * s.Dk + i);
+          score.push_back(dot * 0.2f);
+          top = std::max(top, score.back());
+        }
+        for (double& v_ : score) sum += v_ = std::exp(v_ - top);
+        for (size_t n = 0; n < keys.size(); ++n)
+          for (int64_t i = 0; i < s.Dv; ++i) want[i] += score[n] / sum * v.rows.at(keys[n], g * s.Dv + i);
+        for (int64_t i = 0; i < s.Dv; ++i) note(out.at(t, h * s.Dv + i), want[i]);
+        note(lse.at(t, h) / 10, (top + std::log(sum)) / 10);
+      }
+    }
+    return worst;
+  }
+};
+
+constexpr Shape kShapes[] = {
+    {1, 1, 1, 1, 1, 0},
+    {1, 4, 2, 16, 16, 70},
+    {9, 9, 3, 64, 64, 0},
+    {5, 6, 1, 80, 64, 130},
+    {70, 2, 2, 48, 32, 3},
+    {3, 8, 8, 33, 17, 200},
+    {7, 5, 1, 40, 32, 90, true},
+    {2, 16, 1, 576, 512, 65},
+    {130, 1, 1, 8, 8, 0},
+    {1, 2, 1, 16, 16, 3000},                                 // split over keys
+    {3, 4, 2, 24, 9, 5000, false, 0, DType::kBF16, 100},     // split, pages
+    {5, 4, 2, 24, 24, 40, false, 24, DType::kF32, 16},       // a window in a ring
+    {90, 4, 2, 16, 16, 0, false, 24, DType::kF32, 7},        // window reached within the step
+    {1, 4, 1, 16, 16, 2500, false, 2300, DType::kBF16, 64},  // window, split
+    {4, 6, 2, 20, 12, 300, true, 0, DType::kBF16, 33}};
 
 }  // namespace
 
-TEST_CASE("attention: grouped, latent and sparse, at every level") {
-  struct Shape {
-    int64_t T, H, KV, Dk, Dv, position;
-    bool sparse;
-  };
-  constexpr Shape kShapes[] = {
-      {1, 1, 1, 1, 1, 0, false},     {1, 4, 2, 16, 16, 70, false},    {9, 9, 3, 64, 64, 0, false},
-      {5, 6, 1, 80, 64, 130, false}, {70, 2, 2, 48, 32, 3, false},    {3, 8, 8, 33, 17, 200, false},
-      {7, 5, 1, 40, 32, 90, true},   {2, 16, 1, 576, 512, 65, false}, {130, 1, 1, 8, 8, 0, false}};
+TEST_CASE("attention: grouped, latent, sparse, windowed and split, at every level") {
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(2);
-    const Exec exec{pool, isa};
     CHECK(std::string(attention_kernel(isa).name) == (isa == Isa::kAmx ? "avx512" : isa_name(isa)));
+    Bench bench(isa);
     CounterRng rng(7);
     for (const Shape& s : kShapes) {
-      const int64_t S = s.position + s.T;
-      const auto q = random_floats(rng, s.T * s.H * s.Dk, 3), k = random_floats(rng, S * s.KV * s.Dk, 3),
-                 v = random_floats(rng, S * s.KV * s.Dv);
-      std::vector<float> out(s.T * s.H * s.Dv, NAN), scratch(attention_scratch_floats(2, s.Dv));
-      std::vector<int32_t> selected, n_selected;
-      AttentionJob j;
-      j.q = q.data(), j.ldq = s.H * s.Dk;
-      j.k = k.data(), j.ldk = s.KV * s.Dk, j.k_head_stride = s.Dk;
-      j.v = v.data(), j.ldv = s.KV * s.Dv, j.v_head_stride = s.Dv;
-      j.out = out.data(), j.ldo = s.H * s.Dv;
-      j.T = s.T, j.H = s.H, j.KV = s.KV, j.Dk = s.Dk, j.Dv = s.Dv;
-      j.first_position = s.position;
-      j.scale = 0.2f;
-      if (s.sparse) {
-        constexpr int64_t kTopk = 80;
-        for (int64_t t = 0; t < s.T; ++t) {
-          int32_t n = 0;
-          for (int64_t key = 0; key <= s.position + t; ++key) {
-            if (n < kTopk && rng.next_double() < 0.8) selected.push_back(static_cast<int32_t>(key)), ++n;
-          }
-          n_selected.push_back(n);
-          selected.resize((t + 1) * kTopk);
-        }
-        j.selected = selected.data(), j.ld_selected = kTopk, j.n_selected = n_selected.data();
-      }
-      attention(exec, j, scratch);
-      INFO(isa_name(isa), " T ", s.T, " H ", s.H, " KV ", s.KV, " Dk ", s.Dk);
-      CHECK(worst_error(j) < 1e-5);
+      Case c(bench, rng, s);
+      const AttentionSequence sequence[] = {c.sequence()};
+      attention(bench.context, c.job(), sequence);
+      INFO(isa_name(isa), " T ", s.T, " H ", s.H, " KV ", s.KV, " Dk ", s.Dk, " at ", s.position);
+      CHECK(c.worst_error() < 2e-5);
     }
   }
 }
 
-TEST_CASE("silu_mul over the whole range of arguments") {
+TEST_CASE("attention: bits of a sequence depend neither on companions nor on threads") {
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(2);
-    const Exec exec{pool, isa};
-    std::vector<float> gate, up, y;
-    for (double x = -300; x <= 300; x += 0.37)
-      gate.push_back(static_cast<float>(x)), up.push_back(static_cast<float>(1 + x / 700));
-    gate.insert(gate.end(), {0.0f, -0.0f, 1e-30f, -1e4f, 1e4f});
-    up.resize(gate.size(), 2);
-    y.resize(gate.size());
-    const auto n = static_cast<int64_t>(gate.size());
-    silu_mul(exec, gate.data(), n, up.data(), n, 1, n, y.data(), n);
-    double worst = 0;
-    for (int64_t i = 0; i < n; ++i) {
-      const double want = gate[i] / (1 + std::exp(-double(gate[i]))) * up[i];
-      worst = std::max(worst, std::fabs(y[i] - want) / (std::fabs(want) + 1e-6));
+    Bench bench(isa), many(isa, 5);
+    CounterRng rng(8);
+    Case a(bench, rng, {1, 4, 2, 16, 16, 3000}), b(bench, rng, {40, 4, 2, 16, 16, 7}),
+        c(bench, rng, {2, 4, 2, 16, 16, 130});
+    // The same queries one after the other in one step.
+    Floats q(43, 64), out(43, 64);
+    int64_t t = 0;
+    std::vector<AttentionSequence> sequences;
+    for (Case* one : {&b, &a, &c}) {
+      const AttentionSequence alone[] = {one->sequence()};
+      attention(bench.context, one->job(), alone);
+      std::memcpy(q.row(t), one->q.row(0), one->s.T * 64 * sizeof(float));
+      sequences.push_back(one->sequence());
+      sequences.back().first_token = t;
+      t += one->s.T;
     }
-    INFO(isa_name(isa));
-    CHECK(worst < 2e-6);
-  }
-}
-
-TEST_CASE("rms_norm, layer_norm") {
-  ThreadPool pool(2);
-  const Exec exec{pool};
-  CounterRng rng(11);
-  for (const int64_t D : {1, 7, 64, 577}) {
-    const auto x = random_floats(rng, 3 * D), w = random_floats(rng, D), b = random_floats(rng, D);
-    std::vector<float> y(3 * D), z(3 * D);
-    rms_norm(exec, x.data(), D, w.data(), 1e-6f, 3, D, y.data(), D);
-    layer_norm(x.data(), D, w.data(), b.data(), 1e-6f, 3, D, z.data(), D);
-    for (int64_t t = 0; t < 3; ++t) {
-      double squares = 0, mean = 0, variance = 0;
-      for (int64_t i = 0; i < D; ++i) squares += double(x[t * D + i]) * x[t * D + i], mean += x[t * D + i];
-      mean /= double(D);
-      for (int64_t i = 0; i < D; ++i) variance += (x[t * D + i] - mean) * (x[t * D + i] - mean);
-      for (int64_t i = 0; i < D; ++i) {
-        CHECK(y[t * D + i] ==
-              doctest::Approx(x[t * D + i] / std::sqrt(squares / double(D) + 1e-6) * w[i]).epsilon(1e-5));
-        CHECK(std::fabs(z[t * D + i] -
-                        ((x[t * D + i] - mean) / std::sqrt(variance / double(D) + 1e-6) * w[i] + b[i])) <
-              1e-5);
-      }
+    AttentionJob job = a.job();
+    job.q = q.view(), job.out = out.view(), job.lse = {};
+    attention(many.context, job, sequences);
+    t = 0;
+    for (Case* one : {&b, &a, &c}) {
+      CHECK(std::memcmp(out.row(t), one->out.row(0), one->s.T * 64 * sizeof(float)) == 0);
+      t += one->s.T;
     }
-  }
-}
-
-TEST_CASE("rope turns pairs by position * theta, keeps the rest, and cares for relative positions only") {
-  const RopeTable table{{1.0f, 0.1f, 0.01f}, 1.0f};
-  for (const RopePairs pairs : {RopePairs::kHalfSplit, RopePairs::kAdjacent}) {
-    std::vector<float> x = {1, 2, 3, 4, 5, 6, 7, 8};  // 6 rotated, 2 kept
-    rope(table, pairs, 5, 1, 1, x.data(), 8, 8);
-    const std::vector<float> from = {1, 2, 3, 4, 5, 6};
-    for (int j = 0; j < 3; ++j) {
-      const int a = pairs == RopePairs::kAdjacent ? 2 * j : j,
-                b = pairs == RopePairs::kAdjacent ? 2 * j + 1 : j + 3;
-      const double angle = 5.0 * table.theta[j];
-      CHECK(x[a] == doctest::Approx(from[a] * std::cos(angle) - from[b] * std::sin(angle)).epsilon(1e-5));
-      CHECK(x[b] == doctest::Approx(from[b] * std::cos(angle) + from[a] * std::sin(angle)).epsilon(1e-5));
-    }
-    CHECK(x[6] == 7);
-    CHECK(x[7] == 8);
-    // <rope(q, m), rope(k, n)> depends on m - n alone.
-    const auto dot_at = [&](int64_t m, int64_t n) {
-      std::vector<float> q = {1, -2, 0.5f, 3, 1, 2}, k = {2, 1, -1, 0.3f, 0.7f, 1};
-      rope(table, pairs, m, 1, 1, q.data(), 6, 6);
-      rope(table, pairs, n, 1, 1, k.data(), 6, 6);
-      double dot = 0;
-      for (int i = 0; i < 6; ++i) dot += double(q[i]) * k[i];
-      return dot;
-    };
-    CHECK(dot_at(9, 4) == doctest::Approx(dot_at(105, 100)).epsilon(1e-4));
   }
 }

@@ -10,10 +10,13 @@
 #include <vector>
 
 #include "core/numbers.h"
-#include "core/rng.h"
+#include "kernels/embed.h"
+#include "kernels/matmul_kernels.h"
+#include "tensors.h"
 
 using namespace ds;
 using namespace ds::kernels;
+using namespace ds::test;
 
 namespace {
 
@@ -80,6 +83,10 @@ std::vector<float> random_floats(CounterRng& rng, int64_t n) {
   return x;
 }
 
+TensorView matrix(const std::vector<float>& x, int64_t rows, int64_t cols) {
+  return {const_cast<float*>(x.data()), DType::kF32, Device::kCpu, rows, cols, cols};
+}
+
 // The largest |got - want| relative to the sum of |products|, the scale of rounding errors.
 double worst_error(const Weight& w, const std::vector<float>& x, int64_t T, const std::vector<float>& y) {
   const int64_t rows = w.view.rows, cols = w.view.cols;
@@ -114,18 +121,17 @@ constexpr Shape kShapes[] = {
 TEST_CASE("matmul: all levels, types, shapes and token counts") {
   std::printf("matmul seed %llu\n", static_cast<unsigned long long>(kSeed));
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(2);
     for (const Activations activations : {Activations::kF32, Activations::kBF16}) {
-      const Exec exec{pool, isa, activations};
+      Bench bench(isa, 2, activations);
       for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
         CounterRng rng(kSeed);
         for (const Shape& s : kShapes) {
           const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, s.rows % 2);
           for (const int64_t T : {0, 1, 2, 3, 6, 7, 33, 70}) {
             const auto x = random_floats(rng, T * s.cols);
-            std::vector<float> y(T * s.rows, NAN), scratch(matmul_scratch_floats(2, T, s.cols));
-            MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
-            matmul(exec, job, scratch);
+            std::vector<float> y(T * s.rows, NAN);
+            const MatmulJob job[] = {{w.view, matrix(x, T, s.cols), matrix(y, T, s.rows)}};
+            matmul(bench.context, job);
             INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols, " T ", T);
             CHECK(worst_error(w, x, T, y) <
                   (activations == Activations::kF32 ? kSplitTolerance : kBF16Tolerance));
@@ -152,7 +158,7 @@ TEST_CASE("matmul: the AMX kernel's source over emulated tiles") {
           for (int64_t p = 0; p < n_panels; ++p)
             kernels.pack(x.data(), s.cols, T, s.cols, p, packed.data() + p * kernels.panel_floats(s.cols),
                          split);
-          const MatmulJob job{w.view, x.data(), s.cols, T, y.data(), s.rows};
+          const MatmulTask job{w.view, x.data(), s.cols, T, y.data(), s.rows};
           for (int64_t r = 0; r < s.rows; r += kernels.unit_rows)
             kernels.gemm(job, packed.data(), r, std::min(r + kernels.unit_rows, s.rows), scratch.data(),
                          split);
@@ -166,59 +172,108 @@ TEST_CASE("matmul: the AMX kernel's source over emulated tiles") {
 
 TEST_CASE("matmul: several jobs at once, shared and separate inputs, strided outputs") {
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(3);
-    const Exec exec{pool, isa};
+    Bench bench(isa, 3);
     CounterRng rng(kSeed + 2);
     const Weight a = make_weight(rng, DType::kBF16, 70, 96, 0, 0, false),
                  b = make_weight(rng, DType::kF32, 31, 96, 0, 0, true),
                  c = make_weight(rng, DType::kF8E4M3, 129, 96, 64, 32, false);
     for (const int64_t T : {1, 4, 40}) {
-      const auto x = random_floats(rng, T * 96), z = random_floats(rng, 9 * 96);
-      std::vector<float> ya(T * 70), yb(T * 31), yc(9 * 129),
-          scratch(matmul_scratch_floats(3, std::max<int64_t>(T, 9), 96));
-      MatmulJob jobs[] = {{a.view, x.data(), 96, T, ya.data(), 70},
-                          {b.view, x.data(), 96, T, yb.data(), 31},
-                          {c.view, z.data(), 96, 9, yc.data(), 129}};
-      matmul(exec, jobs, scratch);
+      const auto x = random_floats(rng, T * 96), z = random_floats(rng, T * 96);
+      std::vector<float> ya(T * 70), yb(T * 31), yc(T * 129);
+      const MatmulJob jobs[] = {{a.view, matrix(x, T, 96), matrix(ya, T, 70)},
+                                {b.view, matrix(x, T, 96), matrix(yb, T, 31)},
+                                {c.view, matrix(z, T, 96), matrix(yc, T, 129)}};
+      matmul(bench.context, jobs);
       INFO(isa_name(isa), " T ", T);
       CHECK(worst_error(a, x, T, ya) < kSplitTolerance);
       CHECK(worst_error(b, x, T, yb) < kF32Tolerance);
-      CHECK(worst_error(c, z, 9, yc) < kSplitTolerance);
+      CHECK(worst_error(c, z, T, yc) < kSplitTolerance);
     }
   }
 }
 
-TEST_CASE("matmul_transposed, dequantize_row and parts of rows") {
+TEST_CASE("a token's bits do not depend on how many are multiplied with it") {
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(2);
-    const Exec exec{pool, isa};
+    Bench bench(isa);
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
+      CounterRng rng(kSeed + 5);
+      // Short and long rows, and numbers of rows that no tile divides.
+      for (const Shape& s : {Shape{50, 130, 128, 128}, {13, 4200, 128, 128}, {97, 257, 128, 128}}) {
+        const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, false);
+        constexpr int64_t T = 34;
+        const auto x = random_floats(rng, T * s.cols);
+        const auto multiply = [&](int64_t begin, int64_t n, std::vector<TokenRun> runs) {
+          std::vector<float> y(n * s.rows, NAN);
+          const MatmulJob job[] = {{w.view, matrix(x, T, s.cols).rows_from(begin, n), matrix(y, n, s.rows)}};
+          matmul(bench.context, job, runs);
+          return y;
+        };
+        // Ones and threes, a prompt of 20, a few more.
+        const int64_t sizes[] = {1, 3, 20, 6, 1, 3};
+        std::vector<TokenRun> runs;
+        for (const int64_t n : sizes) runs.push_back({n, few_or_many(n)});
+        const auto together = multiply(0, T, runs);
+        int64_t begin = 0;
+        for (const int64_t n : sizes) {
+          const auto alone = multiply(begin, n, {});
+          INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols, " ", n, " tokens at ", begin);
+          CHECK(std::memcmp(alone.data(), together.data() + begin * s.rows, alone.size() * 4) == 0);
+          begin += n;
+        }
+        // Decoded side by side or one by one.
+        const auto five = multiply(0, 5, {});
+        for (int64_t t = 0; t < 5; ++t)
+          CHECK(std::memcmp(multiply(t, 1, {}).data(), five.data() + t * s.rows, s.rows * 4) == 0);
+      }
+    }
+  }
+}
+
+TEST_CASE("matmul_heads, its transpose, and embed over parts of rows") {
+  for (const Isa isa : available_isas()) {
+    Bench bench(isa);
     for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
       CounterRng rng(kSeed + 3);
-      for (const Shape& s : kShapes) {
-        if (s.rows < 3) continue;
-        const Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, false);
-        const int64_t first = s.rows / 3, n = s.rows - first, T = 3;
-        const WeightView part = w.view.rows_from(first, n);
-        const auto x = random_floats(rng, T * n);
-        std::vector<float> y(T * s.cols, NAN), row(s.cols, NAN);
-        const MatmulJob job[] = {{part, x.data(), n, T, y.data(), s.cols}};
-        matmul_transposed(exec, job);
-        dequantize_row(exec, part, n - 1, row.data());
+      constexpr int64_t H = 3, kHead = 20, kFirst = 7, kRows = 9, kCols = 130;
+      const Weight w = make_weight(rng, dtype, H * kHead, kCols, 16, 64, false);
+      for (const int64_t T : {1, 3, 9}) {
+        const auto wide = random_floats(rng, T * H * kCols), narrow = random_floats(rng, T * H * kRows);
+        std::vector<float> y(T * H * kRows, NAN), z(T * H * kCols, NAN), row(kCols, NAN);
+        HeadsMatmulJob job{
+            w.view, H, kHead, kFirst, kRows, matrix(wide, T, H * kCols), kCols, matrix(y, T, H * kRows),
+            kRows};
+        matmul_heads(bench.context, job, {});
+        job.x = matrix(narrow, T, H * kRows), job.x_head = kRows;
+        job.y = matrix(z, T, H * kCols), job.y_head = kCols;
+        matmul_heads_transposed(bench.context, job, {});
         double worst = 0;
-        for (int64_t c = 0; c < s.cols; ++c) {
-          for (int64_t t = 0; t < T; ++t) {
+        const auto value = [&](int64_t h, int64_t r, int64_t c) {
+          return w.values[(h * kHead + kFirst + r) * kCols + c];
+        };
+        for (int64_t i = 0; i < T * H; ++i) {
+          for (int64_t r = 0; r < kRows; ++r) {
             double want = 0, size = 1e-30;
-            for (int64_t r = 0; r < n; ++r) {
-              want += x[t * n + r] * w.values[(first + r) * s.cols + c];
-              size += std::fabs(x[t * n + r] * w.values[(first + r) * s.cols + c]);
+            for (int64_t c = 0; c < kCols; ++c) {
+              want += wide[i * kCols + c] * value(i % H, r, c);
+              size += std::fabs(wide[i * kCols + c] * value(i % H, r, c));
             }
-            worst = std::max(worst, std::fabs(y[t * s.cols + c] - want) / size);
+            worst = std::max(worst, std::fabs(y[i * kRows + r] - want) / size);
           }
-          const double value = w.values[(s.rows - 1) * s.cols + c];
-          worst = std::max(worst, std::fabs(row[c] - value) / (std::fabs(value) + 1e-30));
+          for (int64_t c = 0; c < kCols; ++c) {
+            double want = 0, size = 1e-30;
+            for (int64_t r = 0; r < kRows; ++r) {
+              want += narrow[i * kRows + r] * value(i % H, r, c);
+              size += std::fabs(narrow[i * kRows + r] * value(i % H, r, c));
+            }
+            worst = std::max(worst, std::fabs(z[i * kCols + c] - want) / size);
+          }
         }
-        INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols);
-        CHECK(worst < kF32Tolerance);
+        INFO(isa_name(isa), " ", dtype_name(dtype), " T ", T);
+        CHECK(worst < kSplitTolerance);
+        const int32_t last[] = {kRows - 1};
+        embed(bench.context, w.view.rows_from(kFirst, kRows), last, matrix(row, 1, kCols));
+        for (int64_t c = 0; c < kCols; ++c)
+          CHECK(row[c] == doctest::Approx(value(0, kRows - 1, c)).epsilon(1e-6));
       }
     }
   }
@@ -226,27 +281,26 @@ TEST_CASE("matmul_transposed, dequantize_row and parts of rows") {
 
 TEST_CASE("E4M3 decode: extreme activations, and a NaN code reaches its row alone") {
   for (const Isa isa : available_isas()) {
-    ThreadPool pool(1);
-    const Exec exec{pool, isa};
+    Bench bench(isa, 1);
     CounterRng rng(kSeed + 4);
     for (const Shape& s : kShapes) {
       Weight w = make_weight(rng, DType::kF8E4M3, s.rows, s.cols, s.block_rows, s.block_cols, false);
       for (const int64_t T : {1, 2, 5}) {
         INFO(isa_name(isa), " ", s.rows, "x", s.cols, " T ", T);
-        std::vector<float> y(T * s.rows), scratch(matmul_scratch_floats(1, T, s.cols));
+        std::vector<float> y(T * s.rows);
         for (const float size : {1e-18f, 1e12f}) {
           auto x = random_floats(rng, T * s.cols);
           for (float& v : x) v *= size;
-          MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
-          matmul(exec, job, scratch);
+          const MatmulJob job[] = {{w.view, matrix(x, T, s.cols), matrix(y, T, s.rows)}};
+          matmul(bench.context, job);
           CHECK(worst_error(w, x, T, y) < kSplitTolerance);
         }
         const auto x = random_floats(rng, T * s.cols);
         for (const uint8_t nan : {uint8_t{0x7F}, uint8_t{0xFF}}) {
           uint8_t& code = w.bytes[1 + (s.rows / 2) * s.cols + s.cols - 1];
           const uint8_t kept = std::exchange(code, nan);
-          MatmulJob job[] = {{w.view, x.data(), s.cols, T, y.data(), s.rows}};
-          matmul(exec, job, scratch);
+          const MatmulJob job[] = {{w.view, matrix(x, T, s.cols), matrix(y, T, s.rows)}};
+          matmul(bench.context, job);
           for (int64_t i = 0; i < T * s.rows; ++i) CHECK(std::isnan(y[i]) == (i % s.rows == s.rows / 2));
           code = kept;
         }

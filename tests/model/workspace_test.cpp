@@ -35,13 +35,14 @@ TEST_CASE("latent attention's plan covers the length at which most heads are exp
        zeros(mlp + "down_proj.weight", {D, F})});
   const auto model = load_model(open_model(folder.path()));
   ThreadPool pool(1);
-  const Exec exec{pool, best_isa(), Activations::kF32};
-  Workspace workspace(model->workspace_floats(S, kCtx, 1));
-  KvCache cache(model->cache_streams(), kCtx);
+  Arena arena(model->workspace_floats(S, kCtx, 1));
+  const Context context{&pool, arena, {best_isa(), Activations::kF32}};
+  KvPool cache_pool(model->cache_streams(), {1, kCtx, kCtx, 16, DType::kF32});
+  KvSequence cache(cache_pool);
   const std::vector<int32_t> tokens(S, 1);
   const Segment segment{&cache, S};
   std::vector<float> logits(V, 1);
   const int32_t last = S - 1;
-  model->forward(exec, workspace, tokens, {&segment, 1}, {&last, 1}, logits.data());
+  model->forward(context, tokens, {&segment, 1}, {&last, 1}, logits.data());
   CHECK(logits == std::vector<float>(V, 0));
 }

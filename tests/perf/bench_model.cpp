@@ -48,7 +48,7 @@ void measure(const Options& o) {
   const auto model = load_model(open_model(o.folder));
   if (!o.mapped) model->copy_into_large_pages(pool);
   const int64_t V = model->config().vocab_size, context = o.n_prefill + o.n_decode + 1;
-  Workspace workspace(model->workspace_floats(o.n_prefill, context, o.n_threads));
+  Arena arena(model->workspace_floats(o.n_prefill, context, o.n_threads));
   std::vector<float> logits(V);
   std::vector<int32_t> prompt;
   for (int64_t i = 0; i < o.n_prefill; ++i) prompt.push_back(static_cast<int32_t>((i * 7919 + 13) % V));
@@ -61,12 +61,13 @@ void measure(const Options& o) {
   for (int round = 0; round < o.rounds + 1; ++round) {
     const bool counted = round > 0;  // the first maps pages
     for (const Activations activations : {Activations::kF32, Activations::kBF16}) {
-      const Exec exec{pool, isa, activations};
-      const PeakFlops peak = probe_peak_flops(exec, 2);
-      KvCache cache(model->cache_streams(), context);
+      const Context context{&pool, arena, {isa, activations}};
+      const PeakFlops peak = probe_peak_flops(pool, isa, 2);
+      KvPool cache_pool(model->cache_streams(), {1, context, context, 64, DType::kF32});
+      KvSequence cache(cache_pool);
       const Segment all{&cache, o.n_prefill};
       const int64_t start = now_ns();
-      model->forward(exec, workspace, prompt, {&all, 1}, {&last, 1}, logits.data());
+      model->forward(context, prompt, {&all, 1}, {&last, 1}, logits.data());
       const double rate = flops / seconds_since(start);
       if (!counted) continue;
       (activations == Activations::kF32 ? f32_rate : bf16_rate).push_back(rate);
@@ -75,16 +76,16 @@ void measure(const Options& o) {
       peak_share.push_back(std::max(peak.f32, peak.bf16));
       if (activations == Activations::kBF16) continue;
 
-      double best_read = probe_read_bandwidth(exec, int64_t{1} << 30, 2);
+      double best_read = probe_read_bandwidth(pool, isa, int64_t{1} << 30, 2);
       const Segment one{&cache, 1};
       std::vector<double> seconds;
       for (int64_t i = 0; i < o.n_decode; ++i) {
         const int32_t token = prompt[i % o.n_prefill];
         const int64_t begin = now_ns();
-        model->forward(exec, workspace, {&token, 1}, {&one, 1}, {&zero, 1}, logits.data());
+        model->forward(context, {&token, 1}, {&one, 1}, {&zero, 1}, logits.data());
         seconds.push_back(seconds_since(begin));
       }
-      best_read = std::max(best_read, probe_read_bandwidth(exec, int64_t{1} << 30, 2));
+      best_read = std::max(best_read, probe_read_bandwidth(pool, isa, int64_t{1} << 30, 2));
       bandwidth.push_back(best_read);
       decode_gbs.push_back(bytes / median(seconds));
       decode_share.push_back(decode_gbs.back() / best_read);

@@ -1,0 +1,12 @@
+// The experts' outputs back to their tokens:
+//   y[t] = (add ? y[t] : 0) + sum_k weights[t, k] * sorted[slots[t, k]], in the order of k
+// weights: [T, K] f32, slots: [T, K] i32, sorted: [T * K, D] f32, y: [T, D] f32.
+#pragma once
+#include "kernels/context.h"
+
+namespace ds::kernels {
+
+void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights,
+                     bool add, TensorView y);
+
+}  // namespace ds::kernels

@@ -4,9 +4,9 @@
 #include <string>
 #include <vector>
 
-#include "bench/drift.h"
-#include "bench/evaluation.h"
-#include "bench/run.h"
+#include "bench/eval/drift.h"
+#include "bench/eval/evaluation.h"
+#include "bench/load/run.h"
 #include "cli/build.h"
 #include "cli/options.h"
 
@@ -21,10 +21,11 @@ struct Options {
   EvaluationOptions eval;
   DriftOptions drift;
   std::string data = cli::data_folder(), title = "ds-bench report", script;
-  int64_t n_questions = 0, port = 0;
+  int64_t n_questions = 0, port = -1;
   bool integrity = false;
   std::vector<std::string> inputs, gates;
-  bool quiet = false, json = false, ascii = false, force = false, no_overhead = false;
+  bool quiet = false, json = false, csv = false, markdown = false, ascii = false, force = false,
+       no_overhead = false;
   double alpha = 0.05, margin = 0.05;
   int width = 0;
 };
@@ -36,7 +37,9 @@ inline void add_target_options(CLI::App& app, Options& o) {
                  "the prompt "
                  "arrives on its stdin")
       ->type_name("LINE");
-  app.add_option("--url", o.target.url, "An OpenAI-style streaming server")->type_name("URL");
+  app.add_option("--url", o.target.url,
+                 "An OpenAI-style streaming server: the base its clients get, or a host alone for its /v1")
+      ->type_name("URL");
   app.add_flag("--shell", o.target.options.shell, "Run --cmd through /bin/sh");
   app.add_option("--api", o.target.options.api, "chat or completions")->capture_default_str();
   app.add_option("--model-name", o.target.options.model_name,
@@ -56,9 +59,10 @@ inline std::vector<CLI::Option*> add_plan_options(CLI::App& app, Options& o) {
   app.add_option("-n,--requests", o.plan.n_requests, "Requests per load point")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--duration", o.duration, "Time per load point: 30s, 5m");
-  app.add_option(
-      "--prompts", o.plan.prompts_path,
-      "JSON lines of {messages} or {prompt}, each with its max_tokens if it has one [generated text]");
+  app.add_option("--prompts", o.plan.prompts_path,
+                 "JSON lines of {messages}, {prompt} or {turns}, each with its max_tokens if it has one, and "
+                 "for servers "
+                 "tools, top_p, stop, headers, extra_body; or a ShareGPT list [generated text]");
   app.add_option("--input-tokens", o.plan.input_tokens, "About so many tokens per generated prompt")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 22));
@@ -66,6 +70,13 @@ inline std::vector<CLI::Option*> add_plan_options(CLI::App& app, Options& o) {
                  "Most tokens per answer, where --prompts says no max_tokens")
       ->capture_default_str()
       ->check(CLI::Range(1, 1 << 22));
+  app.add_option("--length-spread", o.plan.length_spread,
+                 "Spread of generated lengths: sigma of a lognormal about the means; 0.6 is like chats, 0 is "
+                 "all alike")
+      ->capture_default_str();
+  app.add_option("--shared-prefix", o.plan.shared_prefix,
+                 "Share of a generated prompt that all prompts begin with, as a system prompt is")
+      ->capture_default_str();
   app.add_flag("--ignore-eos", o.plan.ignore_eos, "Exactly so many tokens per answer, where the target can");
   app.add_option("--temperature", o.plan.temperature, "0 is greedy")
       ->capture_default_str()
@@ -74,7 +85,9 @@ inline std::vector<CLI::Option*> add_plan_options(CLI::App& app, Options& o) {
   app.add_option("-c,--concurrency", o.plan.clients,
                  "Closed loop: clients, several make a sweep; open: most in flight [256]")
       ->delimiter(',');
-  app.add_option("--arrivals", o.arrivals, "closed, poisson, constant, or a trace file of seconds")
+  app.add_option(
+         "--arrivals", o.arrivals,
+         "closed, poisson, constant, or a trace: a file of seconds, or Mooncake's lines with their lengths")
       ->capture_default_str();
   app.add_option("--rate", o.plan.rates, "Requests per second, several make a sweep")->delimiter(',');
   app.add_option("--warmup", o.plan.warmup, "Requests left out first [-1: until steady, at most 16]")
@@ -110,15 +123,10 @@ inline void add_eval_options(CLI::App& app, Options& o) {
 inline void add_drift_options(CLI::App& app, Options& o) {
   app.add_option("files", o.inputs, "Output of ds-bench eval; - is stdin")->type_name("FILE");
   app.add_option("--ledger", o.drift.ledger, "The append-only ledger, made when missing")->required();
-  app.add_option("--drop", o.drift.drop, "Loss of accuracy to be found out (0.05 is five points)")
-      ->capture_default_str()
-      ->check(CLI::Range(0.001, 0.9));
   app.add_option("--false-alarm-days", o.drift.false_alarm_days,
                  "Mean time between false alarms at one entry a day")
       ->capture_default_str()
       ->check(CLI::Range(1.0, 1e6));
-  app.add_option("--baseline", o.drift.baseline, "Expected accuracy [that of the first entry]")
-      ->check(CLI::Range(0.0, 1.0));
   app.add_flag("--integrity", o.integrity, "Changed answers of an unchanged model are drift too");
 }
 
@@ -175,7 +183,8 @@ inline Commands add_commands(CLI::App& app, Options& o) {
   c.report = app.add_subcommand("report", "One self-contained HTML page from records");
   c.report->add_option("files", o.inputs, "Records, evaluations, ledgers; - is stdin")->type_name("FILE...");
   c.report->add_option("--title", o.title, "Of the page")->capture_default_str();
-  c.matrix = app.add_subcommand("matrix", "The capability table: reasoning, retention, adaptation, latency");
+  c.matrix = app.add_subcommand("matrix",
+                                "One table of what a model can do: reasoning, retention, reading, latency");
   add_target_options(*c.matrix, o);
   c.matrix->add_option("--questions", o.n_questions, "Per set [all]");
   c.matrix->add_option("-n,--requests", o.plan.n_requests, "For latency [60]");
@@ -183,16 +192,19 @@ inline Commands add_commands(CLI::App& app, Options& o) {
   add_plan_options(*c.plan, o);
   c.plan->add_option("--detect", o.detect, "Print the requests that a claim needs: p90:5%");
   c.doctor = app.add_subcommand("doctor", "What this machine can measure, and what ds-bench itself costs");
-  c.doctor->add_option("--serve", o.port, "Be the scripted server on this port instead")
-      ->check(CLI::Range(1, 65535));
+  c.doctor->add_option("--serve", o.port, "Be the scripted server on this port instead; 0: any free one")
+      ->check(CLI::Range(0, 65535));
   c.doctor->add_option("--script", o.script, "What it does: ttft=20ms,tpot=1ms,tokens=8,stall=50s:1s");
   for (CLI::App* sub : {c.stats, c.compare, c.report})
     sub->add_option("--slo", o.slo, "Limits of goodput: ttft=200ms,tpot=50ms");
   for (CLI::App* sub : {c.stats, c.compare, c.matrix, c.doctor})
     sub->add_flag("--json", o.json, "Machine form");
   for (CLI::App* sub : {c.stats, c.report}) add_plot_options(*sub, o);
+  c.stats->add_flag("--csv", o.csv, "A line per metric, for a spreadsheet");
+  c.stats->add_flag("--markdown", o.markdown, "A table for a README or an issue");
   for (CLI::App* sub : {c.run, c.eval, c.report, c.plan})
-    sub->add_option("-o,--out", o.out, "Output file")->capture_default_str();
+    sub->add_option("-o,--out", o.out, "Output file; of run on a terminal: none, the table alone")
+        ->capture_default_str();
   for (CLI::App* sub : {c.run, c.eval, c.drift, c.matrix, c.plan, c.doctor})
     sub->add_flag("-q,--quiet", o.quiet, "Only errors and negative verdicts");
   for (CLI::App* sub : {c.eval, c.matrix}) sub->add_option("--data", o.data, "Folder of the embedded sets");

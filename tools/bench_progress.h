@@ -3,7 +3,7 @@
 #include <cstdio>
 #include <string>
 
-#include "bench/load.h"
+#include "bench/load/load.h"
 #include "cli/progress.h"
 
 namespace ds::bench {

@@ -5,15 +5,16 @@
 #include <memory>
 #include <thread>
 
-#include "bench/doctor.h"
-#include "bench/drift.h"
-#include "bench/evaluation.h"
-#include "bench/judge.h"
-#include "bench/matrix.h"
-#include "bench/report.h"
-#include "bench/run.h"
-#include "bench/scripted_server.h"
-#include "bench/stats.h"
+#include "bench/compare/judge.h"
+#include "bench/eval/drift.h"
+#include "bench/eval/evaluation.h"
+#include "bench/eval/matrix.h"
+#include "bench/load/doctor.h"
+#include "bench/load/run.h"
+#include "bench/records/output.h"
+#include "bench/render/html_report.h"
+#include "bench/stats/stats.h"
+#include "bench/targets/scripted_server.h"
 #include "bench_options.h"
 #include "bench_progress.h"
 #include "cli/build.h"
@@ -26,25 +27,6 @@ using namespace ds;
 using namespace ds::bench;
 
 namespace {
-
-// A file that appears whole, or standard output.
-class Output {
- public:
-  explicit Output(const std::string& path) {
-    if (path != "-") file_ = std::make_unique<AtomicFile>(path);
-  }
-  void write(const std::string& text) {
-    if (file_) return file_->write(text);
-    cli::standard_output().write(text);
-    cli::standard_output().flush();
-  }
-  void finish() {
-    if (file_) file_->commit();
-  }
-
- private:
-  std::unique_ptr<AtomicFile> file_;
-};
 
 Build build() { return {cli::version(), cli::commit(), cli::compiler()}; }
 
@@ -83,6 +65,15 @@ void note(const Options& o, const std::string& text) {
 
 int stop_code(int code) { return code == 75 ? cli::stop_exit_code() : code; }
 
+StatsOptions stats_options(const Options& o) {
+  StatsOptions s;
+  s.method = parse_quantile_method(o.percentile);
+  if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
+  s.width = o.width ? o.width : cli::stdout_columns(100);
+  s.unicode = !o.ascii;
+  return s;
+}
+
 int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::vector<std::string>& argv) {
   RunOptions r;
   r.plan = plan_of(o, plan_options);
@@ -95,28 +86,32 @@ int run(Options& o, const std::vector<CLI::Option*>& plan_options, const std::ve
   r.argv = argv;
   r.overhead = !o.no_overhead;
   r.stop = cli::stop_requested;
-  Output out(o.out);
-  r.write_line = [&](const std::string& line) { out.write(line + "\n"); };
+  RecordOutput out(o.out, cli::standard_output());
+  // A person gets the table, a pipe or a file the records.
+  const bool show = cli::stdout_is_terminal();
+  std::vector<std::string> lines;
+  r.write_line = [&](const std::string& text) {
+    if (show) lines.push_back(text);
+    if (!show || o.out != "-") out.write(text + "\n");
+  };
   cli::ProgressLine line(!o.quiet);
   r.note = [&](const std::string& text) {
     line.clear();
     note(o, text);
   };
   r.progress = [&](const LoadProgress& p) { show_load(line, p); };
-  const RunResult result = run_bench(r);
+  const RunResult result = out.keep_on_error([&] { return run_bench(r); });
   line.clear();
   out.finish();
+  if (show) {
+    RecordSet set;
+    RecordReader reader(set);
+    for (const std::string& text : lines) reader.add(text, "run");
+    const StatsOptions options = stats_options(o);
+    cli::standard_output().write(stats_text(set, summarize(set, options), options));
+  }
   if (!o.quiet || result.exit_code) cli::note(result.summary);
   return stop_code(result.exit_code);
-}
-
-StatsOptions stats_options(const Options& o) {
-  StatsOptions s;
-  s.method = parse_quantile_method(o.percentile);
-  if (!o.slo.empty()) s.objectives = parse_objectives(o.slo, "--slo");
-  s.width = o.width ? o.width : cli::stdout_columns(100);
-  s.unicode = !o.ascii;
-  return s;
 }
 
 int report_bad_lines(const RecordSet& set) {
@@ -133,7 +128,10 @@ int stats(const Options& o) {
   if (!set.items.empty()) json.set("scores", scores_json(set));
   std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
   if (!set.items.empty()) text += scores_text(set);
-  cli::standard_output().write(o.json ? json.dump() + "\n" : text);
+  cli::standard_output().write(o.json       ? json.dump() + "\n"
+                               : o.csv      ? stats_csv(set, groups)
+                               : o.markdown ? stats_markdown(set, groups)
+                                            : text);
   return report_bad_lines(set);
 }
 
@@ -162,11 +160,11 @@ int eval(Options& o, const std::vector<std::string>& argv) {
   e.resume_path = o.resume;
   e.build = build();
   e.argv = argv;
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   e.write_line = [&](const std::string& line) { out.write(line + "\n"); };
   cli::ProgressLine line(!o.quiet);
   e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all, "questions"); };
-  const EvaluationResult r = run_evaluation(e);
+  const EvaluationResult r = out.keep_on_error([&] { return run_evaluation(e); });
   line.clear();
   out.finish();
   if (!o.quiet) std::cerr << r.text << std::flush;
@@ -182,9 +180,9 @@ int drift(Options& o) {
   return drifted ? 1 : 0;
 }
 
-int report(const Options& o) {
+int write_report(const Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   out.write(report_html(set, stats_options(o), o.title));
   out.finish();
   return report_bad_lines(set);
@@ -210,7 +208,7 @@ int plan(Options& o, const std::vector<CLI::Option*>& plan_options) {
     return 0;
   }
   const Plan p = plan_of(o, plan_options);
-  Output out(o.out);
+  RecordOutput out(o.out, cli::standard_output());
   out.write(plan_text(p));
   out.finish();
   note(o, "plan " + p.hash.substr(0, 16) + ", " + std::to_string(p.requests.size()) + " prompts");
@@ -218,7 +216,7 @@ int plan(Options& o, const std::vector<CLI::Option*>& plan_options) {
 }
 
 int doctor(const Options& o) {
-  if (o.port > 0) {  // the scripted server, for checks against other tools
+  if (o.port >= 0) {  // the scripted server, for checks against other tools
     const ScriptedServer server(make_script(parse_steady_script(o.script)), static_cast<int>(o.port));
     note(o, "serving " + server.url() + " until stopped");
     while (!cli::stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
@@ -246,7 +244,7 @@ int main(int argc, char** argv) {
     if (*c.compare) return compare(o);
     if (*c.eval) return eval(o, args);
     if (*c.drift) return drift(o);
-    if (*c.report) return report(o);
+    if (*c.report) return write_report(o);
     if (*c.matrix) return matrix(o);
     if (*c.plan) return plan(o, c.plan->get_options({}));
     return doctor(o);

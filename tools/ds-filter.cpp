@@ -8,10 +8,15 @@
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "core/cpu.h"
-#include "filter/inspect.h"
-#include "filter/pipeline.h"
-#include "filter/report.h"
-#include "filter/shards.h"
+#include "filter/passes/first_pass.h"
+#include "filter/passes/inputs.h"
+#include "filter/passes/inspect.h"
+#include "filter/passes/outputs.h"
+#include "filter/passes/pipeline.h"
+#include "filter/passes/second_pass.h"
+#include "filter/passes/shards.h"
+#include "filter/report/report.h"
+#include "filter/stages/profile.h"
 #include "io/json.h"
 
 using namespace ds;
@@ -24,7 +29,7 @@ struct Options {
   std::vector<std::string> inputs;
   std::string output = "-", rejects, bad_lines, work, profile, stages, shard, report, html;
   filter::ResourceOptions resources;
-  filter::RunOptions run;
+  filter::FilterOptions run;
   double max_line_mb = 10, dedup_memory_mb = 1024, max_bad = 1;
   bool show_config = false, quiet = false;
   std::string id, out_of_domain, part = "0/1", clusters;
@@ -36,7 +41,7 @@ struct Options {
 // One option a line: a table, not prose.
 // clang-format off
 void add_options(CLI::App& app, Options& o) {
-  app.add_option("inputs", o.inputs, "JSONL files (.gz and .zst too), folders, or - for stdin")->type_name("FILE");
+  app.add_option("inputs", o.inputs, "JSONL files (.gz, .zst, .xz and .bz2 too), folders, or - for stdin")->type_name("FILE");
   app.add_option("-o,--output", o.output, "Kept records: file, folder/ (one file per input), or -")->capture_default_str()->type_name("PATH");
   app.add_option("--rejects", o.rejects, "Dropped records with their reason: file, or folder/ with a file per stage")->type_name("PATH");
   app.add_option("--bad-lines", o.bad_lines, "Lines that are no record: the bytes, where they stood, what is wrong")->type_name("FILE");
@@ -54,7 +59,7 @@ void add_options(CLI::App& app, Options& o) {
   app.add_option("--embedder", o.resources.embedder, "Own embedder: safetensors, model2vec folder, fastText .vec")->type_name("PATH")->group("Rules");
   app.add_option("--references", o.resources.references, "Texts that others should resemble, JSONL or text lines")->type_name("FILE")->group("Rules");
 
-  app.add_option("--text-field", o.run.worker.fields.text_field, "Member that holds the text")->capture_default_str()->group("Records");
+  app.add_option("--text-field", o.run.worker.fields.text_field, "Member that holds the text: NAME, NAME.NAME inside another, several with commas; a list of messages is one text (messages is looked for where there is no text)")->capture_default_str()->group("Records");
   app.add_option("--id-field", o.run.worker.fields.id_field, "Member that holds the id")->capture_default_str()->group("Records");
   app.add_option("--url-field", o.run.worker.fields.url_field, "Member that holds the address")->capture_default_str()->group("Records");
   app.add_flag("--text-lines", o.run.worker.text_lines, "Each line is a text, not JSON")->group("Records");
@@ -75,26 +80,8 @@ filter::Profile effective_profile(const Options& o) {
   if (!o.profile.empty())
     filter::apply_profile(profile, parse_json(read_file(o.profile, 1 << 26), o.profile, ErrorKind::kBadModel),
                           o.profile);
-  if (!o.stages.empty()) {
-    Json::Array names;
-    for (size_t at = 0; at <= o.stages.size();) {
-      const size_t comma = std::min(o.stages.find(',', at), o.stages.size());
-      names.emplace_back(o.stages.substr(at, comma - at));
-      at = comma + 1;
-    }
-    filter::apply_profile(profile, Json(Json::Object{{"stages", Json(std::move(names))}}), "--stages");
-  }
+  if (!o.stages.empty()) filter::choose_stages(profile, o.stages);
   return profile;
-}
-
-void write_file(const std::string& path, const std::string& text) {
-  if (path == "-") {
-    cli::standard_output().write(text);
-    return;
-  }
-  AtomicFile file(path);
-  file.write(text);
-  file.commit();
 }
 
 void show_progress(cli::ProgressLine& line, const filter::Progress& p) {
@@ -112,35 +99,34 @@ void show_progress(cli::ProgressLine& line, const filter::Progress& p) {
   line.write(text + more);
 }
 
+// Says, also when asked to be quiet, why a run ends with another code than 0.
 int exit_code(const filter::Report& r, const Options& o) {
-  if (r.interrupted) return static_cast<int>(ErrorKind::kInterrupted);
-  if (!r.conserved) return static_cast<int>(ErrorKind::kInternal);
-  const auto& s = r.statistics;
-  const bool all_bad = s.read > 0 && s.quarantined == s.read;
-  const bool too_many = static_cast<double>(s.quarantined) > o.max_bad * static_cast<double>(s.read);
-  return r.damaged || all_bad || too_many ? static_cast<int>(ErrorKind::kBadData) : 0;
+  const auto problems = filter::problems(r, o.max_bad);
+  for (const auto& p : problems) cli::note(p.says);
+  return problems.empty() ? 0 : static_cast<int>(problems[0].kind);
 }
-
-void write_out(std::string_view text) { cli::standard_output().write(text); }
 
 // Options in the library's words.
 void prepare_run(Options& o) {
   if (o.inputs.empty() && cli::stdin_is_terminal())
     throw Error(ErrorKind::kUsage, "no input", "", "give JSONL files, or pipe some in; see --help");
-  filter::RunOptions& run = o.run;
-  run.inputs = filter::expand_inputs(o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs);
+  filter::FilterOptions& run = o.run;
+  const auto found = filter::find_inputs(o.inputs.empty() ? std::vector<std::string>{"-"} : o.inputs);
+  run.inputs = found.paths;
+  if (const auto note = filter::folder_note(found); !note.empty()) run.notes.push_back(note);
   run.output = o.output;
   run.rejects = o.rejects;
   run.bad_lines = o.bad_lines;
   run.work = o.work;
   run.resources = o.resources;
+  run.resources.fields = run.worker.fields;
   const filter::ShardChoice shard = filter::parse_shard(o.shard);
   run.shard = shard.shard;
   run.n_shards = shard.n_shards;
   run.input.max_line_bytes = static_cast<int64_t>(o.max_line_mb * 1e6);
   run.input.transcode = run.worker.transcode;
   run.dedup_memory_bytes = static_cast<int64_t>(o.dedup_memory_mb * 1e6);
-  run.write_stdout = write_out;
+  run.write_stdout = cli::write_stdout;
   run.stop = cli::stop_requested;
   const ThreadBudget budget = default_threads();
   run.threads = o.machine.threads ? o.machine.threads : budget.n_threads;
@@ -150,15 +136,19 @@ void prepare_run(Options& o) {
 }
 
 // Runs one of the pipeline's entries, then shows and writes its report.
-int with_report(Options& o, const std::function<filter::Report(filter::RunOptions&)>& entry) {
+int with_report(Options& o, const std::function<filter::Report(filter::FilterOptions&)>& entry) {
   prepare_run(o);
   cli::ProgressLine line(!o.quiet);
   if (line.on()) o.run.progress = [&](const filter::Progress& p) { show_progress(line, p); };
+  filter::check_outputs(o.run);
+  cli::OutputFile json(o.report), html(o.html);  // hours later is late to learn that one cannot be
   const filter::Report report = entry(o.run);
   line.clear();
-  if (!o.quiet) std::cerr << filter::report_text(report, cli::stderr_columns(100), cli::stderr_has_colour());
-  if (!o.report.empty()) write_file(o.report, filter::report_json(report).dump() + "\n");
-  if (!o.html.empty()) write_file(o.html, filter::report_html(report));
+  constexpr int kColumns = 80;
+  if (!o.quiet)
+    std::cerr << filter::report_text(report, cli::stderr_columns(kColumns), cli::stderr_has_colour());
+  if (json.wanted()) json.finish(filter::report_json(report).dump() + "\n");
+  if (html.wanted()) html.finish(filter::report_html(report));
   return exit_code(report, o);
 }
 
@@ -169,32 +159,32 @@ void need_work(const Options& o) {
 
 int filter_all(Options& o, const CLI::App& app) {
   const filter::Profile profile = effective_profile(o);
-  if (o.show_config) return write_out(filter::profile_json(profile).dump() + "\n"), 0;
+  if (o.show_config) return cli::write_stdout(filter::profile_json(profile).dump() + "\n"), 0;
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen[0]->get_name();
   if (command == "explain") {
     prepare_run(o);
     const auto view = filter::explain(profile, o.run, o.id);
     if (!view.found) throw Error(ErrorKind::kNoInput, "no record with this id", o.id, "FILE:LINE works, too");
-    return write_out(filter::explain_text(profile, view, o.id)), 0;
+    return cli::write_stdout(filter::explain_text(profile, view, o.id)), 0;
   }
   if (command == "tune") {
     prepare_run(o);
-    return write_out(filter::tune_text(profile, filter::tune(profile, o.run, o.sample))), 0;
+    return cli::write_stdout(filter::tune_text(profile, filter::tune(profile, o.run, o.sample))), 0;
   }
   if (command == "calibrate") {
     prepare_run(o);
     const auto c = filter::calibrate(profile, o.run, o.run.inputs, o.out_of_domain, o.loss);
     std::cerr << filter::calibration_text(c);
-    return write_file(o.output, filter::calibration_profile(c).dump() + "\n"), 0;
+    return cli::OutputFile(o.output).finish(filter::calibration_profile(c).dump() + "\n"), 0;
   }
   if (command == "sig") {
     need_work(o);
-    return with_report(o, [&](filter::RunOptions& run) { return filter::run_first_pass(profile, run); });
+    return with_report(o, [&](filter::FilterOptions& run) { return filter::run_first_pass(profile, run); });
   }
   if (command == "apply") {
     need_work(o);
-    return with_report(o, [&](filter::RunOptions& run) {
+    return with_report(o, [&](filter::FilterOptions& run) {
       run.resume = true;  // takes over what sig left; does it now when nothing is there
       filter::Report report = filter::run_first_pass(profile, run);
       if (!report.interrupted)
@@ -202,23 +192,20 @@ int filter_all(Options& o, const CLI::App& app) {
       return report;
     });
   }
+  const filter::EdgeOptions edges =
+      filter::edge_options(profile, static_cast<int64_t>(o.dedup_memory_mb * 1e6));
   if (command == "edges") {
     const filter::ShardChoice part = filter::parse_shard(o.part);
-    filter::EdgeOptions edges;
-    edges.min_similarity = profile.min_similarity;
-    edges.exact = profile.rules[filter::rule_index("s4.exact")].on[0];
-    edges.near = profile.rules[filter::rule_index("s4.near")].on[0];
-    edges.memory_bytes = static_cast<int64_t>(o.dedup_memory_mb * 1e6);
     const auto n = filter::write_edges(o.inputs, part.shard, part.n_shards, edges, o.output);
     if (!o.quiet) cli::note(std::to_string(n) + " edges");
     return 0;
   }
   if (command == "cluster") {
-    const auto n = filter::write_clusters(o.inputs, o.edges, o.output);
+    const auto n = filter::write_clusters(o.inputs, o.edges, edges, o.output);
     if (!o.quiet) cli::note(std::to_string(n) + " duplicates");
     return 0;
   }
-  return with_report(o, [&](filter::RunOptions& run) { return filter::run(profile, run); });
+  return with_report(o, [&](filter::FilterOptions& run) { return filter::run(profile, run); });
 }
 
 // clang-format off

@@ -32,14 +32,18 @@ then what the authors recommend: deepseek_v3, llama, qwen2, qwen3 temperature 0.
 same answer for any number of threads.
 
 Records (--jsonl): {"id", "prompt" | "messages" | "input_ids", "system", "tools", "thinking", "raw", "return_ids",
-"max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop"} give {"id", "text",
-"reasoning", "finish_reason": "stop" | "length", "usage", "output_ids" if input_ids came or were asked for}. The
-token that ends a turn is neither counted nor shown. A record without id is named by its line number. A bad record
-gives {"id", "error": {"message", "where", "hint"}}, the others go on, and the exit code is 65.
+"max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "extra": {template
+variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text", "reasoning", "finish_reason":
+"stop" | "length", "usage", "output_ids" if input_ids came or were asked for}. Other programs' names are understood
+(max_new_tokens, max_completion_tokens, n_predict, repetition_penalty, stop_sequences, enable_thinking ...); other
+members are named once on stderr. A last message of the assistant is gone on with. The token that ends a turn is
+neither counted nor shown. A record without id is called "line:7". A bad record gives {"id", "error": {"message",
+"where", "hint"}}, the others go on, and the exit code is 65. Records may be compressed (gzip, zstd).
 
 --score takes {"id", "text" | "messages" | "input_ids"} and gives {"id", "n_tokens", "logprobs", "sum_logprob",
-"perplexity"}; text gets a BOS in front only if tokenizer_config.json says add_bos_token. --tokenize and
---detokenize take text and ids, or with --jsonl {"id", "text", "parse_special"} and {"id", "ids"}; --render takes
-{"id", "messages", "add_generation_prompt", "tools", "extra"}.)";
+"perplexity"}; text gets the BOS (and EOS) that tokenizer.json or tokenizer_config.json ask for, as --raw does.
+--tokenize and --detokenize take text and ids, or with --jsonl {"id", "text", "parse_special", "add_special"} and
+{"id", "ids"}; --render takes {"id", "messages", "system", "tools", "thinking", "extra", "add_generation_prompt",
+"continue_final_message"}.)";
 
 }  // namespace ds

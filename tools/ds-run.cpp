@@ -41,7 +41,7 @@ void add_options(CLI::App& app, Options& o) {
   const auto flag = [&](const char* name, bool& value, const char* text) {
     return app.add_flag(name, value, text)->group(group);
   };
-  app.add_option("MODEL", job.model, "Model folder")->required();
+  app.add_option("MODEL", job.model, "Model folder, or ORG/NAME")->envname("DS_MODEL")->required();
   auto* question = app.add_option("PROMPT", o.prompt, "Question or instruction");
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
   auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");
@@ -78,6 +78,8 @@ void add_options(CLI::App& app, Options& o) {
   option("--logits", job.logits, "FILE", "With --score: logits [T, V] of each record as safetensors")
       ->needs(score);
   auto* tokenize = kind("--tokenize", Kind::kTokenize, "Text to token ids, nothing added");
+  flag("--add-special", job.add_special, "With --tokenize: what the tokenizer adds, too: BOS, EOS")
+      ->needs(tokenize);
   auto* detokenize = kind("--detokenize", Kind::kDetokenize, "Token ids to text");
   auto* render = kind("--render", Kind::kRender, "Records to the prompts that the chat template makes");
   auto* plan = kind("--plan", Kind::kPlan, "What would be loaded: memory, threads, kernels");
@@ -128,7 +130,10 @@ int run(Options& o) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);
   }
+  const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
   if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
+  if (takes_records && job.records == "-" && cli::stdin_is_terminal())
+    streams.note("reading records from the terminal, one JSON object a line; Ctrl-D ends");
   io::LineReader lines("-");
   lines.stop_when(cli::stop_requested);
   streams.ask = [&] { return cli::ask_line(lines); };

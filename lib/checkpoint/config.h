@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/room.h"
 #include "core/json.h"
 
 namespace ds::checkpoint {

@@ -3,7 +3,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "checkpoint/room.h"
 #include "core/dtype.h"
 
 namespace ds::checkpoint {

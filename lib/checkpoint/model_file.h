@@ -3,7 +3,6 @@
 #include <cstdint>
 #include <string>
 
-#include "checkpoint/room.h"
 #include "core/json.h"
 #include "io/files.h"
 

@@ -11,7 +11,6 @@
 #include <string>
 #include <vector>
 
-#include "checkpoint/room.h"
 #include "io/files.h"
 #include "io/safetensors.h"
 

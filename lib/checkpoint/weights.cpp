@@ -1,5 +1,7 @@
 #include "checkpoint/weights.h"
 
+#include <unistd.h>
+
 #include <charconv>
 #include <cmath>
 
@@ -17,7 +19,8 @@ namespace {
 Weights::Weights(std::shared_ptr<const ModelFolder> folder) : folder_(std::move(folder)) {
   files_.reserve(folder_->files().size());
   for (const WeightFile& file : folder_->files()) {
-    files_.emplace_back(file.path);
+    // The very file whose header was read: the path may name another one by now.
+    files_.emplace_back(FileHandle(::dup(file.fd.get())), file.path);
     if (static_cast<int64_t>(files_.back().bytes().size()) != file.bytes)
       bad(file.path, "changed its size while it was read");
   }

@@ -10,15 +10,19 @@ namespace io {}
 namespace text {}
 namespace kernels {}
 
+// L2
+namespace checkpoint {
+using namespace io;
+using namespace kernels;
+}  // namespace checkpoint
+
 // L3
 namespace model {
-using namespace io;
-using namespace kernels;
-}  // namespace model
+using namespace checkpoint;
+}
 namespace quant {
-using namespace io;
-using namespace kernels;
-}  // namespace quant
+using namespace checkpoint;
+}
 namespace filter {
 using namespace io;
 }

@@ -24,7 +24,7 @@ class Batch {
       : engine_(engine),
         options_(options),
         job_(options.job),
-        reader_(job_.input, job_.stop_requested),
+        reader_(job_, request_members()),
         writer_(job_),
         scheduler_(engine) {}
 

@@ -35,9 +35,9 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
 
   if (text.valid()) {
     engine->text_ = text.get();
-    // The tokenizer's end token ends a turn too: chat models often differ there from config.json.
-    if (const auto eos = engine->text_->eos_id(); eos && !engine->is_stop_id(*eos))
-      engine->generation_.stop_ids.push_back(*eos);
+    // The tokenizer's end tokens end a turn too: chat models often differ there from config.json.
+    for (const int32_t eos : engine->text_->eos_ids())
+      if (!engine->is_stop_id(eos)) engine->generation_.stop_ids.push_back(eos);
   }
   return engine;
 }

@@ -1,18 +1,15 @@
 #include "infer/model_text.h"
 
+#include <algorithm>
+
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
+#include "infer/messages.h"
 
 namespace ds::infer {
 namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
-
-// A special token is written as its text or as an object with "content".
-const std::string* token_text(const Json* value) {
-  if (value && value->is_object()) value = value->find("content");
-  return value && value->is_string() ? &value->as_string() : nullptr;
-}
 
 std::string read_tokenizer_json(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
@@ -27,33 +24,28 @@ std::string read_tokenizer_json(const std::string& folder) {
 std::unique_ptr<const ModelText> ModelText::open(const std::string& name, const ModelTextOptions& options) {
   const std::string folder = locate_model(name);
   const std::string json = read_tokenizer_json(folder);
+  const TokenizerFiles files = read_tokenizer_files(folder);
   std::unique_ptr<ModelText> text(
-      new ModelText(Tokenizer::from_json(json, folder + "/tokenizer.json"), folder));
-  text->read_tokenizer_config();
-  text->read_templates(options, text->tokenizer_config_);
-  text->tokenizer_config_ = Json();
+      new ModelText(Tokenizer::from_json(json, folder + "/tokenizer.json", files.added), folder, files));
+  text->read_templates(options, files.config);
   return text;
 }
 
-void ModelText::read_tokenizer_config() {
-  special_variables_ = Json(Json::Object{});
-  const std::string path = folder_ + "/tokenizer_config.json";
-  if (!model_file_exists(path)) return;
-  tokenizer_config_ = read_model_json(path, kMaxConfigBytes);
-  if (!tokenizer_config_.is_object())
-    throw Error(ErrorKind::kBadModel, "must be a JSON object", path, "download the file again");
-  for (const char* name :
-       {"bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token", "mask_token"})
-    if (const std::string* token = token_text(tokenizer_config_.find(name)))
-      special_variables_.set(name, *token);
-  const auto id_of = [&](const char* name) -> std::optional<int32_t> {
-    const Json* token = special_variables_.find(name);
-    return token ? tokenizer_.token_id(token->as_string()) : std::nullopt;
+ModelText::ModelText(Tokenizer tokenizer, std::string folder, const TokenizerFiles& files)
+    : tokenizer_(std::move(tokenizer)),
+      folder_(std::move(folder)),
+      special_variables_(files.special),
+      frame_(tokenizer_.frame()) {
+  for (const std::string& eos : files.eos)
+    if (const auto id = tokenizer_.token_id(eos)) eos_ids_.push_back(*id);
+  if (!frame_.empty()) return;
+  const auto asked_for = [&](const char* flag, const char* name, std::vector<int32_t>& ids) {
+    const Json *asked = files.config.find(flag), *token = files.special.find(name);
+    if (!asked || !asked->is_bool() || !asked->as_bool() || !token) return;
+    if (const auto id = tokenizer_.token_id(token->as_string())) ids.push_back(*id);
   };
-  bos_id_ = id_of("bos_token");
-  eos_id_ = id_of("eos_token");
-  const Json* add_bos = tokenizer_config_.find("add_bos_token");
-  add_bos_ = add_bos && add_bos->is_bool() && add_bos->as_bool() && bos_id_;
+  asked_for("add_bos_token", "bos_token", frame_.before);
+  asked_for("add_eos_token", "eos_token", frame_.after);
 }
 
 void ModelText::set_template(Template& slot, const std::string& source, const std::string& where) {
@@ -116,8 +108,13 @@ bool ModelText::can_switch_thinking() const {
 std::string ModelText::render(const RenderRequest& request, const std::string& where) const {
   const bool with_tools = !request.tools.is_null();
   const ChatTemplate& chat_template = choose(with_tools);
+  Json messages = normalized_messages(
+      request.messages, message_form(chat_template, special_variables_, request.messages), where);
+  const bool goes_on = !request.continue_member.empty();
+  const std::string begun =
+      goes_on ? mark_final_message(messages, request.continue_member, where) : std::string();
   Json variables = special_variables_;
-  variables.set("messages", request.messages);
+  variables.set("messages", std::move(messages));
   // Absent tools and documents are passed as none rather than left undefined, as the reference library does.
   variables.set("tools", request.tools);
   variables.set("documents", Json());
@@ -135,19 +132,39 @@ std::string ModelText::render(const RenderRequest& request, const std::string& w
   }
   if (request.extra.is_object())
     for (const auto& [name, value] : request.extra.as_object()) variables.set(name, value);
+  std::string rendered;
   try {
-    return chat_template.render(variables);
+    rendered = chat_template.render(variables);
   } catch (const Error& e) {
     // What the template refuses is this conversation, wherever the refusal was raised.
     throw Error(ErrorKind::kBadData, "chat template: " + std::string(e.what()),
                 where.empty() ? e.where() : where, e.hint());
   }
+  return goes_on ? cut_at_mark(std::move(rendered), begun, where) : rendered;
 }
 
-std::vector<int32_t> ModelText::encode_plain(const std::string& text) const {
-  std::vector<int32_t> ids = tokenizer_.encode(text);
-  if (add_bos_ && (ids.empty() || ids[0] != *bos_id_)) ids.insert(ids.begin(), *bos_id_);
+std::vector<int32_t> ModelText::encode_plain(std::string_view text, bool parse_special) const {
+  std::vector<int32_t> ids = tokenizer_.encode(text, parse_special);
+  const auto& [before, after] = frame_;
+  if (ids.size() < before.size() || !std::equal(before.begin(), before.end(), ids.begin()))
+    ids.insert(ids.begin(), before.begin(), before.end());
+  if (ids.size() < before.size() + after.size() || !std::equal(after.rbegin(), after.rend(), ids.rbegin()))
+    ids.insert(ids.end(), after.begin(), after.end());
   return ids;
+}
+
+std::string ModelText::frame_text() const {
+  std::string out;
+  const auto add = [&](const std::vector<int32_t>& ids, const char* place) {
+    if (ids.empty()) return;
+    if (!out.empty()) out += ", ";
+    for (const int32_t id : ids)
+      out += std::to_string(id) + " (" + std::string(tokenizer_.token_bytes(id)) + ") ";
+    out += place;
+  };
+  add(frame_.before, "before the text");
+  add(frame_.after, "behind it");
+  return out;
 }
 
 TokenTexts ModelText::token_texts() const {

@@ -9,6 +9,7 @@
 #include "core/error.h"
 #include "core/json.h"
 #include "infer/answer_stream.h"
+#include "infer/tokenizer_files.h"
 #include "text/jinja/chat_template.h"
 #include "text/tokenizer/tokenizer.h"
 
@@ -20,17 +21,18 @@ struct ModelTextOptions {
 
 // One conversation to be turned into a prompt.
 struct RenderRequest {
-  Json messages;                      // array of {"role", "content", ...}
+  Json messages;                      // array of {"role", "content", ...}, as messages.h takes them
   Json tools;                         // array, or null for none
   bool add_generation_prompt = true;  // open the assistant's turn
+  std::string continue_member;        // member of the last message to go on with ("content"); empty: none
   std::optional<bool> thinking;       // unset: as the template does by itself
   Json extra;                         // object of further template variables, or null
 };
 
 class ModelText {
  public:
-  // Reads tokenizer.json, tokenizer_config.json and the chat template. Throws Error{kNoInput} without a
-  // folder or tokenizer.json, {kBadModel} for files that make no sense.
+  // Reads tokenizer.json, the files beside it (tokenizer_files.h) and the chat template. Throws
+  // Error{kNoInput} without a folder or tokenizer.json, {kBadModel} for files that make no sense.
   static std::unique_ptr<const ModelText> open(const std::string& folder,
                                                const ModelTextOptions& options = {});
 
@@ -44,11 +46,17 @@ class ModelText {
   // conversation, {kUsage} when the folder has no template or the template no such switch.
   std::string render(const RenderRequest& request, const std::string& where) const;
 
-  // Plain text as tokens. BOS is put in front when tokenizer_config.json says so (add_bos_token) and the text
-  // does not begin with it.
-  std::vector<int32_t> encode_plain(const std::string& text) const;
+  // Text without a template as tokens: what the model is given for --raw, --score and perplexity. The frame
+  // is put around it, except for what stands there already.
+  std::vector<int32_t> encode_plain(std::string_view text, bool parse_special = true) const;
+  // What the post-processor of tokenizer.json says; where it says nothing, BOS or EOS as
+  // tokenizer_config.json asks for them (add_bos_token, add_eos_token).
+  const TextFrame& frame() const { return frame_; }
+  // "0 (<s>) before the text"; empty when the frame is.
+  std::string frame_text() const;
 
-  std::optional<int32_t> eos_id() const { return eos_id_; }
+  // Tokens that one of the files calls the EOS.
+  const std::vector<int32_t>& eos_ids() const { return eos_ids_; }
 
  private:
   struct Template {
@@ -56,20 +64,17 @@ class ModelText {
     std::optional<ChatTemplate> parsed;
     std::optional<Error> error;  // a template we cannot read only matters to those who need it
   };
-  ModelText(Tokenizer tokenizer, std::string folder)
-      : tokenizer_(std::move(tokenizer)), folder_(std::move(folder)) {}
-  void read_tokenizer_config();
+  ModelText(Tokenizer tokenizer, std::string folder, const TokenizerFiles& files);
   void read_templates(const ModelTextOptions& options, const Json& tokenizer_config);
   static void set_template(Template& slot, const std::string& source, const std::string& where);
   const ChatTemplate& choose(bool with_tools) const;
 
   Tokenizer tokenizer_;
   std::string folder_;
-  Json tokenizer_config_;
   Template template_, tool_template_;
   Json special_variables_;  // object: bos_token, eos_token, ... as the templates see them
-  std::optional<int32_t> bos_id_, eos_id_;
-  bool add_bos_ = false;
+  std::vector<int32_t> eos_ids_;
+  TextFrame frame_;
 };
 
 }  // namespace ds::infer

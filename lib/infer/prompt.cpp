@@ -1,5 +1,7 @@
 #include "infer/prompt.h"
 
+#include <unistd.h>
+
 #include "core/error.h"
 #include "core/utf8.h"
 #include "io/files.h"
@@ -23,11 +25,26 @@ bool repair_utf8(std::string& text) {
   return true;
 }
 
+namespace {
+
+// A question that takes stdin along is told: in a shell's `while read` loop it swallows the lines to come.
+// There stdin is a file of which others have read the beginning.
+std::string read_material(const PromptParts& p, const std::function<void(const std::string&)>& note) {
+  if (p.material_path.empty()) return "";
+  const bool begun = p.material_path == "-" && ::lseek(STDIN_FILENO, 0, SEEK_CUR) > 0;
+  std::string material = read_file(p.material_path);
+  if (p.instruction && p.material_path == "-" && !material.empty())
+    note("the prompt goes on with " + std::to_string(material.size()) + " bytes from stdin" +
+         (begun ? ", which others have begun to read: in a shell loop add </dev/null" : ""));
+  return material;
+}
+
+}  // namespace
+
 std::string read_prompt(const PromptParts& p, const std::function<void(const std::string&)>& note) {
   const char* how = "give it as an argument, with -f FILE, or pipe it in";
-  const bool has_material = !p.material_path.empty();
-  if (!p.instruction && !has_material) throw Error(ErrorKind::kUsage, "no prompt", "", how);
-  std::string prompt = join_prompt(p.instruction, has_material ? read_file(p.material_path) : "", p.exact);
+  if (!p.instruction && p.material_path.empty()) throw Error(ErrorKind::kUsage, "no prompt", "", how);
+  std::string prompt = join_prompt(p.instruction, read_material(p, note), p.exact);
   if (repair_utf8(prompt)) note("the prompt is not valid UTF-8: broken parts were replaced by U+FFFD");
   if (!p.may_be_empty && prompt.find_first_not_of(" \t\r\n") == std::string::npos)
     throw Error(ErrorKind::kUsage,

@@ -1,22 +1,44 @@
 #include "infer/records.h"
 
-#include <cmath>
-
-#include "io/json.h"
+#include <algorithm>
 
 namespace ds::infer {
 namespace {
 
-[[noreturn]] void wrong_type(const Record& record, std::string_view key, const char* wanted) {
-  throw Error(ErrorKind::kBadData, "\"" + std::string(key) + "\" must be " + wanted, record.where);
-}
+// What OpenAI, vLLM, SGLang, llama.cpp, Ollama, Mistral and transformers call the members of a request.
+constexpr JsonSynonym kSynonyms[] = {
+    {"max_completion_tokens", "max_tokens"},
+    {"max_new_tokens", "max_tokens"},
+    {"max_output_tokens", "max_tokens"},
+    {"n_predict", "max_tokens"},
+    {"num_predict", "max_tokens"},
+    {"repetition_penalty", "repeat_penalty"},
+    {"stop_sequences", "stop"},
+    {"stop_strings", "stop"},
+    {"random_seed", "seed"},
+    {"prompt_token_ids", "input_ids"},
+    {"return_token_ids", "return_ids"},
+    {"system_prompt", "system"},
+    {"enable_thinking", "thinking"},
+    {"chat_template_kwargs", "extra"},
+    {"add_special_tokens", "add_special"},
+    {"skip_special_tokens", "skip_special"},
+    {"custom_id", "id"},
+};
+constexpr size_t kMostNotes = 20;
 
-const Json* member(const Record& record, std::string_view key) {
-  const Json* value = record.json.find(key);
-  return value && !value->is_null() ? value : nullptr;
+// What a record without an id is called. A record that takes the name of another line is refused, so that
+// names stay one to one.
+std::string line_name(int64_t line_number) { return "line:" + std::to_string(line_number); }
+
+bool names_another_line(const std::string& id, int64_t line_number) {
+  if (!id.starts_with("line:") || id.size() == 5 || id == line_name(line_number)) return false;
+  return id.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
 }  // namespace
+
+JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, kSynonyms}; }
 
 std::string counts_text(const RecordCounts& counts) {
   return std::to_string(counts.n_read) + " records read, " +
@@ -24,49 +46,55 @@ std::string counts_text(const RecordCounts& counts) {
          std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
 }
 
-RecordReader::RecordReader(const std::string& path, std::function<bool()> stop_requested)
-    : lines_(path), stop_requested_(std::move(stop_requested)) {
-  lines_.stop_when(stop_requested_);
+RecordReader::RecordReader(const RecordJob& job, MemberNames known)
+    : job_(job), known_(std::move(known)), reader_(job.input) {
+  reader_.stop_when(job.stop_requested);
 }
 
 std::optional<Record> RecordReader::next(const OnBad& on_bad) {
   for (;;) {
-    if (stop_requested_ && stop_requested_()) {
-      interrupted_ = true;
+    std::optional<JsonlRecord> read = reader_.next(
+        [&](const Error& e, std::string_view line) { on_bad(line_name(reader_.line_number()), e, line); });
+    if (!read) {
+      interrupted_ = reader_.stopped();
       return std::nullopt;
     }
-    const std::optional<std::string_view> line = lines_.next();
-    if (!line) {
-      interrupted_ = stop_requested_ && stop_requested_();
-      return std::nullopt;
-    }
-    if (line->find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const int64_t index = n_read_++;
-    Json id = lines_.line_number();
+    Record record{std::move(*read), {}, reader_.n_read() - 1};
     try {
-      Record record = parse_record(*line, lines_.where(), lines_.line_number(), id);
-      record.index = index;
+      record.id = id_of(record);
+      note_unknown(record);
       return record;
     } catch (const Error& e) {
-      on_bad(id, e, *line);
+      on_bad(line_name(record.line_number), e, record.line);
     }
   }
 }
 
-Record parse_record(std::string_view line, const std::string& where, int64_t line_number, Json& id) {
-  Record record;
-  record.where = where;
-  record.line = line;
-  id = line_number;
-  record.json = parse_json(line, where);
-  if (!record.json.is_object())
-    throw Error(ErrorKind::kBadData, "a record must be a JSON object", where, "one {...} a line");
-  if (const Json* given = member(record, "id")) {
-    if (!given->is_string() && !given->is_number()) wrong_type(record, "id", "a string or a number");
-    id = *given;
+void RecordReader::note_unknown(const Record& record) {
+  if (!job_.on_note) return;
+  const auto is_known = [&](std::string_view name) {
+    for (const JsonSynonym& synonym : kSynonyms)
+      if (synonym.other == name) name = synonym.name;
+    return std::find(known_.begin(), known_.end(), name) != known_.end();
+  };
+  for (const auto& [name, value] : record.json.as_object()) {
+    if (noted_.size() > kMostNotes || is_known(name) || !noted_.insert(name).second) continue;
+    job_.on_note(record.where + (noted_.size() > kMostNotes
+                                     ? ": more members are not known and have no effect"
+                                     : ": member \"" + name + "\" is not known and has no effect"));
   }
-  record.id = id;
-  return record;
+}
+
+Json id_of(const Record& record) {
+  const JsonMembers members = record.members();
+  const Json* id = members.find("id");
+  if (!id) return line_name(record.line_number);
+  if (!id->is_string() && !id->is_number()) members.refuse("id", "a string or a number");
+  if (id->is_string() && names_another_line(id->as_string(), record.line_number))
+    throw Error(ErrorKind::kBadData,
+                "the id \"" + id->as_string() + "\" is the name of another line, should that have no id",
+                record.where, "give ids of another form");
+  return *id;
 }
 
 Json error_record(const Json& id, const Error& error) {
@@ -111,8 +139,8 @@ RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
   return counts_;
 }
 
-RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle) {
-  RecordReader reader(job.input, job.stop_requested);
+RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle) {
+  RecordReader reader(job, std::move(known));
   RecordWriter writer(job);
   bool dropped = false;  // the record under way, when asked to stop
   const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {
@@ -138,43 +166,15 @@ RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle) 
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
 }
 
-const std::string* string_member(const Record& record, std::string_view key) {
-  const Json* value = member(record, key);
-  if (!value) return nullptr;
-  if (!value->is_string()) wrong_type(record, key, "a string");
-  return &value->as_string();
-}
-
-std::optional<bool> bool_member(const Record& record, std::string_view key) {
-  const Json* value = member(record, key);
+std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name) {
+  const Json* value = members.find(name);
   if (!value) return std::nullopt;
-  if (!value->is_bool()) wrong_type(record, key, "true or false");
-  return value->as_bool();
-}
-
-std::optional<double> number_member(const Record& record, std::string_view key) {
-  const Json* value = member(record, key);
-  if (!value) return std::nullopt;
-  if (!value->is_number()) wrong_type(record, key, "a number");
-  return value->as_double();
-}
-
-std::optional<int64_t> count_member(const Record& record, std::string_view key) {
-  const Json* value = member(record, key);
-  if (!value) return std::nullopt;
-  if (!value->is_int() || value->as_int() < 0) wrong_type(record, key, "a whole number, 0 or more");
-  return value->as_int();
-}
-
-std::optional<std::vector<int32_t>> ids_member(const Record& record, std::string_view key) {
-  const Json* value = member(record, key);
-  if (!value) return std::nullopt;
-  if (!value->is_array()) wrong_type(record, key, "a list of token ids");
+  if (!value->is_array()) members.refuse(name, "a list of token ids");
   std::vector<int32_t> ids;
   ids.reserve(value->as_array().size());
   for (const Json& id : value->as_array()) {
     if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX)
-      wrong_type(record, key, "a list of token ids");
+      members.refuse(name, "a list of token ids");
     ids.push_back(static_cast<int32_t>(id.as_int()));
   }
   return ids;

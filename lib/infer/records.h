@@ -5,12 +5,16 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <string_view>
+#include <vector>
 
 #include "core/error.h"
 #include "core/json.h"
+#include "core/json_members.h"
 #include "io/files.h"
-#include "io/lines.h"
+#include "io/jsonl.h"
 
 namespace ds::infer {
 
@@ -24,35 +28,16 @@ struct RecordCounts {
 // "12 records read, 11 answered, 1 failed"
 std::string counts_text(const RecordCounts& counts);
 
-struct Record {
-  Json id;            // as given; the line number when the record has none
-  Json json;          // the object
-  std::string where;  // file:line
-  std::string line;   // as read
+struct Record : JsonlRecord {
+  Json id;            // as given; "line:7" when the record has none
   int64_t index = 0;  // 0 for the first record
+
+  // Members are found under the names that other programs give them, too: "max_new_tokens" is "max_tokens".
+  JsonMembers members() const;
 };
 
-class RecordReader {
- public:
-  // `path`: "-" is stdin. `stop_requested` may be empty.
-  RecordReader(const std::string& path, std::function<bool()> stop_requested);
-
-  // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
-  // is neither string nor number, is handed to on_bad with what is known of its id.
-  using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
-  std::optional<Record> next(const OnBad& on_bad);
-  int64_t n_read() const { return n_read_; }
-  bool interrupted() const { return interrupted_; }
-
- private:
-  LineReader lines_;
-  std::function<bool()> stop_requested_;
-  int64_t n_read_ = 0;
-  bool interrupted_ = false;
-};
-
-// Parses one line. Throws Error{kBadData} naming `where`; `id` receives what is known even then.
-Record parse_record(std::string_view line, const std::string& where, int64_t line_number, Json& id);
+// Throws Error{kBadData} for an "id" that is neither string nor number, or the name of another line.
+Json id_of(const Record& record);
 
 // {"id", "error": {"message", "where", "hint"}}
 Json error_record(const Json& id, const Error& error);
@@ -67,6 +52,32 @@ struct RecordJob {
   std::string bad_lines;    // lines of records that failed go to this file as they were; empty: nowhere
   // Tells people about a bad record ("file:line: what"); may be empty.
   std::function<void(const Error&)> on_bad;
+  // Tells people about a member that is not known, once per name; may be empty.
+  std::function<void(const std::string&)> on_note;
+};
+
+using MemberNames = std::vector<std::string_view>;  // of literals
+
+class RecordReader {
+ public:
+  // Members other than `known` and their synonyms are told to job.on_note.
+  RecordReader(const RecordJob& job, MemberNames known);
+
+  // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
+  // is neither string nor number, is handed to on_bad with what is known of its id.
+  using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
+  std::optional<Record> next(const OnBad& on_bad);
+  int64_t n_read() const { return reader_.n_read(); }
+  bool interrupted() const { return interrupted_; }
+
+ private:
+  void note_unknown(const Record& record);
+
+  const RecordJob& job_;
+  MemberNames known_;
+  JsonlReader reader_;
+  std::set<std::string, std::less<>> noted_;
+  bool interrupted_ = false;
 };
 
 // Where results go, and the counting of them.
@@ -84,15 +95,12 @@ class RecordWriter {
   RecordCounts counts_;
 };
 
-// Runs `handle` over all records; what it returns is written with the record's id in front.
+// Runs `handle` over all records, which have `known` members; what it returns is written with the record's id
+// in front.
 using RecordHandler = std::function<Json(const Record&)>;
-RecordCounts for_each_record(const RecordJob& job, const RecordHandler& handle);
+RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle);
 
-// Members with checked types; each throws Error{kBadData} naming the member and `where`.
-const std::string* string_member(const Record& record, std::string_view key);
-std::optional<bool> bool_member(const Record& record, std::string_view key);
-std::optional<double> number_member(const Record& record, std::string_view key);
-std::optional<int64_t> count_member(const Record& record, std::string_view key);  // 0 or more
-std::optional<std::vector<int32_t>> ids_member(const Record& record, std::string_view key);
+// A list of token ids. Throws Error{kBadData} naming the member and `where`.
+std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name);
 
 }  // namespace ds::infer

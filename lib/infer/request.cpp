@@ -3,23 +3,6 @@
 namespace ds::infer {
 namespace {
 
-// The checked conversation of a record, with the system message in front.
-Json messages_of(const Record& record, const Json& given, const std::string& system) {
-  if (!given.is_array() || given.as_array().empty())
-    throw Error(ErrorKind::kBadData, "\"messages\" must be a list of at least one message", record.where,
-                R"(for example [{"role": "user", "content": "hello"}])");
-  Json::Array messages;
-  for (const Json& message : given.as_array()) {
-    const Json* role = message.find("role");
-    if (!role || !role->is_string())
-      throw Error(ErrorKind::kBadData, "every message must be an object with a \"role\"", record.where);
-  }
-  if (!system.empty() && given.as_array()[0].find("role")->as_string() != "system")
-    messages.push_back(make_message("system", system));
-  messages.insert(messages.end(), given.as_array().begin(), given.as_array().end());
-  return messages;
-}
-
 std::vector<std::string> stop_strings(const Record& record, const Json& value) {
   std::vector<std::string> stops;
   const auto add = [&](const Json& stop) {
@@ -36,18 +19,49 @@ std::vector<std::string> stop_strings(const Record& record, const Json& value) {
   return stops;
 }
 
+// A count for which -1 means no limit, as 0 does.
+std::optional<int64_t> limit_member(const JsonMembers& members, std::string_view name) {
+  const auto value = members.integer(name);
+  return value == -1 ? 0 : members.count(name);
+}
+
 GenerationOverrides overrides_of(const Record& record) {
+  const JsonMembers members = record.members();
   GenerationOverrides o;
-  o.max_tokens = count_member(record, "max_tokens");
-  o.temperature = number_member(record, "temperature");
-  o.top_k = count_member(record, "top_k");
-  o.top_p = number_member(record, "top_p");
-  o.min_p = number_member(record, "min_p");
-  o.repeat_penalty = number_member(record, "repeat_penalty");
-  o.seed = count_member(record, "seed");
-  if (const Json* stop = record.json.find("stop"); stop && !stop->is_null())
-    o.stop = stop_strings(record, *stop);
+  o.max_tokens = limit_member(members, "max_tokens");
+  o.temperature = members.number("temperature");
+  o.top_k = limit_member(members, "top_k");
+  o.top_p = members.number("top_p");
+  o.min_p = members.number("min_p");
+  o.repeat_penalty = members.number("repeat_penalty");
+  o.seed = members.count("seed");
+  if (const Json* stop = members.find("stop")) o.stop = stop_strings(record, *stop);
   return o;
+}
+
+const Json* first_of(const Json& messages) {
+  return messages.is_array() && !messages.as_array().empty() ? &messages.as_array().front() : nullptr;
+}
+
+bool has_role(const Json& message, std::string_view role) {
+  const Json* given = message.find("role");
+  return given && given->is_string() && given->as_string() == role;
+}
+
+// Whether a conversation ends in an answer that was begun: text of the assistant that calls no tools.
+bool ends_begun(const Json& messages) {
+  if (!first_of(messages)) return false;
+  const Json& last = messages.as_array().back();
+  const Json *content = last.find("content"), *calls = last.find("tool_calls");
+  return has_role(last, "assistant") && content && !content->is_null() && (!calls || calls->is_null());
+}
+
+// "continue_final_message": true, or the member of the last message to go on with. Empty: none.
+std::string continue_member(const JsonMembers& members, bool otherwise) {
+  const Json* value = members.find("continue_final_message");
+  if (!value) return otherwise ? "content" : "";
+  if (value->is_string()) return value->as_string();
+  return *members.boolean("continue_final_message") ? "content" : "";
 }
 
 }  // namespace
@@ -63,40 +77,66 @@ std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& cha
   return text.tokenizer().encode(text.render(chat, where));
 }
 
+MemberNames and_chat_members(MemberNames own) {
+  own.insert(own.end(), {"messages", "system", "tools", "thinking", "extra", "add_generation_prompt",
+                         "continue_final_message"});
+  return own;
+}
+
+MemberNames request_members() {
+  return and_chat_members({"id", "prompt", "input_ids", "raw", "return_ids", "max_tokens", "temperature",
+                           "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop"});
+}
+
+RenderRequest chat_of(const Record& record, const Json& messages, const RequestDefaults& defaults,
+                      ChatEnd end) {
+  const JsonMembers members = record.members();
+  RenderRequest chat;
+  chat.messages = messages;
+  const std::string* system = members.string("system");
+  const std::string& text = system ? *system : defaults.system;
+  if (const Json* first = first_of(messages); first && !text.empty() && !has_role(*first, "system")) {
+    auto& list = chat.messages.as_array();
+    list.insert(list.begin(), make_message("system", text));
+  }
+  if (const Json* tools = members.list("tools")) chat.tools = *tools;
+  if (const Json* extra = members.object("extra")) chat.extra = *extra;
+  chat.thinking = members.boolean("thinking");
+  if (!chat.thinking) chat.thinking = defaults.thinking;
+  const auto opens = members.boolean("add_generation_prompt");
+  chat.continue_member = continue_member(members, end == ChatEnd::kAnswer && !opens && ends_begun(messages));
+  if (opens.value_or(false) && !chat.continue_member.empty())
+    throw Error(ErrorKind::kBadData,
+                "\"continue_final_message\" and \"add_generation_prompt\" exclude each other", record.where);
+  chat.add_generation_prompt = opens.value_or(end != ChatEnd::kWhole) && chat.continue_member.empty();
+  return chat;
+}
+
 RecordRequest make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults) {
+  const JsonMembers members = record.members();
   RecordRequest request;
   request.id = record.id;
   request.generate.stream = static_cast<uint64_t>(record.index);
   request.generate.settings =
       with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);
 
-  const std::string* prompt = string_member(record, "prompt");
-  const Json* messages = record.json.find("messages");
-  auto input_ids = ids_member(record, "input_ids");
-  if (messages && messages->is_null()) messages = nullptr;
+  const std::string* prompt = members.string("prompt");
+  const Json* messages = members.find("messages");
+  auto input_ids = ids_member(members, "input_ids");
   if ((prompt != nullptr) + (messages != nullptr) + input_ids.has_value() != 1)
     throw Error(ErrorKind::kBadData, "a record needs one of \"prompt\", \"messages\" and \"input_ids\"",
                 record.where);
 
-  request.return_ids =
-      bool_member(record, "return_ids").value_or(defaults.return_ids || input_ids.has_value());
-  const bool raw = bool_member(record, "raw").value_or(defaults.raw);
+  request.return_ids = members.boolean("return_ids").value_or(defaults.return_ids || input_ids.has_value());
+  const bool raw = members.boolean("raw").value_or(defaults.raw);
   if (input_ids) {
     request.generate.prompt = std::move(*input_ids);
   } else if (prompt && raw) {
     request.generate.prompt = engine.text().encode_plain(*prompt);
   } else {
-    const std::string* system = string_member(record, "system");
     const Json given = prompt ? Json(Json::Array{make_message("user", *prompt)}) : *messages;
-    RenderRequest chat;
-    chat.messages = messages_of(record, given, system ? *system : defaults.system);
-    chat.thinking = defaults.thinking;
-    if (const auto v = bool_member(record, "thinking")) chat.thinking = v;
-    if (const Json* tools = record.json.find("tools"); tools && !tools->is_null()) {
-      if (!tools->is_array()) throw Error(ErrorKind::kBadData, "\"tools\" must be a list", record.where);
-      chat.tools = *tools;
-    }
-    request.generate.prompt = encode_chat(engine.text(), chat, record.where);
+    request.generate.prompt =
+        encode_chat(engine.text(), chat_of(record, given, defaults, ChatEnd::kAnswer), record.where);
   }
   return request;
 }

@@ -25,9 +25,21 @@ struct RequestDefaults {
   bool return_ids = false;
 };
 
-// Members: "prompt", "messages" or "input_ids" (exactly one); "system", "tools", "thinking", "raw",
-// "return_ids", "max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop".
-// Others are ignored. Throws Error{kBadData}.
+// `own` and the members that describe a conversation: what is in front of it, what goes with it, how it ends.
+MemberNames and_chat_members(MemberNames own);
+
+// Where a rendered conversation ends unless the record says otherwise.
+enum class ChatEnd {
+  kAnswer,  // where an answer begins, or goes on where the last message is one that was begun
+  kTurn,    // where an answer begins
+  kWhole    // behind the last message
+};
+// Throws Error{kBadData} naming the member.
+RenderRequest chat_of(const Record& record, const Json& messages, const RequestDefaults& defaults,
+                      ChatEnd end);
+
+MemberNames request_members();
+// Exactly one of "prompt", "messages" and "input_ids". Throws Error{kBadData}.
 RecordRequest make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults);
 
 Json make_message(const std::string& role, const std::string& text);

@@ -22,6 +22,7 @@ RecordJob record_job(const RunJob& job, const RunStreams& streams) {
   r.stop_requested = streams.stop;
   r.bad_lines = job.bad_lines;
   r.on_bad = [&streams](const Error& e) { streams.note(e.message()); };
+  r.on_note = streams.note;
   return r;
 }
 
@@ -35,12 +36,17 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams) {
   if (!job.records.empty()) streams.ready();
   if (job.kind == Kind::kRender) return end_of(render_records(*text, record_job(job, streams)), streams);
   const bool tokenize = job.kind == Kind::kTokenize;
+  if (tokenize && !job.add_special && !text->frame().empty())
+    streams.note("nothing is added; --add-special adds " + text->frame_text());
   if (!job.records.empty()) {
     const RecordJob records = record_job(job, streams);
-    return end_of(tokenize ? tokenize_records(*text, records) : detokenize_records(*text, records), streams);
+    return end_of(
+        tokenize ? tokenize_records(*text, records, job.add_special) : detokenize_records(*text, records),
+        streams);
   }
   if (tokenize)
-    write_ids(text->tokenizer().encode(job.prompt), *streams.out);
+    write_ids(job.add_special ? text->encode_plain(job.prompt) : text->tokenizer().encode(job.prompt),
+              *streams.out);
   else
     streams.out->write(text->tokenizer().decode(parse_ids(job.prompt, "<stdin>")));
   return RunEnd::kDone;

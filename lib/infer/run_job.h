@@ -21,6 +21,7 @@ struct RunJob {
   std::string prompt;              // of an answer; text or ids of kTokenize and kDetokenize
   std::string records;             // file of records; empty for kTokenize and kDetokenize of `prompt`
   bool json = false;               // an answer as a record, a plan as an object
+  bool add_special = false;        // kTokenize: what the tokenizer adds to a text, too
   std::string logits, bad_lines, think_out,
       timings;  // files; empty: not wanted; all but logits are opened first
 };

@@ -11,21 +11,16 @@ namespace ds::infer {
 namespace {
 
 std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
-  const std::string* text = string_member(record, "text");
-  const Json* messages = record.json.find("messages");
-  auto ids = ids_member(record, "input_ids");
-  if (messages && messages->is_null()) messages = nullptr;
+  const JsonMembers members = record.members();
+  const std::string* text = members.string("text");
+  const Json* messages = members.find("messages");
+  auto ids = ids_member(members, "input_ids");
   if ((text != nullptr) + (messages != nullptr) + ids.has_value() != 1)
     throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"",
                 record.where);
   if (ids) return *ids;
   if (text) return engine.text().encode_plain(*text);
-  RenderRequest chat;
-  chat.messages = *messages;
-  chat.add_generation_prompt = false;
-  if (const Json* tools = record.json.find("tools")) chat.tools = *tools;
-  chat.thinking = bool_member(record, "thinking");
-  return encode_chat(engine.text(), chat, record.where);
+  return encode_chat(engine.text(), chat_of(record, *messages, {}, ChatEnd::kWhole), record.where);
 }
 
 }  // namespace
@@ -71,7 +66,8 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   RecordJob job = options.job;
   job.flush_each = true;
 
-  const RecordCounts counts = for_each_record(job, [&](const Record& record) {
+  const MemberNames known = and_chat_members({"id", "text", "input_ids"});
+  const RecordCounts counts = for_each_record(job, known, [&](const Record& record) {
     const std::vector<int32_t> ids = tokens_of(engine, record);
     if (logits_file)
       logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);

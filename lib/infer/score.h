@@ -17,7 +17,7 @@ struct ScoreOptions {
 
 // Records {"id", "text" | "messages" | "input_ids"} to {"id", "n_tokens", "logprobs", "sum_logprob",
 // "perplexity"}. logprobs[t] is the natural logarithm of token t's probability after the tokens before it,
-// null for the first. "text" gets a BOS in front only where tokenizer_config.json says add_bos_token;
+// null for the first. "text" becomes tokens as ModelText::encode_plain makes them;
 // "messages" are rendered without opening a further turn. perplexity is exp(-mean of logprobs), null when
 // there is none.
 RecordCounts score_records(const Engine& engine, const ScoreOptions& options);

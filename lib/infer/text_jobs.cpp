@@ -2,15 +2,21 @@
 
 #include <charconv>
 
+#include "infer/request.h"
+
 namespace ds::infer {
 
-RecordCounts tokenize_records(const ModelText& text, const RecordJob& job) {
-  return for_each_record(job, [&](const Record& record) {
-    const std::string* input = string_member(record, "text");
+RecordCounts tokenize_records(const ModelText& text, const RecordJob& job, bool add_special) {
+  return for_each_record(job, {"id", "text", "parse_special", "add_special"}, [&](const Record& record) {
+    const JsonMembers members = record.members();
+    const std::string* input = members.string("text");
     if (!input) throw Error(ErrorKind::kBadData, "a record needs \"text\"", record.where);
-    const bool parse_special = bool_member(record, "parse_special").value_or(true);
+    const bool parse_special = members.boolean("parse_special").value_or(true);
+    const bool framed = members.boolean("add_special").value_or(add_special);
     Json::Array ids;
-    for (const int32_t id : text.tokenizer().encode(*input, parse_special)) ids.push_back(id);
+    for (const int32_t id :
+         framed ? text.encode_plain(*input, parse_special) : text.tokenizer().encode(*input, parse_special))
+      ids.push_back(id);
     Json out;
     out.set("ids", std::move(ids));
     return out;
@@ -18,10 +24,11 @@ RecordCounts tokenize_records(const ModelText& text, const RecordJob& job) {
 }
 
 RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
-  return for_each_record(job, [&](const Record& record) {
-    const auto ids = ids_member(record, "ids");
+  return for_each_record(job, {"id", "ids", "skip_special"}, [&](const Record& record) {
+    const JsonMembers members = record.members();
+    const auto ids = ids_member(members, "ids");
     if (!ids) throw Error(ErrorKind::kBadData, "a record needs \"ids\"", record.where);
-    const bool skip_special = bool_member(record, "skip_special").value_or(false);
+    const bool skip_special = members.boolean("skip_special").value_or(false);
     Json out;
     try {
       out.set("text", text.tokenizer().decode(*ids, skip_special));
@@ -33,21 +40,11 @@ RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
 }
 
 RecordCounts render_records(const ModelText& text, const RecordJob& job) {
-  return for_each_record(job, [&](const Record& record) {
-    RenderRequest chat;
-    const Json* messages = record.json.find("messages");
-    if (!messages || !messages->is_array())
-      throw Error(ErrorKind::kBadData, "a record needs \"messages\", a list", record.where);
-    chat.messages = *messages;
-    if (const Json* tools = record.json.find("tools")) chat.tools = *tools;
-    chat.add_generation_prompt = bool_member(record, "add_generation_prompt").value_or(true);
-    chat.thinking = bool_member(record, "thinking");
-    if (const Json* extra = record.json.find("extra"); extra && !extra->is_null()) {
-      if (!extra->is_object()) throw Error(ErrorKind::kBadData, "\"extra\" must be an object", record.where);
-      chat.extra = *extra;
-    }
+  return for_each_record(job, and_chat_members({"id"}), [&](const Record& record) {
+    const Json* messages = record.members().list("messages");
+    if (!messages) throw Error(ErrorKind::kBadData, "a record needs \"messages\", a list", record.where);
     Json out;
-    out.set("text", text.render(chat, record.where));
+    out.set("text", text.render(chat_of(record, *messages, {}, ChatEnd::kTurn), record.where));
     return out;
   });
 }

@@ -8,11 +8,13 @@
 
 namespace ds::infer {
 
-// {"id", "text", "parse_special" (true)} to {"id", "ids"}; nothing is added.
-RecordCounts tokenize_records(const ModelText& text, const RecordJob& job);
+// {"id", "text", "parse_special" (true), "add_special" (as given)} to {"id", "ids"}. add_special: the frame
+// is put around the text as for --raw and --score.
+RecordCounts tokenize_records(const ModelText& text, const RecordJob& job, bool add_special);
 // {"id", "ids", "skip_special" (false)} to {"id", "text"}.
 RecordCounts detokenize_records(const ModelText& text, const RecordJob& job);
-// {"id", "messages", "add_generation_prompt" (true), "tools", "thinking", "extra"} to {"id", "text"}.
+// {"id", "messages", "system", "tools", "thinking", "extra", "add_generation_prompt" (true),
+// "continue_final_message" (false)} to {"id", "text"}.
 RecordCounts render_records(const ModelText& text, const RecordJob& job);
 
 // Token ids separated by white space or written as JSON lists. Throws Error{kBadData} naming `where` and the

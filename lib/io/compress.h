@@ -1,6 +1,6 @@
-// Byte streams that may be gzip or zstd: recognised by their first bytes when read, by the file name when
-// written. Several members (gzip) or frames (zstd) one after another are one stream. Not seekable, except
-// plain files.
+// Byte streams that may be gzip, zstd, xz or bzip2: recognised by their first bytes when read, by the file
+// name when written. Several members or frames one after another are one stream. Not seekable, except plain
+// files.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -12,8 +12,11 @@
 
 namespace ds::io {
 
-enum class Compression { kNone, kGzip, kZstd };
-Compression compression_from_name(std::string_view path);  // by ".gz", ".zst"
+enum class Compression { kNone, kGzip, kZstd, kXz, kBzip2 };
+// The ending that names it (".gz", ".zst", ".zstd", ".xz", ".bz2", in any case), a part of `path`; "" when
+// none.
+std::string_view compression_ending(std::string_view path);
+Compression compression_from_name(std::string_view path);  // by that ending
 Compression compression_from_bytes(std::string_view head);
 
 class ByteSource {
@@ -24,7 +27,8 @@ class ByteSource {
   ByteSource(ByteSource&&) noexcept;
 
   // Up to n bytes of content; 0 at the end. Throws Error{kBadData} when the compressed stream is damaged or
-  // ends early, {kIo} when reading fails.
+  // ends early, after all content before that was handed out; {kIo} when reading fails, {kOs} when the stream
+  // asks for more memory than there is.
   size_t read(char* out, size_t n);
   // Skips content: seeks in a plain file, reads and drops otherwise. False when the content ends before.
   bool skip(uint64_t n);

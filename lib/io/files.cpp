@@ -96,6 +96,12 @@ bool is_special(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
 }
 
+FileHandle open_to_map(const std::string& path) {
+  // Asked before opening: that would wait for a pipe's other end.
+  if (is_special(path)) throw Error(ErrorKind::kNoInput, "is no regular file", path);
+  return open_for_reading(path);
+}
+
 }  // namespace
 
 std::string os_error() { return std::strerror(errno); }
@@ -136,12 +142,11 @@ std::string read_file(const std::string& path, int64_t max_bytes) {
   }
 }
 
-MappedFile::MappedFile(const std::string& path) : path_(path) {
-  // Asked before opening: that would wait for a pipe's other end.
-  if (is_special(path)) throw Error(ErrorKind::kNoInput, "is no regular file", path);
-  const FileHandle fd = open_for_reading(path);
+MappedFile::MappedFile(const std::string& path) : MappedFile(open_to_map(path), path) {}
+
+MappedFile::MappedFile(FileHandle fd, std::string path) : path_(std::move(path)), fd_(std::move(fd)) {
   struct stat st {};
-  if (::fstat(fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), path);
+  if (::fstat(fd_.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), path_);
   size_ = st.st_size;
   if (size_ == 0) return;
   // Addresses are reserved first so that the file can begin at a multiple of the large page size.
@@ -149,15 +154,15 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
   void* space = ::mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (space == MAP_FAILED)
     throw Error(errno == ENOMEM ? ErrorKind::kOs : ErrorKind::kIo,
-                "cannot map " + std::to_string(size_) + " bytes: " + os_error(), path,
+                "cannot map " + std::to_string(size_) + " bytes: " + os_error(), path_,
                 errno == ENOMEM ? "ulimit -v leaves too few addresses" : "");
   const size_t misaligned = reinterpret_cast<uintptr_t>(space) % kLargePageBytes;
   std::byte* aligned = static_cast<std::byte*>(space) + (misaligned ? kLargePageBytes - misaligned : 0);
-  void* address = ::mmap(aligned, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd.get(), 0);
+  void* address = ::mmap(aligned, size_, PROT_READ, MAP_PRIVATE | MAP_FIXED, fd_.get(), 0);
   if (address == MAP_FAILED) {
     const std::string reason = os_error();
     ::munmap(space, reserved);
-    throw Error(ErrorKind::kIo, "cannot map: " + reason, path);
+    throw Error(ErrorKind::kIo, "cannot map: " + reason, path_);
   }
   data_ = aligned;
   space_ = space;
@@ -168,7 +173,6 @@ MappedFile::MappedFile(const std::string& path) : path_(path) {
 
 void MappedFile::copy_into_large_pages(ThreadPool& pool) const {
   if (size_ == 0) return;
-  const FileHandle fd = open_for_reading(path_);
   auto* data = const_cast<std::byte*>(data_);
   if (::mmap(data, size_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) ==
       MAP_FAILED)
@@ -179,7 +183,7 @@ void MappedFile::copy_into_large_pages(ThreadPool& pool) const {
     size_t at = begin * kLargePageBytes;
     const size_t stop = std::min(size_, end * kLargePageBytes);
     while (at < stop) {
-      const ssize_t n = ::pread(fd.get(), data + at, stop - at, static_cast<off_t>(at));
+      const ssize_t n = ::pread(fd_.get(), data + at, stop - at, static_cast<off_t>(at));
       if (n < 0 && errno == EINTR) continue;
       if (n <= 0)
         throw Error(ErrorKind::kIo,
@@ -192,6 +196,7 @@ void MappedFile::copy_into_large_pages(ThreadPool& pool) const {
 
 MappedFile::MappedFile(MappedFile&& other) noexcept
     : path_(std::move(other.path_)),
+      fd_(std::move(other.fd_)),
       data_(std::exchange(other.data_, nullptr)),
       size_(std::exchange(other.size_, 0)),
       space_(std::exchange(other.space_, nullptr)) {}

@@ -22,31 +22,6 @@ int64_t mtime_ns(const struct stat& st);  // time of modification, nanoseconds s
 // {kBadData} when it is longer than max_bytes.
 std::string read_file(const std::string& path, int64_t max_bytes = int64_t{1} << 40);
 
-// A file mapped read-only. Pages come from the page cache; nothing is copied.
-class MappedFile {
- public:
-  // Throws Error{kNoInput} when missing, {kIo} when it cannot be mapped.
-  explicit MappedFile(const std::string& path);
-  ~MappedFile();
-  MappedFile(MappedFile&& other) noexcept;
-  MappedFile& operator=(MappedFile&&) = delete;
-
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
-  // Replaces the mapping by a private copy of the same bytes at the same addresses, in 2 MiB pages where the
-  // system has them: a streaming read then loses no time on address translation, which is worth a factor of
-  // two on some machines. Costs one read of the file and memory that no other process shares. Nobody may read
-  // meanwhile. Throws Error{kIo} when the file cannot be read whole, {kOs} when there is no memory; it then
-  // stays mapped or is gone.
-  void copy_into_large_pages(ThreadPool& pool) const;
-  const std::string& path() const { return path_; }
-
- private:
-  std::string path_;
-  const std::byte* data_ = nullptr;
-  size_t size_ = 0;
-  void* space_ = nullptr;  // the reserved addresses, size_ and one large page
-};
-
 // A file descriptor that closes itself.
 class FileHandle {
  public:
@@ -61,6 +36,35 @@ class FileHandle {
 
  private:
   int fd_ = -1;
+};
+
+// A file mapped read-only. Pages come from the page cache; nothing is copied.
+class MappedFile {
+ public:
+  // Throws Error{kNoInput} when missing, {kIo} when it cannot be mapped.
+  explicit MappedFile(const std::string& path);
+  // The file that is open as `fd`, whatever the path names by now.
+  MappedFile(FileHandle fd, std::string path);
+  ~MappedFile();
+  MappedFile(MappedFile&& other) noexcept;
+  MappedFile& operator=(MappedFile&&) = delete;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  int fd() const { return fd_.get(); }
+  // Replaces the mapping by a private copy of the same bytes at the same addresses, in 2 MiB pages where the
+  // system has them: a streaming read then loses no time on address translation, which is worth a factor of
+  // two on some machines. Costs one read of the file and memory that no other process shares. Nobody may read
+  // meanwhile. Throws Error{kIo} when the file cannot be read whole, {kOs} when there is no memory; it then
+  // stays mapped or is gone.
+  void copy_into_large_pages(ThreadPool& pool) const;
+  const std::string& path() const { return path_; }
+
+ private:
+  std::string path_;
+  FileHandle fd_;  // kept: the path may name another file later
+  const std::byte* data_ = nullptr;
+  size_t size_ = 0;
+  void* space_ = nullptr;  // the reserved addresses, size_ and one large page
 };
 
 // Writes all bytes. EPIPE throws BrokenPipe; anything else Error{kIo} naming `where`.

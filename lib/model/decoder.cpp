@@ -132,9 +132,10 @@ void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::
 
 int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,
                          int64_t context_tokens) const {
+  const int64_t most = *std::max_element(segment_tokens.begin(), segment_tokens.end());
   std::vector<KvRows> rows;
   for (const CacheStream& s : streams_)
-    rows.push_back({nullptr, 1, context_tokens, s.width, DType::kF32, true});
+    rows.push_back({nullptr, 1, std::max(context_tokens, most), s.width, DType::kF32, true});
   std::vector<StepSegment> segments;
   std::vector<int32_t> tokens, logit_rows;
   for (const int64_t n : segment_tokens) {

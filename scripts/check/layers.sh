@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Includes only point down: L0 core < L1 io text kernels < L2 checkpoint < L3 model quant filter < L4 infer train < L5 bench < tools.
+# Includes only point down: L0 core < L1 io text report kernels < L2 checkpoint < L3 model quant filter < L4 infer train < L5 bench < tools.
 # Folders of one level do not include each other. Prints each breach and exits 1.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,8 +19,9 @@ allow() {
 allow lib/core core
 allow lib/io core io
 allow lib/text core text
+allow lib/report core report
 allow kernels core kernels
-l1="core io text kernels"
+l1="core io text report kernels"
 allow lib/checkpoint $l1 checkpoint
 allow lib/model $l1 checkpoint model
 allow lib/quant $l1 checkpoint quant
@@ -43,7 +44,9 @@ only '(\.cu|^kernels/cuda/.*)$' 'cuda|cublas'
 while IFS= read -r dir; do breach "folder named $dir"; done < <(find tools lib kernels -type d \( -name util -o -name common \))
 for tool in tools/ds-*.cpp; do
   [ -e "$tool" ] || continue
-  n=$(wc -l < "$tool"); [ "$n" -le 262 ] || breach "$tool has $n lines: a tool is options > one library call > report"
+  most=150
+  case $tool in *ds-bench* | *ds-filter*) most=262 ;; esac # these two are on their way
+  n=$(wc -l < "$tool"); [ "$n" -le $most ] || breach "$tool has $n lines: a tool is options > one library call > report"
 done
 [ $bad = 0 ] && echo "layers: includes point down"
 exit $bad

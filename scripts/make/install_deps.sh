@@ -11,7 +11,7 @@ packages=(
   libcli11-dev                      # command lines (tools/)
   libsimdjson-dev                   # reading JSON
   libpcre2-dev libicu-dev           # tokenizer patterns, Unicode normalisation
-  zlib1g-dev libzstd-dev            # compressed input
+  zlib1g-dev libzstd-dev liblzma-dev libbz2-dev  # compressed input
   libre2-dev libcld2-dev libxxhash-dev  # filter: patterns, language, hashes
   libcurl4-openssl-dev              # bench: talking to a server
   doctest-dev universal-ctags       # tests

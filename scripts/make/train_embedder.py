@@ -4,7 +4,7 @@
 usage: train_embedder.py EN.jsonl ZH.jsonl OUT.safetensors        (numpy and scipy; about 3 minutes on one core)
 
 Features: English lower-cased words without accents; Chinese single ideographs and pairs of neighbours. No tokenizer
-is needed at run time: a feature is the 64-bit hash that lib/filter/document.h defines. Per language: counts of
+is needed at run time: a feature is the 64-bit hash that lib/filter/text/document.h defines. Per language: counts of
 neighbours within 5 places, positive pointwise mutual information (context counts to the power 0.75), truncated SVD,
 rows times the square root of the singular values, then smoothed inverse frequency a/(a+p) as the row's weight. Text
 vector: sum of rows, minus the language's mean document direction, normalised. References: spherical k-means over

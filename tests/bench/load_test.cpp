@@ -1,13 +1,15 @@
-#include "bench/load.h"
+#include "bench/load/load.h"
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cmath>
 #include <set>
 
-#include "bench/run.h"
-#include "bench/stats.h"
+#include "bench/load/run.h"
+#include "bench/load/threads.h"
+#include "bench/stats/stats.h"
 #include "core/error.h"
 #include "io/files.h"
 
@@ -191,6 +193,87 @@ TEST_CASE("plans: the hash names all that matters, survives the file, and betray
   }
   CHECK_THROWS_AS(read_plan(path), ds::Error);
   std::remove(path.c_str());
+}
+
+TEST_CASE("seeds beyond 53 and 63 bits survive the file") {
+  for (const uint64_t seed : {uint64_t{1} << 53 | 1, uint64_t{INT64_MAX}, UINT64_MAX}) {
+    PlanOptions o = requests(3);
+    o.seed = seed;
+    const std::string path = "plan_seed_test.jsonl";
+    {
+      ds::io::AtomicFile file(path);
+      file.write(plan_text(make_plan(o)));
+      file.commit();
+    }
+    CHECK(read_plan(path).options.seed == seed);
+    std::remove(path.c_str());
+  }
+}
+
+TEST_CASE("generated lengths are spread about their mean, and prompts share what they are asked to") {
+  PlanOptions o = requests(200);
+  o.input_tokens = 400, o.output_tokens = 100, o.length_spread = 0.6, o.shared_prefix = 0.5;
+  const Plan plan = make_plan(o);
+  double mean = 0;
+  std::set<int64_t> lengths;
+  for (const auto& r : plan.requests) mean += double(r.max_tokens) / 200, lengths.insert(r.max_tokens);
+  CHECK(mean == doctest::Approx(100).epsilon(0.15));
+  CHECK(lengths.size() > 50);
+  o.length_spread = 0;
+  const Plan alike = make_plan(o);
+  const std::string &a = alike.requests[0].prompt, &b = alike.requests[1].prompt;
+  const auto n_same =
+      static_cast<double>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin());
+  CHECK(n_same / double(a.size()) == doctest::Approx(0.5).epsilon(0.1));
+}
+
+TEST_CASE("traces: Mooncake's lengths and shared blocks, ShareGPT's turns and replies") {
+  const std::string path = "trace_kinds_test.jsonl";
+  const auto write = [&](const std::string& text) {
+    ds::io::AtomicFile file(path);
+    file.write(text);
+    file.commit();
+  };
+  write(
+      "{\"timestamp\":100,\"input_length\":1100,\"output_length\":7,\"hash_ids\":[1,2,3]}\n"
+      "{\"timestamp\":600,\"input_length\":600,\"output_length\":9,\"hash_ids\":[1,4]}\n");
+  PlanOptions o;
+  o.arrivals = Arrivals::kTrace;
+  o.trace_path = path;
+  const Plan trace = make_plan(o);
+  REQUIRE(trace.requests.size() == 2);
+  CHECK(trace.arrivals[1] == doctest::Approx(0.5));
+  CHECK(trace.requests[0].max_tokens == 7);
+  CHECK(trace.requests[1].max_tokens == 9);
+  const std::string &x = trace.requests[0].prompt, &y = trace.requests[1].prompt;
+  CHECK(double(x.size()) / double(y.size()) == doctest::Approx(1100.0 / 600).epsilon(0.1));
+  const auto n_same = std::mismatch(x.begin(), x.end(), y.begin(), y.end()).first - x.begin();
+  CHECK(double(n_same) / double(x.size()) == doctest::Approx(512.0 / 1100).epsilon(0.1));
+  write(
+      "[{\"id\":\"a\",\"conversations\":[{\"from\":\"human\",\"value\":\"hi\"},{\"from\":\"gpt\",\"value\":"
+      "\"" +
+      std::string(400, 'x') +
+      "\"},{\"from\":\"human\",\"value\":\"more\"},{\"from\":\"gpt\",\"value\":\"ok\"}]}]\n");
+  o = requests(1);
+  o.prompts_path = path;
+  const Plan talk = make_plan(o);
+  CHECK(talk.requests[0].prompt == "hi");
+  CHECK(talk.requests[0].max_tokens == 100);
+  REQUIRE(talk.requests[0].next_turns.size() == 1);
+  CHECK(talk.requests[0].next_turns[0].first == "more");
+  std::remove(path.c_str());
+}
+
+TEST_CASE("threads that cannot be had end the load with an error, not the program") {
+  std::atomic<int> n{0};
+  CHECK_THROWS_AS(in_threads(
+                      4,
+                      [&] {
+                        if (++n == 2) throw ds::Error(ds::ErrorKind::kOs, "x", "y");
+                      },
+                      [] {}),
+                  ds::Error);
+  CHECK(n == 4);  // all were joined
 }
 
 TEST_CASE("Poisson gaps have the rate's mean and an exponential's spread") {

@@ -1,4 +1,4 @@
-#include "bench/quantile.h"
+#include "bench/stats/quantile.h"
 
 #include <doctest/doctest.h>
 
@@ -6,8 +6,8 @@
 #include <cmath>
 #include <random>
 
-#include "bench/histogram.h"
-#include "bench/sha256.h"
+#include "bench/records/sha256.h"
+#include "bench/stats/histogram.h"
 #include "core/error.h"
 
 using namespace ds::bench;

@@ -1,10 +1,10 @@
-#include "bench/record.h"
+#include "bench/records/record.h"
 
 #include <doctest/doctest.h>
 
-#include "bench/html_text.h"
-#include "bench/metric.h"
-#include "bench/stats.h"
+#include "bench/records/embedded.h"
+#include "bench/stats/metric.h"
+#include "bench/stats/stats.h"
 #include "core/error.h"
 
 using namespace ds::bench;

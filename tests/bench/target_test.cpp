@@ -1,19 +1,22 @@
 // Targets against friendly and hostile counterparts. No test looks at how long something took, except that it
 // ended.
-#include "bench/target.h"
+#include "bench/targets/target.h"
 
 #include <doctest/doctest.h>
 #include <sys/socket.h>
 
 #include <cstdlib>
+#include <mutex>
 #include <thread>
 
-#include "bench/record.h"
-#include "bench/redact.h"
-#include "bench/scripted_server.h"
-#include "bench/sse.h"
+#include "bench/load/load.h"
+#include "bench/records/record.h"
+#include "bench/records/redact.h"
+#include "bench/targets/scripted_server.h"
+#include "bench/targets/sse.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "io/files.h"
 #include "io/json.h"
 
 using namespace ds::bench;
@@ -90,13 +93,95 @@ TEST_CASE("slow loris: a server that dribbles headers or a body for ever ends at
 TEST_CASE("garbage instead of events") {
   CHECK(answer_with("data: {not json\n\n").error == "bad_stream");
   CHECK(answer_with("data: 42\n\n").error == "bad_stream");
-  CHECK(answer_with("data: {}\n\n").error == "bad_stream");
+  CHECK(answer_with("data: {}\n\n").error == "no_content");  // a ping alone
   CHECK(answer_with(std::string("\0\xff\xfe binary \x80", 12)).error == "no_content");
   CHECK(answer_with("<html>hello</html>").error == "no_content");
   CHECK(answer_with("").error == "no_content");
   CHECK(answer_with("data: {\"error\":{\"message\":\"overloaded\"}}\n\n").error_detail == "overloaded");
   // Deep nesting must not reach the stack's end.
   CHECK(answer_with("data: " + std::string(100000, '[') + "\n\n").error == "bad_stream");
+}
+
+TEST_CASE("keep-alives, halves of a character, tool calls, reasoning, errors in a stream") {
+  const std::string end = "data: [DONE]\n\n";
+  const auto delta = [](const std::string& members) {
+    return "data: {\"choices\":[{\"delta\":{" + members + "}}]}\n\n";
+  };
+  Outcome o =
+      answer_with("data:\n\n: hello\n\nevent: ping\ndata: {\"type\":\"ping\"}\n\n" + event("a") + end);
+  CHECK(o.ok());
+  CHECK(o.event_ns.size() == 1);
+  o = answer_with(delta("\"content\":\"smile \\ud83d\"") + delta("\"content\":\"\\ude00 end\"") + end);
+  CHECK(o.ok());
+  CHECK(o.text == "smile \xF0\x9F\x98\x80 end");
+  o = answer_with(delta("\"content\":\"\\ud83d\"") + delta("\"content\":\"x\"") +
+                  delta("\"content\":\"\\\\ud83d\"") + end);
+  CHECK(o.ok());
+  CHECK(o.text == "x\\ud83d");  // the second is an escaped backslash
+  o = answer_with(delta("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"{\"}}]") +
+                  delta("\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"}\"}}]") + end);
+  CHECK(o.ok());
+  CHECK(o.event_ns.size() == 2);
+  o = answer_with(delta("\"reasoning_content\":\"41?\"") + delta("\"content\":\"42\"") + end);
+  CHECK(o.text == "42");
+  CHECK(o.event_ns.size() == 2);
+  CHECK(o.t_answer_ns == o.event_ns[1]);
+  CHECK(answer_with(event("a") + end).t_answer_ns == -1);
+  o = answer_with(event("a") + "data: {\"object\":\"error\",\"message\":\"died\",\"code\":500}\n\n" + end);
+  CHECK(o.error == "server_error");
+  CHECK(o.error_detail == "died");
+}
+
+TEST_CASE("the base of an address, what a prompt file adds, and whole conversations arrive at the server") {
+  std::vector<ServedRequest> seen;
+  std::mutex mutex;
+  ScriptedServer server([&](const ServedRequest& r) {
+    const std::lock_guard lock(mutex);
+    seen.push_back(r);
+    return r.write(kOk + event("said") + "data: [DONE]\n\n") && false;
+  });
+  TargetOptions options = fast();
+  options.model_name = "m";
+  for (const auto& [given, path] : {std::pair("", "/v1/chat/completions"),
+                                    {"/", "/v1/chat/completions"},
+                                    {"/v1", "/v1/chat/completions"},
+                                    {"/api/paas/v4/", "/api/paas/v4/chat/completions"},
+                                    {"/v1beta/openai", "/v1beta/openai/chat/completions"},
+                                    {"/v1/chat/completions", "/v1/chat/completions"},
+                                    {"/v1/completions", "/v1/completions"},
+                                    {"/d?api-version=1", "/d/chat/completions?api-version=1"}}) {
+    seen.clear();
+    CHECK(make_http_target(server.url() + given, options)->send({}, {}).ok());
+    REQUIRE(seen.size() == 1);
+    CHECK(seen[0].path == path);
+  }
+  seen.clear();
+  const std::string file = "server_members_test.jsonl";
+  {
+    ds::io::AtomicFile prompts(file);
+    prompts.write(
+        "{\"turns\":[\"one\",\"two\"],\"top_p\":0.5,\"stop\":[\"x\"],\"tools\":[{\"type\":\"function\"}],"
+        "\"extra_body\":{\"lora\":\"l\"},\"headers\":{\"X-Team\":\"blue\"},\"category\":\"c\"}\n");
+    prompts.commit();
+  }
+  PlanOptions p;
+  p.prompts_path = file;
+  p.n_requests = 1, p.warmup = 0;
+  const auto target = make_http_target(server.url(), options);
+  run_load({target.get()}, make_plan(p), {});
+  std::remove(file.c_str());
+  REQUIRE(seen.size() == 2);
+  const ds::Json body = ds::io::parse_json(seen[1].body, "body");
+  CHECK(body.find("top_p")->as_double() == 0.5);
+  CHECK(body.find("stop"));
+  CHECK(body.find("tools"));
+  CHECK(body.find("lora"));
+  CHECK(!body.find("category"));
+  CHECK(seen[1].head.find("X-Team: blue") != std::string::npos);
+  const auto& messages = body.find("messages")->as_array();
+  REQUIRE(messages.size() == 3);
+  CHECK(messages[1].find("content")->as_string() == "said");
+  CHECK(messages[2].find("content")->as_string() == "two");
 }
 
 TEST_CASE("no end: the connection closes in the middle") {

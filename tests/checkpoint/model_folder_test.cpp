@@ -292,3 +292,19 @@ TEST_CASE("a model by name: folder, snapshot of a cache, repository, GGUF") {
   elsewhere.write("config.json", "{}");
   CHECK(has(refusal(ErrorKind::kNoInput, [&] { locate_model(elsewhere / "config.json"); }), "is a file"));
 }
+
+TEST_CASE("a file replaced after its header was read: header and bytes stay of one file") {
+  const TempFolder folder;
+  folder.write("config.json", config());
+  const auto write = [&](float v) { write_shard(folder, "new", {f32_tensor("n.weight", {2}, {v, v})}); };
+  write(1);
+  fs::rename(folder / "new", folder / "model.safetensors");
+  const auto model = open_model(folder.path());
+  write(2);
+  fs::rename(folder / "new", folder / "model.safetensors");
+  Weights weights(model);
+  CHECK(weights.vector("n.weight", 2)[1] == 1);
+  ThreadPool pool(2);
+  weights.copy_into_large_pages(pool);
+  CHECK(weights.vector("n.weight", 2)[1] == 1);
+}

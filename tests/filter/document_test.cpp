@@ -1,11 +1,11 @@
-#include "filter/document.h"
+#include "filter/text/document.h"
 
 #include <doctest/doctest.h>
 
 #include <string>
 
-#include "filter/characters.h"
-#include "filter/tokenizer.h"
+#include "filter/text/characters.h"
+#include "filter/text/word_tokenizer.h"
 
 using namespace ds::filter;
 
@@ -94,7 +94,7 @@ TEST_CASE("folding does not depend on case, width or accents; lower-casing never
 }
 
 TEST_CASE("datatrove's punctuation list keeps its oddities") {
-  const CharTable& table = CharTable::instance();
+  const LetterTable& table = LetterTable::instance();
   CHECK((table.flags(0xFF11) & kSymbol) != 0);  // full-width 1 is punctuation there
   CHECK((table.flags(0xFF12) & kSymbol) == 0);
   CHECK((table.flags('\t') & kSymbol) == 0);

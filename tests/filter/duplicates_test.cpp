@@ -7,10 +7,10 @@
 #include <random>
 #include <string>
 
-#include "filter/clusters.h"
-#include "filter/evaluation_sets.h"
-#include "filter/minhash.h"
-#include "filter/segment.h"
+#include "filter/duplicates/clusters.h"
+#include "filter/duplicates/minhash.h"
+#include "filter/passes/segment.h"
+#include "filter/stages/evaluation_sets.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -24,14 +24,14 @@ std::string temp_folder(const char* name) {
   return path.string();
 }
 
-Signature sign(const std::string& text, uint64_t ordinal) {
+Signature sign(const std::string& text, uint64_t offset) {
   Document doc;
   doc.text = text;
   prepare(doc);
   MinHasher hasher;
   Signature s;
   hasher.sign(doc, 5, s);
-  s.ordinal = ordinal;
+  s.ordinal = {0, offset};
   return s;
 }
 
@@ -108,9 +108,73 @@ TEST_CASE("texts shorter than a shingle are duplicates of their equals only") {
                                     sign("two words", 4), sign("", 5),   sign("...", 6)};
   const auto d = duplicates_among(s, 0.75, 1);
   REQUIRE(d.size() == 1);
-  CHECK(d[0].ordinal == 3);
-  CHECK(d[0].kept_ordinal == 1);
+  CHECK(d[0].ordinal.offset == 3);
+  CHECK(d[0].kept_ordinal.offset == 1);
   CHECK(d[0].exact == 1);
+}
+
+TEST_CASE("a chain loses no record that resembles nothing kept; what is dropped has its pair's own value") {
+  // Each text is the one before it, moved on by six words of 150: neighbours are alike, the ends share
+  // nothing.
+  std::mt19937_64 rng(11);
+  std::vector<std::string> words;
+  for (int i = 0; i < 150 + 6 * 60; ++i) words.push_back("w" + std::to_string(rng() % 100000));
+  std::vector<Signature> s;
+  for (uint64_t i = 0; i < 60; ++i) {
+    std::string text;
+    for (size_t w = 0; w < 150; ++w) text += words[6 * i + w] + " ";
+    s.push_back(sign(text, i));
+  }
+  const auto value = [&](const Ordinal& a, const Ordinal& b) {
+    return similarity(s[a.offset].minima.data(), s[b.offset].minima.data());
+  };
+  const auto d = duplicates_among(s, 0.75, 2);
+  CHECK(d.size() > 20);
+  CHECK(d.size() < 50);
+  std::vector<bool> dropped(s.size());
+  for (const Duplicate& x : d) {
+    dropped[x.ordinal.offset] = true;
+    CHECK(x.similarity >= 0.75);
+    CHECK(x.similarity == value(x.ordinal, x.kept_ordinal));
+  }
+  for (const Duplicate& x : d) CHECK(!dropped[x.kept_ordinal.offset]);
+}
+
+TEST_CASE("many texts like one are dropped for it, however they are ordered among themselves") {
+  std::mt19937_64 rng(5);
+  std::vector<std::string> words;
+  for (int i = 0; i < 200; ++i) words.push_back("w" + std::to_string(rng() % 100000));
+  std::vector<Signature> s;
+  for (uint64_t i = 0; i < 500; ++i) {
+    auto edited = words;
+    if (i > 0) edited[rng() % edited.size()] = "e" + std::to_string(rng());
+    std::string text;
+    for (const auto& w : edited) text += w + " ";
+    s.push_back(sign(text, i));
+  }
+  const auto d = duplicates_among(s, 0.75, 1);
+  REQUIRE(d.size() == 499);
+  for (const Duplicate& x : d) {
+    CHECK(x.kept_ordinal.offset == 0);
+    CHECK(x.cluster_size == 500);
+  }
+}
+
+TEST_CASE("equal records of files whose numbers differ by a power of two stay apart: one of them is kept") {
+  std::vector<Signature> s = {sign("the same text in two files", 0), sign("the same text in two files", 0)};
+  s[1].ordinal.file = 1 << 20;
+  const auto d = duplicates_among(s, 0.75, 1);
+  REQUIRE(d.size() == 1);
+  CHECK(d[0].kept_ordinal.file == 0);
+  CHECK(d[0].ordinal.file == 1 << 20);
+}
+
+TEST_CASE("composed and decomposed letters are the same to the duplicate search") {
+  CHECK(sign("R\u00e9sum\u00e9 du d\u00e9bat fran\u00e7ais, na\u00efve \u1ebf", 0).exact ==
+        sign("Re\u0301sume\u0301 du de\u0301bat franc\u0327ais, nai\u0308ve e\u0302\u0301", 1).exact);
+  CHECK(sign("\ud55c\uad6d\uc5b4 \uae00", 0).exact ==
+        sign("\u1112\u1161\u11ab\u1100\u116e\u11a8\u110b\u1165 \u1100\u1173\u11af", 1).exact);
+  CHECK(sign("\u304c\u304e", 0).exact == sign("\u304b\u3099\u304d\u3099", 1).exact);
 }
 
 TEST_CASE("clusters do not depend on order, threads or memory; the first record of each stays") {
@@ -179,13 +243,13 @@ TEST_CASE("a text that holds 13 words of an evaluation item is found, 12 are not
       << R"({"question":"小明有三个苹果，他又买了五个苹果，然后吃掉了两个，请问他现在还有几个苹果？"})"
       << "\n";
   EvaluationSets sets;
-  const Profile profile = default_profile();
-  sets.add(folder + "/eval.jsonl", profile);
+  const DuplicateSettings settings;
+  sets.add(folder + "/eval.jsonl", settings.contamination_ngram);
   const auto matches = [&](const std::string& text) {
     Document doc;
     doc.text = text;
     prepare(doc);
-    return sets.find(doc, profile).n_grams;
+    return sets.find(doc, settings.contamination_ngram).n_grams;
   };
   CHECK(matches("Blah blah. A train LEAVES the station, at noon, and travels sixty miles per hour! Then more "
                 "words follow here.") == 1);

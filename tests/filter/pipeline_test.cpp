@@ -1,5 +1,5 @@
 // Both passes inside this process, so that ThreadSanitizer sees them; what they do is tested from outside.
-#include "filter/pipeline.h"
+#include "filter/passes/pipeline.h"
 
 #include <doctest/doctest.h>
 #include <unistd.h>
@@ -8,6 +8,8 @@
 #include <fstream>
 #include <sstream>
 #include <string>
+
+#include "filter/stages/profile.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -30,7 +32,7 @@ TEST_CASE("both passes give the same bytes and counts on one thread and on sever
   const std::string demo = contents(DS_SOURCE_DIR "/data/filter/demo-raw.jsonl"), at = folder.string() + "/";
   for (const char* name : {"a.jsonl", "b.jsonl"}) std::ofstream(at + name, std::ios::binary) << demo << demo;
   const auto pass = [&](int threads, const std::string& name) {
-    RunOptions o;
+    FilterOptions o;
     o.inputs = {at + "a.jsonl", at + "b.jsonl"};
     o.output = at + name + ".zst";
     o.rejects = at + name + ".rejects";

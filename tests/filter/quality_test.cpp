@@ -5,7 +5,8 @@
 #include <map>
 #include <string>
 
-#include "filter/stage.h"
+#include "filter/stages/profile.h"
+#include "filter/stages/stage.h"
 #include "io/json.h"
 
 using namespace ds::filter;
@@ -17,10 +18,10 @@ std::map<std::string, double> scores(const std::string& text, Profile profile = 
   Document doc;
   doc.text = text;
   prepare(doc);
-  Judgement j(profile, true);
+  Scorecard j(profile, true);
   j.restart(doc.script, rule_index("s2.gopher.min_words"));
   std::vector<Edit> edits;
-  auto stage = stage_table()[stage_index("quality")].make(profile, {});
+  auto stage = stage_table()[stage_index("quality")].load(profile, {}).make();
   stage->judge(doc, j, edits);
   std::map<std::string, double> out;
   for (const RuleValue& v : j.values()) {
@@ -34,10 +35,10 @@ std::string verdict(const std::string& text, Profile profile) {
   Document doc;
   doc.text = text;
   prepare(doc);
-  Judgement j(profile, false);
+  Scorecard j(profile, false);
   j.restart(doc.script, rule_index("s2.gopher.min_words"));
   std::vector<Edit> edits;
-  auto stage = stage_table()[stage_index("quality")].make(profile, {});
+  auto stage = stage_table()[stage_index("quality")].load(profile, {}).make();
   stage->judge(doc, j, edits);
   return j.dropped() ? all_rules()[j.verdict()]->id : "kept";
 }
@@ -116,7 +117,7 @@ TEST_CASE("top n-gram: length with spaces times count over the text's length; on
   CHECK(s.at("s2.rep.top2") == doctest::Approx(3.0 * 2 / 9));
   CHECK(s.at("s2.rep.top4") == 0);
   Profile datatrove = default_profile();
-  datatrove.count_guard = false;
+  datatrove.quality.count_guard = false;
   // Four words, each 4-gram once: datatrove calls the whole text repetitive.
   CHECK(scores("This is a test", datatrove).at("s2.rep.top4") == 1);
   CHECK(scores("This is a test").at("s2.rep.top4") == 0);
@@ -131,7 +132,7 @@ TEST_CASE("duplicate n-grams: left to right, a hit is jumped over, spaces left o
   CHECK(scores("w w w w w w w w w w").at("s2.rep.dup5") == doctest::Approx(5.0 / 19));
   CHECK(scores("a b c d e f g h i j").at("s2.rep.dup5") == 0);
   Profile covered = default_profile();
-  covered.repetition_formula = "covered";
+  covered.quality.repetition_formula = kCovered;
   CHECK(scores("a b c d e a b c d e f", covered).at("s2.rep.dup5") == doctest::Approx(10.0 / 11));
 }
 
@@ -186,7 +187,7 @@ TEST_CASE("duplicate n-grams agree with a naive reading on random words") {
 
 TEST_CASE("C4 in the order of the reference") {
   Profile p = default_profile();
-  p.c4_terminal_punctuation = true;
+  p.quality.c4_terminal_punctuation = true;
   const auto sentences = [&](const std::string& text) { return scores(text, p).at("s2.c4.sentences"); };
   CHECK(sentences("One sentence here. Another one follows.\nNo stop at the end\nToo short.") == 2);
   CHECK(sentences("It ends with an ellipsis...\nIt ends with a quote\"") == 1);
@@ -230,5 +231,5 @@ TEST_CASE("a profile with every key changed reads back as itself") {
   Profile again = default_profile();
   apply_profile(again, ds::io::parse_json(printed, "again"), "again");
   CHECK(profile_json(again).dump() == printed);
-  CHECK(again.semantic_min_units == 3);
+  CHECK(again.semantic.min_units == 3);
 }

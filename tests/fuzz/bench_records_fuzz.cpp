@@ -1,7 +1,7 @@
 // Lines of a record file, in one set and through everything that reads a set.
-#include "bench/drift.h"
-#include "bench/html_text.h"
-#include "bench/report.h"
+#include "bench/eval/drift.h"
+#include "bench/records/embedded.h"
+#include "bench/render/html_report.h"
 #include "core/error.h"
 
 using namespace ds;

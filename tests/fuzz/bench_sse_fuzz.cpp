@@ -1,7 +1,7 @@
 // A server's bytes: the event parser in two different splits must agree, the chunks inside must not crash.
 #include <vector>
 
-#include "bench/sse.h"
+#include "bench/targets/sse.h"
 #include "core/error.h"
 
 using namespace ds;

@@ -6,10 +6,11 @@
 #include <filesystem>
 #include <string>
 
-#include "filter/embedder.h"
-#include "filter/lexicon.h"
-#include "filter/segment.h"
-#include "filter/shards.h"
+#include "filter/passes/segment.h"
+#include "filter/passes/shards.h"
+#include "filter/semantic/embedder.h"
+#include "filter/stages/lexicon.h"
+#include "filter/stages/profile.h"
 #include "io/compress.h"
 #include "io/json.h"
 

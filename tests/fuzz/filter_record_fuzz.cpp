@@ -6,8 +6,8 @@
 #include <string>
 #include <vector>
 
-#include "filter/pipeline.h"
-#include "filter/worker.h"
+#include "filter/passes/worker.h"
+#include "filter/stages/profile.h"
 
 using namespace ds;
 using namespace ds::filter;
@@ -18,7 +18,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     p.rules[rule_index("s1.min_chars")].threshold[0] = p.rules[rule_index("s1.min_chars")].threshold[1] = 1;
     return p;
   }();
-  static const Resources resources = load_resources(profile, {}, {});
+  static const auto stages = load_stages(profile, {});
   static const auto workers = [] {
     std::vector<std::unique_ptr<Worker>> out;  // all combinations of the three flags
     for (int flags = 0; flags < 8; ++flags) {
@@ -26,7 +26,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       options.score_all = flags & 1;
       options.transcode = flags & 2;
       options.text_lines = flags & 4;
-      out.push_back(std::make_unique<Worker>(profile, resources, options));
+      out.push_back(std::make_unique<Worker>(profile, stages, options));
     }
     return out;
   }();
@@ -35,14 +35,14 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   for (char& c : bytes)
     if (c == '\n') c = ' ';
   bytes.resize(size + kRecordPadding);
-  Batch batch;
+  LineBatch batch;
   const InputLine line{0, size, 0, 1};
-  Outcome out;
+  JudgedLine out;
   worker.judge(std::string_view(bytes).substr(0, size), line, batch, "fuzz", 0, out);
   if (out.blank || !out.own) return 0;
   if (size % 8 >= 4 && out.fate == Fate::kKept) return 0;  // a text line, no JSON
-  RecordReader reader{RecordFields{}};
-  Record record;
+  FieldReader reader{RecordFields{}};
+  FieldRecord record;
   const size_t length = out.text.size();
   std::string copy = out.text;
   copy.resize(length + kRecordPadding);

@@ -2,6 +2,7 @@
 #include <cstdint>
 
 #include "infer/records.h"
+#include "infer/request.h"
 #include "infer/text_jobs.h"
 
 using namespace ds;
@@ -15,21 +16,25 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   }
   for (int64_t line_number = 1; !text.empty(); ++line_number) {
     const size_t end = std::min(text.find('\n'), text.size());
-    Json id;
     try {
-      const Record record = parse_record(text.substr(0, end), "fuzz:1", line_number, id);
+      Record record;
+      record.where = "fuzz:1";
+      record.line_number = line_number;
+      record.json = parse_jsonl_line(text.substr(0, end), record.where);
+      const Json id = id_of(record);
       DS_CHECK(id.is_string() || id.is_number());
-      string_member(record, "prompt");
-      bool_member(record, "thinking");
-      number_member(record, "temperature");
-      count_member(record, "max_tokens");
-      ids_member(record, "input_ids");
       // What was read can be written and read again.
       const std::string again = record.json.dump();
-      Json same_id;
-      DS_CHECK(parse_record(again, "fuzz:1", line_number, same_id).json.dump() == again);
+      DS_CHECK(parse_jsonl_line(again, "fuzz:1").dump() == again);
+      const JsonMembers members = record.members();
+      members.string("prompt");
+      members.boolean("thinking");
+      members.number("temperature");
+      members.count("max_tokens");
+      ids_member(members, "input_ids");
+      if (const Json* messages = members.list("messages")) chat_of(record, *messages, {}, ChatEnd::kAnswer);
     } catch (const Error& e) {
-      error_record(id, e).dump();
+      error_record("line", e).dump();
     }
     text.remove_prefix(std::min(end + 1, text.size()));
   }

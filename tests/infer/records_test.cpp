@@ -4,7 +4,9 @@
 
 #include "infer/generation_config.h"
 #include "infer/prompt.h"
+#include "infer/request.h"
 #include "infer/text_jobs.h"
+#include "io/temp_folder.h"
 
 using namespace ds;
 using namespace ds::infer;
@@ -12,38 +14,101 @@ using namespace ds::infer;
 namespace {
 
 Record parse(const std::string& line) {
-  Json id;
-  return parse_record(line, "f:3", 3, id);
+  Record record;
+  record.where = "f:3";
+  record.line_number = 3;
+  record.json = parse_jsonl_line(line, record.where);
+  return record;
+}
+Json id_in(const std::string& line) { return id_of(parse(line)); }
+
+// All records of a text, as ids and as what was said.
+struct ReadBack {
+  std::vector<std::string> ids, notes;
+};
+ReadBack read_all(const std::string& text, const MemberNames& known) {
+  const test::TempFolder folder;
+  ReadBack out;
+  RecordJob job;
+  job.input = folder.write("in.jsonl", text);
+  job.on_note = [&](const std::string& note) { out.notes.push_back(note.substr(note.find("in.jsonl"))); };
+  RecordReader reader(job, known);
+  const auto on_bad = [&](const Json& id, const Error&, std::string_view) {
+    out.ids.push_back("bad " + id.dump());
+  };
+  while (const auto record = reader.next(on_bad)) out.ids.push_back(record->id.dump());
+  return out;
 }
 
 }  // namespace
 
-TEST_CASE("records keep their id, or get the line's number") {
-  CHECK(parse(R"({"id":"a"})").id.as_string() == "a");
-  CHECK(parse(R"({"id":7})").id.as_int() == 7);
-  CHECK(parse(R"({"id":null})").id.as_int() == 3);
-  CHECK(parse("{}").id.as_int() == 3);
-  for (const char* bad : {"", "[]", "7", R"({"id":true})", R"({"id":{}})", "{"})
-    CHECK_THROWS_AS(parse(bad), Error);
+TEST_CASE("records keep their id; one without is called by its line, and no other can take that name") {
+  CHECK(id_in(R"({"id":"a"})").as_string() == "a");
+  CHECK(id_in(R"({"custom_id":"a"})").as_string() == "a");
+  CHECK(id_in(R"({"id":7})").as_int() == 7);
+  CHECK(id_in(R"({"id":null})").as_string() == "line:3");
+  CHECK(id_in("{}").as_string() == "line:3");
+  CHECK(id_in(R"({"id":"line:3"})").as_string() == "line:3");  // an answer given back
+  for (const char* own : {"line:", "line:x", "line:4x", "inline:4"})
+    CHECK(id_in(R"({"id":")" + std::string(own) + "\"}").as_string() == own);
+  for (const char* bad : {"", "[]", "7", R"({"id":true})", R"({"id":{}})", "{", R"({"id":"line:4"})"})
+    CHECK_THROWS_AS(id_in(bad), Error);
+  CHECK(read_all("{\"id\":2}\n{}\n\noops\n{\"id\":\"line:2\"}\n{}\n", {"id"}).ids ==
+        std::vector<std::string>{"2", "\"line:2\"", "bad \"line:4\"", "bad \"line:5\"", "\"line:6\""});
 }
 
-TEST_CASE("members are checked by type, null is absent") {
-  const Record r =
-      parse(R"({"s":"x","b":true,"n":1.5,"i":4,"ids":[1,2],"null":null,"neg":-1,"bad":[1,"x"]})");
-  CHECK(*string_member(r, "s") == "x");
-  CHECK(string_member(r, "null") == nullptr);
-  CHECK(string_member(r, "absent") == nullptr);
-  CHECK(bool_member(r, "b") == true);
-  CHECK(number_member(r, "n") == 1.5);
-  CHECK(number_member(r, "i") == 4.0);
-  CHECK(count_member(r, "i") == 4);
-  CHECK(ids_member(r, "ids")->size() == 2);
-  CHECK_THROWS_AS(string_member(r, "i"), Error);
-  CHECK_THROWS_AS(bool_member(r, "s"), Error);
-  CHECK_THROWS_AS(number_member(r, "s"), Error);
-  CHECK_THROWS_AS(count_member(r, "neg"), Error);
-  CHECK_THROWS_AS(count_member(r, "n"), Error);
-  CHECK_THROWS_AS(ids_member(r, "bad"), Error);
+TEST_CASE("members that nobody knows are told once each, synonyms are known") {
+  const ReadBack read = read_all(
+      "{\"id\":1,\"max_new_tokens\":2,\"user\":\"x\"}\n{\"user\":\"y\",\"top_kk\":1,\"num_predict\":null}\n",
+      {"id", "max_tokens"});
+  CHECK(read.notes ==
+        std::vector<std::string>{"in.jsonl:1: member \"user\" is not known and has no effect",
+                                 "in.jsonl:2: member \"top_kk\" is not known and has no effect"});
+  std::string many = "{\"a\":0";
+  for (int i = 0; i < 100; ++i) many += ",\"b" + std::to_string(i) + "\":0";
+  CHECK(read_all(many + "}\n", {}).notes.size() == 21);
+}
+
+TEST_CASE("members are found under other programs' names; two that differ are refused") {
+  CHECK(parse(R"({"max_completion_tokens":3})").members().count("max_tokens") == 3);
+  CHECK(parse(R"({"repetition_penalty":1.5})").members().number("repeat_penalty") == 1.5);
+  CHECK(parse(R"({"n_predict":3,"max_tokens":3})").members().count("max_tokens") == 3);
+  CHECK_THROWS_AS(parse(R"({"n_predict":3,"max_tokens":4})").members().count("max_tokens"), Error);
+  const Record ids = parse(R"({"ids":[1,2],"bad":[1,"x"],"large":[3000000000]})");
+  CHECK(ids_member(ids.members(), "ids")->size() == 2);
+  CHECK(!ids_member(ids.members(), "absent"));
+  CHECK_THROWS_AS(ids_member(ids.members(), "bad"), Error);
+  CHECK_THROWS_AS(ids_member(ids.members(), "large"), Error);
+}
+
+TEST_CASE("a conversation ends where the record says, or where its last message does") {
+  const auto chat = [](const std::string& members, ChatEnd end) {
+    const Record record = parse("{" + members + "}");
+    RequestDefaults defaults;
+    defaults.system = "be brief";
+    return chat_of(record, *record.json.find("messages"), defaults, end);
+  };
+  const std::string asked = R"("messages":[{"role":"user","content":"q"}])";
+  const std::string begun =
+      R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";
+  CHECK(chat(asked, ChatEnd::kAnswer).add_generation_prompt);
+  CHECK(chat(asked, ChatEnd::kAnswer).continue_member.empty());
+  CHECK(chat(asked, ChatEnd::kAnswer).messages.dump() ==
+        R"([{"role":"system","content":"be brief"},{"role":"user","content":"q"}])");
+  CHECK(chat(asked + R"(,"system":"")", ChatEnd::kAnswer).messages.as_array().size() == 1);
+  CHECK_FALSE(chat(asked, ChatEnd::kWhole).add_generation_prompt);
+  CHECK(chat(begun, ChatEnd::kAnswer).continue_member == "content");
+  CHECK_FALSE(chat(begun, ChatEnd::kAnswer).add_generation_prompt);
+  CHECK(chat(begun, ChatEnd::kTurn).add_generation_prompt);
+  CHECK(chat(begun + R"(,"continue_final_message":false)", ChatEnd::kAnswer).add_generation_prompt);
+  CHECK(chat(begun + R"(,"add_generation_prompt":true)", ChatEnd::kAnswer).continue_member.empty());
+  CHECK(chat(begun + R"(,"continue_final_message":"reasoning")", ChatEnd::kTurn).continue_member ==
+        "reasoning");
+  CHECK_THROWS_AS(
+      chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kTurn), Error);
+  // A call of a tool was not begun but made.
+  CHECK(chat(R"("messages":[{"role":"assistant","content":"","tool_calls":[]}])", ChatEnd::kAnswer)
+            .continue_member.empty());
 }
 
 TEST_CASE("error records carry message, place and remedy") {

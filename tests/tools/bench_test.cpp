@@ -9,6 +9,7 @@
 #include "io/files.h"
 #include "io/json.h"
 #include "io/lines.h"
+#include "run_program.h"
 
 namespace {
 
@@ -20,9 +21,15 @@ struct Ran {
   std::string out;
 };
 
+// Where the files of these tests lie: no other run of them sees the folder.
+const std::string& here() {
+  static const TemporaryFolder folder;
+  return folder.path();
+}
+
 Ran shell(const std::string& line) {
   Ran r;
-  FILE* pipe = ::popen(("cd " DS_BIN_DIR " && rm -f bt_lock; B=" + kTool + "; " + line).c_str(), "r");
+  FILE* pipe = ::popen(("cd " + here() + " && B=" + kTool + "; " + line).c_str(), "r");
   REQUIRE(pipe);
   char buffer[4096];
   for (size_t n; (n = std::fread(buffer, 1, sizeof buffer, pipe)) > 0;) r.out.append(buffer, n);
@@ -42,7 +49,7 @@ int count(const std::string& text, const std::string& what) {
 TEST_CASE("run, stats, compare, report over a command") {
   Ran r = shell("$B run --cmd 'echo hi' -n 40 --no-overhead -q > bt_a.jsonl");
   CHECK(r.code == 0);
-  const std::string text = ds::io::read_file(DS_BIN_DIR "/bt_a.jsonl");
+  const std::string text = ds::io::read_file(here() + "/bt_a.jsonl");
   CHECK(text.starts_with("{\"type\":\"header\""));
   CHECK(count(text, "\"phase\":\"measure\"") == 40);
   CHECK(count(text, "\"type\":\"trailer\"") == 1);
@@ -108,15 +115,15 @@ TEST_CASE("a reader that leaves is met quietly") {
 
 TEST_CASE("SIGTERM: exit 75 with a trailer, and --resume equals an uninterrupted run") {
   Ran r = shell(
-      "$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q -o bt_i.jsonl & P=$!; sleep 0.3; kill -TERM $P; wait "
-      "$P");
+      "$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q > bt_i.jsonl & P=$!; "
+      "until [ $(wc -l < bt_i.jsonl) -ge 5 ]; do sleep 0.01; done; kill -TERM $P; wait $P");
   CHECK(r.code == 75);
-  const std::string cut = ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  const std::string cut = ds::io::read_file(here() + "/bt_i.jsonl");
   CHECK(cut.find("\"interrupted\":true") != std::string::npos);
   CHECK(count(cut, "\"phase\":\"measure\"") < 30);
   r = shell("$B run --cmd 'sleep 0.02' -n 30 --no-overhead -q --resume bt_i.jsonl -o bt_i.jsonl");
   CHECK(r.code == 0);
-  const std::string whole = ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl");
+  const std::string whole = ds::io::read_file(here() + "/bt_i.jsonl");
   CHECK(count(whole, "\"phase\":\"measure\"") == 30);
   for (int i = 0; i < 30; ++i) {
     char id[32];
@@ -166,7 +173,7 @@ TEST_CASE("--resume refuses what is not the same run") {
 TEST_CASE("a frozen plan takes no other plan options") {
   shell("$B plan -n 5 --output-tokens 7 -q -o bt_p.jsonl");
   CHECK(shell("$B run --cmd true --plan bt_p.jsonl --no-overhead -q > bt_i.jsonl").code == 0);
-  CHECK(count(ds::io::read_file(DS_BIN_DIR "/bt_i.jsonl"), "\"want_out\":7") >= 5);
+  CHECK(count(ds::io::read_file(here() + "/bt_i.jsonl"), "\"want_out\":7") >= 5);
   for (const char* option :
        {"--seed 2", "-n 6", "--rate 5", "--ignore-eos", "--prompts x", "-c 2", "--warmup 0"}) {
     const Ran r =
@@ -223,11 +230,13 @@ TEST_CASE("shards of a plan meet in stats") {
 
 TEST_CASE("a server, open loop, sweep and goodput search") {
   Ran r = shell(
-      "$B doctor --serve 18471 --script ttft=2ms,tokens=3 -q & P=$!; sleep 0.4; "
-      "$B run --url http://127.0.0.1:18471 --rate 50,100 -n 40 -q --no-overhead > bt_u.jsonl; A=$?; "
-      "$B run --url http://127.0.0.1:18471 --find-goodput ttft=5s@p90 --rate 20 --duration 100ms -q "
-      "--no-overhead > bt_g.jsonl & G=$!; "
-      "sleep 1; kill -TERM $G; wait $G; kill $P; wait $P 2>/dev/null; exit $A");
+      "$B doctor --serve 0 --script ttft=2ms,tokens=3 2> bt_url & P=$!; "
+      "until U=$(grep -o 'http://[0-9.:]*' bt_url); do sleep 0.01; done; "
+      "$B run --url $U --rate 50,100 -n 40 -q --no-overhead > bt_u.jsonl; A=$?; "
+      "$B run --url $U --find-goodput ttft=5s@p90 --rate 20 --duration 100ms -q --no-overhead > bt_g.jsonl & "
+      "G=$!; "
+      "until grep -q '\"type\":\"request\"' bt_g.jsonl; do sleep 0.01; done; "
+      "kill -TERM $G; wait $G; kill $P; wait $P 2>/dev/null; exit $A");
   CHECK(r.code == 0);
   const Ran s = shell("$B stats bt_u.jsonl --slo ttft=5s --json");
   const ds::Json stats = ds::io::parse_json(s.out, "stats");
@@ -303,4 +312,57 @@ TEST_CASE(
   CHECK(r.out.find("verdict: SAME (exit 0)\nrc=0\nrc=65") != std::string::npos);
   CHECK(r.out.find("bt_pb.jsonl:7") != std::string::npos);
   CHECK(r.out.ends_with("rc=65\n"));
+}
+
+TEST_CASE("on a terminal a run ends with its table; CSV and Markdown of the same records") {
+  shell("$B run --cmd true -n 40 --no-overhead -q > bt_t.jsonl");
+  Ran r = shell("$B stats bt_t.jsonl --csv");
+  CHECK(r.out.starts_with("group,metric,n,mean_ms,p50_ms,p50_lo_ms,p50_hi_ms,"));
+  CHECK(r.out.find("\n,e2e,40,") != std::string::npos);
+  r = shell("$B stats bt_t.jsonl --markdown");
+  CHECK(r.out.starts_with("| ms | n | P50 |"));
+  CHECK(r.out.find("\n| e2e | 40 | ") != std::string::npos);
+  if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) return;
+  r = shell("export B; script -qec \"$B run --cmd true -n 40 --no-overhead -q -o bt_o.jsonl\" /dev/null");
+  CHECK(r.out.find("40 requests in") != std::string::npos);
+  CHECK(r.out.find("\"type\"") == std::string::npos);
+  CHECK(count(ds::io::read_file(here() + "/bt_o.jsonl"), "\"phase\":\"measure\"") == 40);
+}
+
+TEST_CASE("records that an error ends are kept, and a resume goes on from them") {
+  // The command vanishes in the middle: what every request would meet ends the run.
+  Ran r = shell(
+      "printf '#!/bin/sh\\n[ $(ls bt_n | wc -l) -ge 6 ] && rm -f bt_tool; touch bt_n/$$\\n' > bt_tool; "
+      "chmod +x bt_tool; mkdir -p bt_n; "
+      "$B run --cmd ./bt_tool -n 40 --warmup 0 --no-overhead -q -o bt_k.jsonl 2>/dev/null");
+  CHECK(r.code == 66);
+  const std::string kept = ds::io::read_file(here() + "/bt_k.jsonl");
+  CHECK(count(kept, "\"phase\":\"measure\"") >= 6);
+  CHECK(kept.find("\"interrupted\":true") != std::string::npos);
+  r = shell(
+      "cp /bin/true bt_tool; $B run --cmd ./bt_tool -n 40 --warmup 0 --no-overhead -q --resume bt_k.jsonl -o "
+      "bt_k.jsonl");
+  CHECK(r.code == 0);
+  CHECK(count(ds::io::read_file(here() + "/bt_k.jsonl"), "\"phase\":\"measure\"") == 40);
+}
+
+TEST_CASE("memory is the target's: a small command is small, the engine is without the probe") {
+  Ran r = shell("$B run --cmd true -n 3 --warmup 0 --no-overhead -q");
+  const size_t at = r.out.find("\"peak_rss_bytes\":");
+  REQUIRE(at != std::string::npos);
+  CHECK(std::atoll(r.out.c_str() + at + 17) < 5 << 20);
+  if (!ds::io::file_exists(kModel + "/model.safetensors")) return;
+  const auto peak = [](const std::string& options) {
+    const Ran run = shell("$B run " + kModel + " -n 4 --warmup 0 --output-tokens 2 -q " + options);
+    const size_t place = run.out.find("\"peak_rss_bytes\":");
+    REQUIRE(place != std::string::npos);
+    return std::atoll(run.out.c_str() + place + 17);
+  };
+  CHECK(peak("") < 2 * peak("--no-overhead"));
+}
+
+TEST_CASE("why requests failed stands on the screen") {
+  const Ran r = shell(
+      "$B run --cmd 'sh -c \"echo out of luck >&2; exit 3\"' -n 3 --warmup 0 --no-overhead 2>&1 > /dev/null");
+  CHECK(r.out.find("3 exit_3: out of luck") != std::string::npos);
 }

@@ -244,7 +244,8 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
   CHECK(report.find("\"blank_lines\":1") != std::string::npos);
   CHECK(report.find("\"duplicate_keys\":1") != std::string::npos);
   CHECK(count_lines(contents(d / "out")) == 1);
-  CHECK(count_lines(contents(d / "rej")) == 3);  // no text, no string, duplicate keys: too short
+  CHECK(bad.find("no text in 'text'") != std::string::npos);
+  CHECK(count_lines(contents(d / "rej")) == 1);  // the last of the duplicate keys is too short
   CHECK(tool("--max-bad 0.001 " + (d / "in.jsonl") + " -o " + (d / "out")) == 65);
 
   CHECK(tool("--transcode --stages integrity --profile " + (d / "p") + " " + (d / "in.jsonl") + " -o " +
@@ -269,6 +270,102 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
   put(d / "empty.jsonl", "");
   CHECK(tool((d / "empty.jsonl") + " -o " + (d / "o4")) == 0);
   CHECK(contents(d / "o4").empty());
+}
+
+TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
+  Folder d;
+  const std::string mail = "write to jo.doe@example.org about it";
+  put(d / "other",
+      "{\"id\":1,\"content\":\"some text\"}\n{\"id\":2,\"content\":\"x\",\"meta\":{\"body\":\"y\"}}\n");
+  CHECK(shell(kTool + " -q " + (d / "other") + " -o " + (d / "o") + " 2> " + (d / "err")) == 65);
+  CHECK(contents(d / "err").find("content (2), meta.body (1)") != std::string::npos);
+  const auto masked = [&](const std::string& option, const std::string& line) {
+    put(d / "in", line + "\n");
+    CHECK(tool("--stages entities " + option + " " + (d / "in") + " -o " + (d / "o")) == 0);
+    return contents(d / "o");
+  };
+  CHECK(masked("--text-field meta.text", "{\"text\": \"a@b.org\", \"meta\": {\"text\": \"" + mail + "\"}}") ==
+        "{\"text\": \"a@b.org\", \"meta\": {\"text\": \"write to <EMAIL> about it\"}}\n");
+  CHECK(masked("--text-field title,body",
+               "{\"body\": \"" + mail + "\", \"n\": 1e400, \"title\": \"c\\u0040d.org\"}") ==
+        "{\"body\": \"write to <EMAIL> about it\", \"n\": 1e400, \"title\": \"<EMAIL>\"}\n");
+  const std::string chat =
+      "{\"messages\": [{\"role\": \"user\", \"content\": \"" + mail +
+      "\"}, {\"role\": \"assistant\", \"content\": [{\"type\": \"text\", \"text\": \"no\"}]}]}";
+  CHECK(masked("", chat).find(
+            "\"content\": \"write to <EMAIL> about it\"}, {\"role\": \"assistant\", \"content\": [") !=
+        std::string::npos);
+  CHECK(masked("--text-field text", "{\"text\": \"first a@b.org\", \"text\": \"" + mail + "\"}")
+            .find("\"text\": \"write to <EMAIL> about it\"}") != std::string::npos);
+}
+
+TEST_CASE("ds-filter: valid JSON is read whatever its numbers; what is none is named") {
+  Folder d;
+  const std::string good =
+      "{\"text\": \"a text\", \"n\": 18446744073709551616, \"x\": [-1e400, 0.1e-999, "
+      "12345678901234567890.5]}\n"
+      "{\"id\": 123456789012345678901234567890, \"text\": \"\\\"99999999999999999999\\\" in a text\"}\n";
+  put(d / "in", "\xEF\xBB\xBF\xEF\xBB\xBF" + good + "\xEF\xBB\xBF{\"text\": \"behind a second mark\"}\n");
+  CHECK(tool("--stages entities " + (d / "in") + " -o " + (d / "o")) == 0);
+  CHECK(contents(d / "o") == good + "{\"text\": \"behind a second mark\"}\n");
+  CHECK(shell(kTool + " explain -q --stages entities --id 123456789012345678901234567890 " + (d / "in") +
+              " > " + (d / "x")) == 0);
+  put(d / "in",
+      "{\"text\":\"a\"}{\"text\":\"b\"}\n{\"text\":\"a\",\"n\":NaN}\n{\"text\":\"a\",\"n\":01}\n{\"text\":"
+      "\"a\"}\n");
+  CHECK(tool("--stages entities " + (d / "in") + " -o " + (d / "o") + " --bad-lines " + (d / "bad")) == 0);
+  CHECK(contents(d / "o") == "{\"text\":\"a\"}\n");
+  const std::string bad = contents(d / "bad");
+  CHECK(bad.find("more than one JSON object on the line") != std::string::npos);
+  CHECK(bad.find("NaN or Infinity") != std::string::npos);
+  CHECK(bad.find("\"line\":3,") != std::string::npos);
+}
+
+TEST_CASE("ds-filter: folders with other endings, pipes by name, and what comes out when packed again") {
+  Folder d;
+  fs::create_directories(d / "in/sub");
+  const std::string line = record("a", prose(3)) + "\n";
+  for (const char* name : {"in/a.JSONL", "in/b.jl", "in/part-00000", "in/sub/part-00001"})
+    put(d / name, line);
+  put(d / "in/c.ndjson.GZ", gzip(line));
+  for (const char* name : {"in/_SUCCESS", "in/notes.md"}) put(d / name, "no data");
+  REQUIRE(shell(kTool + " --stages integrity " + (d / "in") + " -o " + (d / "out") + " 2> " + (d / "err")) ==
+          0);
+  CHECK(count_lines(contents(d / "out")) == 5);
+  CHECK(contents(d / "err").find("5 files from folders, 2 files left out") != std::string::npos);
+  for (const char* end : {".xz", ".bz2", ".gz", ".zst"}) {
+    const std::string packed = d / ("packed" + std::string(end));
+    REQUIRE(tool("--stages integrity " + (d / "in") + " -o " + packed) == 0);
+    REQUIRE(tool("--stages integrity " + packed + " -o " + (d / "again")) == 0);
+    CHECK(contents(d / "again") == contents(d / "out"));
+    // A damaged checksum at the end costs no record, a cut none of those before.
+    std::string bytes = contents(packed);
+    put(packed, bytes.substr(0, bytes.size() - 3));
+    CHECK(tool("--stages integrity " + packed + " -o " + (d / "again")) == 65);
+    CHECK(count_lines(contents(d / "again")) == 5);
+  }
+  const std::string bash = "bash -c '" + kTool + " -q --stages integrity ";
+  CHECK(shell(bash + "<(cat " + (d / "in/b.jl") + ") -o " + (d / "o1") + "'") == 0);
+  CHECK(shell("cat " + (d / "in/b.jl") + " | " + kTool + " -q --stages integrity /dev/stdin -o " +
+              (d / "o2")) == 0);
+  CHECK(contents(d / "o1") == line);
+  CHECK(contents(d / "o2") == line);
+}
+
+TEST_CASE("ds-filter: a quiet run says why it failed, reports are opened first, tune reads a pipe") {
+  Folder d;
+  put(d / "in", record("a", prose(3)) + "\nbroken\n");
+  CHECK(shell(kTool + " -q --max-bad 0.1 " + (d / "in") + " -o " + (d / "o") + " 2> " + (d / "err")) == 65);
+  CHECK(contents(d / "err").find("--max-bad") != std::string::npos);
+  CHECK(tool((d / "in") + " -o " + (d / "never") + " --report /proc/nowhere/r") == 73);
+  CHECK(!fs::exists(d / "never"));
+  CHECK(shell("cat " + (d / "in") + " | " + kTool + " tune -q 2>/dev/null | grep -q s2.gopher.alpha_words") ==
+        0);
+  // Checkpoints are not thrown away without a word.
+  REQUIRE(tool("sig --work " + (d / "w") + " " + (d / "in")) == 0);
+  CHECK(shell(kTool + " --work " + (d / "w") + " " + (d / "in") + " -o " + (d / "o") + " 2> " +
+              (d / "err")) == 0);
+  CHECK(contents(d / "err").find("thrown away") != std::string::npos);
 }
 
 TEST_CASE("ds-filter says what happened to a file while it was read, and goes on with the others") {
@@ -357,7 +454,7 @@ TEST_CASE("ds-filter: shards of one file name the lines of the whole file; damag
   CHECK(joined == contents(d / "all"));
   REQUIRE(tool("sig --work " + (d / "w") + " " + (d / "in.jsonl")) == 0);
   const std::string sig = contents(d / "w/s-000000-000000.sig");
-  put(d / "w/s-000000-000000.sig", sig.substr(0, 368 * 5) + sig.substr(368 * 6));
+  put(d / "w/s-000000-000000.sig", sig.substr(0, 376 * 5) + sig.substr(376 * 6));
   CHECK(tool("edges " + (d / "w") + " -o " + (d / "e")) == 65);
 }
 
@@ -437,8 +534,9 @@ TEST_CASE("ds-filter --show-config reads back; explain, tune and calibrate answe
               " | grep -q 's5.similarity'") == 0);
   CHECK(shell(kTool + " tune -q --sample 10 " + (d / "in.jsonl") + " | grep -q 's2.gopher.alpha_words'") ==
         0);
-  CHECK(tool("calibrate " + (d / "in.jsonl") + " --out-of-domain " + (d / "in.jsonl") + " -o " +
-             (d / "c.json")) == 0);
+  CHECK(shell(kTool + " calibrate -q " + (d / "in.jsonl") + " --out-of-domain " + (d / "in.jsonl") + " -o " +
+              (d / "c.json") + " 2> " + (d / "err")) == 0);
+  CHECK(contents(d / "err").find("this cut separates nothing") != std::string::npos);
   CHECK(tool("--profile " + (d / "c.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 0);
   put(d / "wrong.json", "{\"semantic\":{\"cut\":{\"en\":0.5},\"embedder_digest\":\"0000\"}}");
   CHECK(tool("--profile " + (d / "wrong.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 78);

@@ -1,6 +1,8 @@
 // ds-run, one question: where prompts come from, what is printed where.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
+
 #include "core/utf8.h"
 #include "io/json.h"
 #include "run_program.h"
@@ -204,4 +206,19 @@ TEST_CASE("--help teaches, --version tells the levels, --man and --completion co
   for (const char* word : {"avx2", "amx", "cuda"}) CHECK(version.out.find(word) != std::string::npos);
   CHECK(run_program("ds-run", {"--man"}).out.find(".TH") == 0);
   CHECK(run_program("ds-run", {"--completion", "bash"}).out.find("--think-out") != std::string::npos);
+}
+
+TEST_CASE("text that a question swallows from stdin is told, the more so in a shell loop") {
+  const TemporaryFolder folder;
+  const std::string path = folder.write("lines", "What is 62*7?\nWhat is 1+1?\n");
+  const std::string run = DS_BIN_DIR "/ds-run " + kTinyModel + " -n 2 ";
+  const auto stderr_of = [&](const std::string& command) {
+    const std::string err = folder.path() + "/err";
+    REQUIRE(std::system(("bash -c '" + command + "' >/dev/null 2>" + err).c_str()) == 0);
+    return file_bytes(err);
+  };
+  const std::string loop = "while read -r line; do " + run + "\"$line\"; done < " + path;
+  CHECK(stderr_of(loop).find("13 bytes from stdin, which others have begun to read") != std::string::npos);
+  CHECK(stderr_of(run + "\"What?\" < " + path).find("27 bytes from stdin\n") != std::string::npos);
+  CHECK(stderr_of(run + "\"What?\" < /dev/null").find("from stdin") == std::string::npos);
 }

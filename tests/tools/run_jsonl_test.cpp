@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 #include <signal.h>
 
+#include <cstdlib>
+
 #include "io/json.h"
 #include "run_program.h"
 
@@ -41,7 +43,7 @@ TEST_CASE("answers come in order, with text, reasoning, finish_reason and usage"
         usage.find("total_tokens")->as_int());
   CHECK(records[1].find("id")->as_int() == 2);
   CHECK(text_of(records[1]) == "623");
-  CHECK(records[2].find("id")->as_int() == 4);  // the line's number
+  CHECK(records[2].find("id")->as_string() == "line:4");
   CHECK(text_of(records[2]) == "434");
 }
 
@@ -171,4 +173,60 @@ TEST_CASE("folders without a tokenizer answer input_ids; text is refused per rec
   CHECK(records[0].find("output_ids")->as_array().size() == 4);
   CHECK(records[0].find("text")->is_null());
   CHECK(records[1].find("error")->find("message") != nullptr);
+}
+
+TEST_CASE("other programs' names of members are obeyed; unknown ones are told once") {
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl"}, [] {
+    ProgramOptions options;
+    options.in =
+        "{\"id\":1,\"prompt\":\"Why is the sky "
+        "blue?\",\"max_new_tokens\":3,\"user\":\"me\",\"return_ids\":true}\n"
+        "{\"id\":2,\"prompt\":\"Why is the sky "
+        "blue?\",\"n_predict\":4,\"user\":\"you\",\"return_ids\":true}\n"
+        "{\"id\":3,\"prompt\":\"Why is the sky blue?\",\"n_predict\":4,\"max_tokens\":5}\n";
+    return options;
+  }());
+  CHECK(r.rc == 65);
+  const auto records = records_of(r);
+  REQUIRE(records.size() == 3);
+  CHECK(records[0].find("output_ids")->as_array().size() == 3);
+  CHECK(records[1].find("output_ids")->as_array().size() == 4);
+  CHECK(records[2].find("error")->find("message")->as_string().find("mean the same and differ") !=
+        std::string::npos);
+  const size_t told = r.err.find("member \"user\" is not known");
+  CHECK(told != std::string::npos);
+  CHECK(r.err.find("\"user\"", told + 10) == std::string::npos);
+  CHECK(r.err.find("n_predict\" is not known") == std::string::npos);
+}
+
+TEST_CASE("an answer that was begun is gone on with") {
+  const std::string question = R"({"role":"user","content":"Why is the sky blue?"})";
+  const auto whole = records_of(batch("{\"messages\":[" + question + "],\"temperature\":0}\n"));
+  REQUIRE(whole.size() == 1);
+  const std::string text = text_of(whole[0]);
+  const std::string begun = text.substr(0, text.find(' ', text.size() / 2));
+  const auto rest = records_of(batch("{\"messages\":[" + question + R"(,{"role":"assistant","content":")" +
+                                     begun + "\"}],\"temperature\":0}\n"));
+  REQUIRE(rest.size() == 1);
+  CHECK(begun + text_of(rest[0]) == text);
+}
+
+TEST_CASE("records come from gzip files and behind a byte order mark") {
+  const TemporaryFolder folder;
+  const std::string plain = folder.write("a.jsonl", "\xEF\xBB\xBF{\"id\":1,\"prompt\":\"What is 62*7?\"}\n");
+  const std::string packed = folder.path() + "/packed";
+  for (const std::string program : {"gzip", "zstd -q"}) {
+    REQUIRE(std::system((program + " -c " + plain + " > " + packed).c_str()) == 0);
+    for (const std::string& path : {plain, packed}) {
+      const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", path, "--quiet"});
+      CHECK(r.rc == 0);
+      const auto records = records_of(r);
+      REQUIRE(records.size() == 1);
+      CHECK(text_of(records[0]) == "434");
+    }
+  }
+  const std::string cut = folder.write("cut.gz", file_bytes(packed).substr(0, 30));
+  const ProgramResult r = run_program("ds-run", {kTinyModel, "--jsonl", cut});
+  CHECK(r.rc == 65);
+  CHECK(r.err.find("cut.gz") != std::string::npos);
 }

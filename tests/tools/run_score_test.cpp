@@ -181,3 +181,25 @@ TEST_CASE("--render shows the prompt; --chat-template and extra variables reach 
   const std::string broken = folder.write("broken.jinja", "{% if %}");
   CHECK(run_job({folder.path(), "--render", "--chat-template", broken}, "{" + chat + "}\n").rc == 78);
 }
+
+TEST_CASE("--tokenize says what it leaves out, and adds it when asked; --score adds it as --raw does") {
+  TemporaryFolder folder;
+  copy_tokenizer(folder);
+  const std::string config = file_bytes(kTinyModel + "/tokenizer_config.json");
+  const std::string flag = "\"add_bos_token\": false";
+  REQUIRE(config.find(flag) != std::string::npos);
+  CHECK(run_job({folder.path(), "--tokenize"}, "a").err.empty());
+  folder.write("tokenizer_config.json",
+               std::string(config).replace(config.find(flag), flag.size(), "\"add_bos_token\": true"));
+  const ProgramResult without = run_job({folder.path(), "--tokenize"}, "a");
+  CHECK(without.err.find("--add-special adds 0 (<｜begin▁of▁sentence｜>) before the text") !=
+        std::string::npos);
+  const ProgramResult with = run_job({folder.path(), "--tokenize", "--add-special"}, "a");
+  CHECK(with.out == "0 " + without.out);
+  CHECK(with.err.empty());
+  const auto records = records_of(run_job({folder.path(), "--tokenize", "--jsonl"},
+                                          "{\"text\":\"a\",\"add_special\":true}\n{\"text\":\"a\"}\n"));
+  REQUIRE(records.size() == 2);
+  CHECK(records[0].find("ids")->as_array().size() == records[1].find("ids")->as_array().size() + 1);
+  CHECK(run_job({folder.path(), "--add-special", "x"}, "").rc == 2);
+}

@@ -85,7 +85,7 @@ int guarded(const CLI::App& app, const std::function<int()>& body) {
     ::raise(SIGPIPE);
     return 128 + SIGPIPE;
   } catch (const std::bad_alloc&) {
-    return report(Error(ErrorKind::kOs, "out of memory", "", "see --plan, or lower --ctx"));
+    return report(Error(ErrorKind::kOs, "out of memory", "", "free some memory, or raise the limit on it"));
   } catch (const std::exception& e) {
     return report(Error(ErrorKind::kInternal, e.what(), "", "this is a bug in dstools, please report it"));
   }

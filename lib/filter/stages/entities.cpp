@@ -1,9 +1,11 @@
 // Stage 3: terms of unwanted categories, by lexicon, and personal data, masked or dropped.
 #include <algorithm>
 
-#include "filter/lexicon.h"
-#include "filter/personal_data.h"
-#include "filter/stage.h"
+#include "filter/embedded.h"
+#include "filter/stages/lexicon.h"
+#include "filter/stages/personal_data.h"
+#include "filter/stages/stage.h"
+#include "io/files.h"
 
 namespace ds::filter {
 namespace {
@@ -38,36 +40,33 @@ const RuleSpec kRules[] = {
 
 class Entities : public Stage {
  public:
-  Entities(const Profile& profile, const Resources& resources) : lexicon_(resources.lexicon) {
-    for (int k = 0; k < kPersonalKinds; ++k) {
-      const auto it = profile.personal_data.find(personal_kind_name(static_cast<PersonalKind>(k)));
-      actions_[k] = it == profile.personal_data.end() ? Action::kOff : it->second;
-    }
-  }
+  Entities(const EntitySettings& settings, std::shared_ptr<const Lexicon> lexicon)
+      : settings_(settings), lexicon_(std::move(lexicon)) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>& edits) override {
-    if (lexicon_ && terms(doc, j)) return;
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>& edits) override {
+    if (terms(doc, j)) return;
     find_personal_data(doc, personal_);
     uint32_t n_drop = 0, n_all = 0;
     for (const PersonalHit& hit : personal_) {
-      const Action action = actions_[static_cast<int>(hit.kind)];
-      if (action == Action::kOff) continue;
+      const int action = settings_.personal_data[static_cast<int>(hit.kind)];
+      if (action == kOff) continue;
       ++n_all;
-      n_drop += action == Action::kDrop;
-      j.add_span({hit.begin, hit.end, personal_kind_name(hit.kind)});
-      if (action == Action::kMask) edits.push_back({hit.begin, hit.end, personal_mask(hit.kind)});
+      n_drop += action == kDrop;
+      j.add_span({hit.begin, hit.end, personal_kind_name(hit.kind), SpanKind::kPersonal});
+      if (action == kMask) edits.push_back({hit.begin, hit.end, personal_mask(hit.kind)});
     }
     if (j.test(kPersonalDropped, n_drop)) return;
     j.test(kPersonalCount, n_all);
   }
 
  private:
-  bool terms(const Document& doc, Judgement& j) {
+  bool terms(const Document& doc, Scorecard& j) {
     const auto& hits = lexicon_->find(doc, work_);
     uint32_t n_hard = 0, n_soft = 0;
     soft_terms_.clear();
     for (const Lexicon::Hit& hit : hits) {
-      j.add_span({hit.begin, hit.end, lexicon_->category(hit.term) + ":" + lexicon_->term(hit.term)});
+      j.add_span({hit.begin, hit.end, lexicon_->category(hit.term) + ":" + lexicon_->term(hit.term),
+                  SpanKind::kTerm});
       if (hit.hard) {
         ++n_hard;
       } else {
@@ -82,21 +81,42 @@ class Entities : public Stage {
     return j.test(kSoftDensity, soft_terms_.size() >= 2 ? 1000.0 * n_soft / units : 0);
   }
 
+  const EntitySettings& settings_;
   std::shared_ptr<const Lexicon> lexicon_;
-  Action actions_[kPersonalKinds];
   Lexicon::Work work_;
   std::vector<PersonalHit> personal_;
   std::vector<int> soft_terms_;
 };
 
+LoadedStage load(const Profile& profile, const ResourceOptions& options) {
+  const auto lexicon = std::make_shared<Lexicon>();
+  for (const char* shipped : {"entities-en.tsv", "entities-zh.tsv"})
+    lexicon->add(embedded_file(shipped), shipped);
+  for (const auto& path : options.gazetteers) lexicon->add(read_file(path, 1 << 28), path);
+  const auto known = lexicon->categories();
+  for (const auto& [category, on] : profile.entities.categories) {
+    if (std::find(known.begin(), known.end(), category) == known.end())
+      throw Error(ErrorKind::kBadModel, "no lexicon has a category '" + category + "'", "profile.categories",
+                  "ds-filter --show-config lists the shipped ones; --gazetteer adds others");
+    lexicon->enable(category, on);
+  }
+  lexicon->finish();
+  return {[&profile, lexicon] { return std::make_unique<Entities>(profile.entities, lexicon); }, {}, {}};
+}
+
 }  // namespace
 
+void EntitySettings::visit(SettingVisitor& v) {
+  constexpr const char* kActions[] = {"off", "mask", "drop"};
+  v.section("personal_data", [&] {
+    for (int k = 0; k < kPersonalKinds; ++k)
+      v.choice(personal_kind_name(static_cast<PersonalKind>(k)), personal_data[k], kActions);
+  });
+  v.flags("categories", categories);
+}
+
 StageRow entities_stage() {
-  return {"entities", kRules,
-          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
-            return std::make_unique<Entities>(p, r);
-          },
-          "unwanted terms by category; personal data masked or dropped"};
+  return {"entities", kRules, load, [](Profile& p, SettingVisitor& v) { p.entities.visit(v); }};
 }
 
 }  // namespace ds::filter

@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
-#include "filter/characters.h"
-#include "filter/language.h"
-#include "filter/stage.h"
-#include "filter/urls.h"
+#include "filter/stages/stage.h"
+#include "filter/stages/urls.h"
+#include "filter/text/characters.h"
+#include "filter/text/language.h"
 
 namespace ds::filter {
 namespace {
@@ -33,7 +33,7 @@ const RuleSpec kRules[] = {
      {.65, .65},
      {true, true},
      "probability",
-     "the text is in a wanted language (1 when too short to tell)"},
+     "share of the text in wanted languages (1 when too short to tell)"},
     {"s1.blocked_url",
      DropWhen::kAbove,
      {0, 0},
@@ -73,10 +73,10 @@ uint32_t mojibake_chars(const Document& doc) {
 
 class Integrity : public Stage {
  public:
-  Integrity(const Profile& profile, const Resources& resources)
-      : profile_(profile), urls_(resources.blocked_urls) {}
+  Integrity(const Profile& profile, std::shared_ptr<const UrlList> urls)
+      : wanted_(profile.integrity.languages), urls_(std::move(urls)) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     const double n = doc.size();
     if (j.test(kMinChars, n) || j.test(kMaxChars, n)) return;
     const double share = n > 0 ? 1 / n : 0;
@@ -89,29 +89,38 @@ class Integrity : public Stage {
       if (j.test(kUrl, entry.empty() ? 0 : 1)) return;
     }
     if (j.wants(kLanguage)) {
-      const Language language = detect_language(doc);
-      doc.language = language.code;
-      doc.language_score = language.score;
-      const bool wanted = std::find(profile_.languages.begin(), profile_.languages.end(), language.code) !=
-                          profile_.languages.end();
-      const bool unknown = doc.language == std::string_view("und");
-      j.test(kLanguage, unknown ? 1 : wanted ? language.score : 0);
+      doc.language = detect_language(doc);
+      j.test(kLanguage, wanted_share(doc.language));
     }
   }
 
  private:
-  const Profile& profile_;
+  // A text in two wanted languages is as wanted as one in either.
+  double wanted_share(const Language& language) const {
+    if (language.code == std::string_view("und")) return 1;
+    double wanted = 0;
+    for (const auto& [code, share] : language.shares)
+      if (std::find(wanted_.begin(), wanted_.end(), code) != wanted_.end()) wanted += share;
+    // The score is the first share, less where the detector was not sure.
+    const double sure = language.shares[0].share > 0 ? language.score / language.shares[0].share : 0;
+    return std::min(1.0, wanted * sure);
+  }
+
+  const std::vector<std::string>& wanted_;
   std::shared_ptr<const UrlList> urls_;
 };
 
+LoadedStage load(const Profile& profile, const ResourceOptions& options) {
+  const auto urls = options.url_list.empty() ? nullptr : std::make_shared<const UrlList>(options.url_list);
+  return {[&profile, urls] { return std::make_unique<Integrity>(profile, urls); }, {}, {}};
+}
+
 }  // namespace
 
+void IntegritySettings::visit(SettingVisitor& v) { v.texts("languages", languages); }
+
 StageRow integrity_stage() {
-  return {"integrity", kRules,
-          [](const Profile& p, const Resources& r) -> std::unique_ptr<Stage> {
-            return std::make_unique<Integrity>(p, r);
-          },
-          "text present and intact, wanted language, url lists"};
+  return {"integrity", kRules, load, [](Profile& p, SettingVisitor& v) { p.integrity.visit(v); }};
 }
 
 }  // namespace ds::filter

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 
-#include "filter/c4.h"
-#include "filter/characters.h"
-#include "filter/ngrams.h"
-#include "filter/stage.h"
-#include "filter/stopwords.h"
+#include "filter/stages/c4.h"
+#include "filter/stages/ngrams.h"
+#include "filter/stages/stage.h"
+#include "filter/text/characters.h"
+#include "filter/text/stopwords.h"
 
 namespace ds::filter {
 namespace {
@@ -193,15 +193,15 @@ uint64_t occurrences(std::string_view text, std::string_view what) {
 
 class Quality : public Stage {
  public:
-  explicit Quality(const Profile& profile) : profile_(profile) {}
+  explicit Quality(const QualitySettings& settings) : settings_(settings) {}
 
-  void judge(Document& doc, Judgement& j, std::vector<Edit>&) override {
+  void judge(Document& doc, Scorecard& j, std::vector<Edit>&) override {
     if (gopher(doc, j) || fineweb(doc, j) || c4(doc, j)) return;
     repetition(doc, j);
   }
 
  private:
-  bool gopher(const Document& doc, Judgement& j) {
+  bool gopher(const Document& doc, Scorecard& j) {
     uint64_t n_real = 0, real_chars = 0, n_alpha = 0;
     for (const Word& w : doc.words) {
       n_real += !w.symbol;
@@ -238,7 +238,7 @@ class Quality : public Stage {
                   doc.script == Script::kHan ? count_chinese_stop_words(doc) : doc.stop_words.distinct);
   }
 
-  bool gopher_lines(const Document& doc, Judgement& j) {
+  bool gopher_lines(const Document& doc, Scorecard& j) {
     uint64_t n = 0, bullets = 0, ellipses = 0;
     const auto line = [&](uint32_t b, uint32_t e) {
       ++n;
@@ -255,7 +255,7 @@ class Quality : public Stage {
            j.test(kEllipsisLines, static_cast<double>(ellipses) / per);
   }
 
-  bool fineweb(const Document& doc, Judgement& j) {
+  bool fineweb(const Document& doc, Scorecard& j) {
     uint64_t n = 0, ended = 0, brief = 0;
     repeats_.clear();
     for (const Line& l : doc.lines) {
@@ -281,14 +281,14 @@ class Quality : public Stage {
            j.test(kNewlines, doc.counts.newline / static_cast<double>(doc.words.size()));
   }
 
-  bool c4(const Document& doc, Judgement& j) {
+  bool c4(const Document& doc, Scorecard& j) {
     if (!j.wants(kLorem) && !j.wants(kCurly) && !j.wants(kSentences)) return false;
     const C4Result r =
-        c4_.judge(doc, profile_, !j.score_all() && j.wants(kLorem), !j.score_all() && j.wants(kCurly));
+        c4_.judge(doc, settings_, !j.score_all() && j.wants(kLorem), !j.score_all() && j.wants(kCurly));
     return j.test(kLorem, r.lorem_lines) || j.test(kCurly, r.curly_lines) || j.test(kSentences, r.sentences);
   }
 
-  void repetition(const Document& doc, Judgement& j) {
+  void repetition(const Document& doc, Scorecard& j) {
     const double chars = doc.size();
     if (chars == 0) return;
     if (j.wants(kParaFrac) || j.wants(kParaChars)) {
@@ -314,8 +314,8 @@ class Quality : public Stage {
     const RepetitionSizes& sizes = repetition_sizes(doc.script);
     counter_.start(doc.words, sizes);
     for (int i = 0; i < kTopSizes; ++i)
-      if (j.test(kTop0 + i, counter_.top_chars(i, profile_.count_guard) / chars)) return;
-    const bool covered = profile_.repetition_formula == "covered";
+      if (j.test(kTop0 + i, counter_.top_chars(i, settings_.count_guard) / chars)) return;
+    const bool covered = settings_.repetition_formula == kCovered;
     for (int i = 0; i < kDuplicateSizes; ++i) {
       const double n = covered ? counter_.covered_chars(i) : counter_.duplicate_chars(i);
       if (j.test(kDup0 + i, n / (covered ? solid_chars(doc) : chars))) return;
@@ -345,20 +345,33 @@ class Quality : public Stage {
     return repeats_.finish();
   }
 
-  const Profile& profile_;
+  const QualitySettings& settings_;
   RepetitionCounter counter_;
   SegmentRepeats repeats_;
   C4Rules c4_;
 };
 
+LoadedStage load(const Profile& profile, const ResourceOptions&) {
+  return {[&profile] { return std::make_unique<Quality>(profile.quality); }, {}, {}};
+}
+
 }  // namespace
 
+void QualitySettings::visit(SettingVisitor& v) {
+  constexpr const char* kFormulas[] = {"datatrove", "covered"};
+  v.section("repetition", [&] {
+    v.choice("formula", repetition_formula, kFormulas);
+    v.flag("count_guard", count_guard);
+  });
+  v.section("c4", [&] {
+    v.flag("terminal_punctuation", c4_terminal_punctuation);
+    v.integer("min_words_per_line", c4_min_words_per_line, 0, 1000);
+    v.integer("max_word_length", c4_max_word_length, 1, 1 << 30);
+  });
+}
+
 StageRow quality_stage() {
-  return {"quality", kRules,
-          [](const Profile& p, const Resources&) -> std::unique_ptr<Stage> {
-            return std::make_unique<Quality>(p);
-          },
-          "Gopher quality and repetition, C4 line rules, FineWeb rules"};
+  return {"quality", kRules, load, [](Profile& p, SettingVisitor& v) { p.quality.visit(v); }};
 }
 
 }  // namespace ds::filter

@@ -1,4 +1,5 @@
-// The "added_tokens" of tokenizer.json: cut out of the text before anything else, longest match first.
+// The "added_tokens" of tokenizer.json and its companions: cut out of the text before anything else, longest
+// match first.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -15,6 +16,7 @@ struct AddedToken {
   int32_t id = 0;
   std::string content;
   bool special = false, normalized = false, lstrip = false, rstrip = false, single_word = false;
+  bool replaces = true;  // where tokens come from several files: the flags of one that is there already
 };
 
 // Finds tokens of one group. The reference library has two groups: tokens marked `normalized` are searched in

@@ -87,8 +87,9 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
-Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where) {
-  return Tokenizer(std::make_unique<const Parts>(Parts{read_tokenizer_json(json, where)}));
+Tokenizer Tokenizer::from_json(std::string_view json, const std::string& where,
+                               const std::vector<AddedToken>& more) {
+  return Tokenizer(std::make_unique<const Parts>(Parts{read_tokenizer_json(json, where, more)}));
 }
 
 std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parse_special) const {
@@ -151,6 +152,8 @@ bool Tokenizer::is_special(int32_t id) const {
   return id >= 0 && static_cast<size_t>(id) < parts_->special.size() &&
          parts_->special[static_cast<size_t>(id)];
 }
+
+const TextFrame& Tokenizer::frame() const { return parts_->frame; }
 
 int64_t Tokenizer::vocab_size() const { return static_cast<int64_t>(parts_->bpe.tokens.n_ids()); }
 

@@ -9,13 +9,23 @@
 #include <string_view>
 #include <vector>
 
+#include "text/tokenizer/added_tokens.h"
+
 namespace ds::text {
+
+// What a tokenizer puts around a text that is not a rendered template: BOS, rarely EOS.
+struct TextFrame {
+  std::vector<int32_t> before, after;
+  bool empty() const { return before.empty() && after.empty(); }
+};
 
 // Immutable and thread-safe once made; movable.
 class Tokenizer {
  public:
   // tokenizer.json's bytes; `where` names the file in errors (Error{kBadModel} for whatever cannot be used).
-  static Tokenizer from_json(std::string_view tokenizer_json, const std::string& where);
+  // `more`: added tokens that other files tell, in this order behind those of tokenizer.json.
+  static Tokenizer from_json(std::string_view tokenizer_json, const std::string& where,
+                             const std::vector<AddedToken>& more = {});
 
   Tokenizer(Tokenizer&&) noexcept;
   Tokenizer& operator=(Tokenizer&&) noexcept;
@@ -35,6 +45,8 @@ class Tokenizer {
   // By the exact text in the file, added tokens first.
   std::optional<int32_t> token_id(std::string_view content) const;
   bool is_special(int32_t id) const;
+  // The frame that tokenizer.json's post_processor makes; empty when it makes none.
+  const TextFrame& frame() const;
   // Highest id + 1.
   int64_t vocab_size() const;
 

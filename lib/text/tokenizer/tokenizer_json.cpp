@@ -34,9 +34,9 @@ class Reader {
  public:
   Reader(std::string_view json, const std::string& where) : text_(json), where_(where) {}
 
-  TokenizerParts read() {
+  TokenizerParts read(const std::vector<AddedToken>& more) {
     try {
-      read_document();
+      read_document(more);
     } catch (const simdjson::simdjson_error& e) {
       fail(e.what());
     }
@@ -49,12 +49,12 @@ class Reader {
                 "tokenizer.json cannot be used");
   }
 
-  void read_document() {
+  void read_document(const std::vector<AddedToken>& more) {
     const simdjson::padded_string padded(text_);  // the parser checks that it is UTF-8
     sj::parser parser;
     sj::document document = parser.iterate(padded);
     sj::object root = document.get_object();
-    Json normalizer, pre_tokenizer, decoder, added;
+    Json normalizer, pre_tokenizer, post_processor, decoder, added;
     bool has_model = false;
     for (auto field : root) {
       const std::string key(std::string_view(field.unescaped_key()));
@@ -64,6 +64,8 @@ class Reader {
         normalizer = to_json(value, 0);
       } else if (key == "pre_tokenizer") {
         pre_tokenizer = to_json(value, 0);
+      } else if (key == "post_processor") {
+        post_processor = to_json(value, 0);
       } else if (key == "decoder") {
         decoder = to_json(value, 0);
       } else if (key == "added_tokens") {
@@ -79,7 +81,8 @@ class Reader {
     parts_.normalizer = Normalizer::from_json(normalizer, where_);
     parts_.pre_tokenizer = PreTokenizer::from_json(pre_tokenizer, where_);
     check_decoder(decoder);
-    if (!added.is_null()) read_added(added);
+    read_added(added, more);
+    parts_.frame = read_post_processor(post_processor, parts_.bpe.tokens.n_ids(), where_);
   }
 
   Json to_json(sj::value value, int depth) {
@@ -305,48 +308,68 @@ class Reader {
     fail("\"" + type->as_string() + "\" is not supported, only ByteLevel is");
   }
 
-  void read_added(const Json& added) {
+  void read_added(const Json& added, const std::vector<AddedToken>& more) {
     place_ = "added_tokens";
-    if (!added.is_array()) fail("must be a list");
-    TokenTable& tokens = parts_.bpe.tokens;
-    std::string buffer;
-    // As in the reference library, the ids in the file do not count: a token that the vocabulary has keeps
+    if (!added.is_null() && !added.is_array()) fail("must be a list");
+    std::vector<AddedToken> tokens;
+    std::map<std::string, size_t, std::less<>> places;
+    for (size_t i = 0; added.is_array() && i < added.as_array().size(); ++i) {
+      place_ = "added_tokens[" + std::to_string(i) + "]";
+      tokens.push_back(added_token(added.as_array()[i]));
+      if (!tokens.back().content.empty() && !places.emplace(tokens.back().content, i).second)
+        fail("\"" + tokens.back().content + "\" is given twice");
+    }
+    for (const AddedToken& token : more) {
+      const auto [at, fresh] = places.emplace(token.content, tokens.size());
+      if (fresh) {
+        tokens.push_back(token);
+      } else if (token.replaces) {
+        AddedToken& known = tokens[at->second];
+        const bool special = known.special || token.special;
+        known = token;
+        known.special = special;
+      }
+    }
+    // As in the reference library, the ids in the files do not count: a token that the vocabulary has keeps
     // that id, the others follow the vocabulary in order. (The two only differ in files that were edited by
     // hand.)
     uint32_t next_id = static_cast<uint32_t>(n_vocab_);
-    for (size_t i = 0; i < added.as_array().size(); ++i) {
-      place_ = "added_tokens[" + std::to_string(i) + "]";
-      AddedToken token = added_token(added.as_array()[i]);
-      if (token.content.empty()) continue;
-      const uint32_t in_vocab = find_token(token.content);
-      const uint32_t id = in_vocab != TokenTable::kNone ? in_vocab : next_id++;
-      token.id = static_cast<int32_t>(id);
-      if (in_vocab == TokenTable::kNone) {
-        if (id >= TokenTable::kMaxIds) fail("too many tokens");
-        // Decoding reads added tokens (as normalised) through the byte-level alphabet too, where it has all
-        // their characters.
-        const std::string content(token.normalized ? parts_.normalizer.apply(token.content, buffer)
-                                                   : std::string_view(token.content));
-        std::string bytes;
-        if (!byte_level_to_bytes(content, bytes)) bytes = content;
-        if (!tokens.add(id, bytes)) fail("id " + std::to_string(id) + " belongs to another token");
-      }
-      if (!parts_.added_ids.emplace(token.content, token.id).second)
-        fail("\"" + token.content + "\" is given twice");
-      if (parts_.special.size() <= id) parts_.special.resize(size_t{id} + 1);
-      parts_.special[id] = token.special;
-      if (token.normalized)
-        parts_.normalized_matcher.add(token, parts_.normalizer.apply(token.content, buffer));
-      else
-        parts_.plain_matcher.add(token, token.content);
+    for (AddedToken& token : tokens) {
+      place_ = "added token \"" + token.content + "\"";
+      if (!token.content.empty()) add(token, next_id);
     }
     place_.clear();
+  }
+
+  void add(AddedToken& token, uint32_t& next_id) {
+    std::string buffer;
+    const uint32_t in_vocab = find_token(token.content);
+    const uint32_t id = in_vocab != TokenTable::kNone ? in_vocab : next_id++;
+    token.id = static_cast<int32_t>(id);
+    if (in_vocab == TokenTable::kNone) {
+      if (id >= TokenTable::kMaxIds) fail("too many tokens");
+      // Decoding reads added tokens (as normalised) through the byte-level alphabet too, where it has all
+      // their characters.
+      const std::string content(token.normalized ? parts_.normalizer.apply(token.content, buffer)
+                                                 : std::string_view(token.content));
+      std::string bytes;
+      if (!byte_level_to_bytes(content, bytes)) bytes = content;
+      if (!parts_.bpe.tokens.add(id, bytes)) fail("id " + std::to_string(id) + " belongs to another token");
+    }
+    parts_.added_ids.emplace(token.content, token.id);
+    if (parts_.special.size() <= id) parts_.special.resize(size_t{id} + 1);
+    parts_.special[id] = token.special;
+    if (token.normalized)
+      parts_.normalized_matcher.add(token, parts_.normalizer.apply(token.content, buffer));
+    else
+      parts_.plain_matcher.add(token, token.content);
   }
 
   AddedToken added_token(const Json& json) {
     const Json* id = json.find("id");
     const Json* content = json.find("content");
-    if (!id || !id->is_int() || id->as_int() < 0) fail("\"id\" must be an integer from 0");
+    if (!id || !id->is_int() || id->as_int() < 0 || id->as_int() > UINT32_MAX)
+      fail("\"id\" must be an integer of 32 bits, 0 or more");
     if (!content || !content->is_string()) fail("\"content\" must be a string");
     if (content->as_string().size() > kMaxAddedBytes) fail("\"content\" is longer than 4 KiB");
     AddedToken token;
@@ -392,8 +415,9 @@ bool byte_level_to_bytes(std::string_view text, std::string& bytes) {
   return true;
 }
 
-TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where) {
-  return Reader(json, where).read();
+TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where,
+                                   const std::vector<AddedToken>& more) {
+  return Reader(json, where).read(more);
 }
 
 }  // namespace ds::text

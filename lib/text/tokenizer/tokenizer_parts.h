@@ -4,10 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "core/json.h"
 #include "text/tokenizer/added_tokens.h"
 #include "text/tokenizer/bpe.h"
 #include "text/tokenizer/normalizer.h"
 #include "text/tokenizer/pre_tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace ds::text {
 
@@ -20,9 +22,14 @@ struct TokenizerParts {
   std::map<std::string, int32_t, std::less<>> added_ids;
   std::map<std::string, int32_t, std::less<>> literal_ids;  // vocabulary entries that no text can produce
   std::vector<bool> special;                                // by id
+  TextFrame frame;
 };
 
-TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where);
+TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where,
+                                   const std::vector<AddedToken>& more);
+// What the "post_processor" of tokenizer.json puts around a text. Ids must be in 0..n_ids - 1. Throws
+// Error{kBadModel} naming `where`.
+TextFrame read_post_processor(const Json& post_processor, size_t n_ids, const std::string& where);
 
 // The bytes that a token's text stands for in the byte-level alphabet; false when a character is not in it.
 bool byte_level_to_bytes(std::string_view text, std::string& bytes);

@@ -1,0 +1,190 @@
+#include "bench/eval/answers.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "bench/eval/numbers.h"
+
+namespace ds::bench {
+namespace {
+
+std::string_view trim(std::string_view s) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const size_t begin = s.find_first_not_of(kSpace);
+  if (begin == std::string_view::npos) return {};
+  return s.substr(begin, s.find_last_not_of(kSpace) - begin + 1);
+}
+
+std::string lower(std::string_view s) {
+  std::string out(s);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c += 'a' - 'A';
+  return out;
+}
+
+// Text as it is compared: no final full stop, no markup or quotes around it.
+std::string_view bare(std::string_view s) {
+  s = trim(s);
+  for (bool again = true; again;) {
+    again = false;
+    for (const std::string_view end : {".", "。", "**", "!", "$", "\"", "`"})
+      if (s.ends_with(end)) s.remove_suffix(end.size()), again = true;
+    for (const std::string_view begin : {"**", "$", "\"", "`", ":"})
+      if (s.starts_with(begin)) s.remove_prefix(begin.size()), again = true;
+    s = trim(s);
+  }
+  return s;
+}
+
+// A model that goes on with questions of its own no longer answers ours.
+std::string_view before_own_questions(std::string_view s) {
+  for (const std::string_view next : {"\n\nQuestion:", "\nQuestion:", "\nQ:", "\n问："})
+    if (const size_t at = s.find(next); at != std::string_view::npos && !trim(s.substr(0, at)).empty())
+      s = s.substr(0, at);
+  return s;
+}
+
+std::optional<std::string_view> last_boxed(std::string_view s) {
+  for (const std::string_view word : {"\\boxed{", "\\fbox{"}) {
+    const size_t at = s.rfind(word);
+    if (at == std::string_view::npos) continue;
+    int depth = 1;
+    const size_t begin = at + word.size();
+    for (size_t i = begin; i < s.size(); ++i) {
+      depth += s[i] == '{' ? 1 : s[i] == '}' ? -1 : 0;
+      if (depth == 0) return s.substr(begin, i - begin);
+    }
+  }
+  return std::nullopt;
+}
+
+// To the end of the sentence: a full stop inside a number ends none.
+std::string_view sentence(std::string_view s) {
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (s[i] == '\n' && !trim(s.substr(0, i)).empty()) return s.substr(0, i);
+    if (s[i] == '.' && (i + 1 == s.size() || s[i + 1] == ' ' || s[i + 1] == '\n')) return s.substr(0, i);
+    if (s.substr(i).starts_with("。")) return s.substr(0, i);
+  }
+  return s;
+}
+
+std::vector<FoundNumber> numbers_of(const std::vector<std::string>& expected) {
+  std::vector<FoundNumber> out;
+  for (const std::string& e : expected) {
+    // GSM8K keeps the derivation in front of the number.
+    const auto marked = marked_answer(e);
+    const std::string plain = plain_text(bare(marked ? *marked : e));
+    if (const auto whole = whole_number(plain))
+      out.push_back(*whole);
+    else if (const auto found = find_numbers(plain); !found.empty())
+      out.push_back(found.back());
+  }
+  return out;
+}
+
+AnswerJudgement judge_number(const std::string& answer, const std::vector<std::string>& expected) {
+  const std::vector<FoundNumber> wanted = numbers_of(expected);
+  const auto right = [&](const std::vector<FoundNumber>& found, bool first) {
+    if (found.empty()) return false;
+    const FoundNumber& given = first ? found.front() : found.back();
+    return std::any_of(wanted.begin(), wanted.end(), [&](const auto& w) { return same_number(w, given); });
+  };
+  const auto marked = marked_answer(answer);
+  const auto in_mark = marked ? find_numbers(plain_text(*marked)) : std::vector<FoundNumber>{};
+  const auto all = find_numbers(plain_text(before_own_questions(answer)));
+  // Of "x = 5" the value is last; of "42 apples for 3 people" it is first.
+  const bool equation = marked && marked->find('=') != std::string::npos;
+  AnswerJudgement j;
+  j.strict = right(in_mark, !equation);
+  j.flexible = right(all, false);
+  j.unparsed = all.empty();
+  j.correct = in_mark.empty() ? j.flexible : j.strict;
+  return j;
+}
+
+// Letters that stand by themselves: "(B)", "B.", "option B".
+std::string lone_letters(std::string_view s) {
+  const auto letter = [&](size_t i) {
+    return i < s.size() && std::isalnum(static_cast<unsigned char>(s[i]));
+  };
+  const auto small = [&](size_t i) { return i < s.size() && s[i] >= 'a' && s[i] <= 'z'; };
+  std::string out;
+  for (size_t i = 0; i < s.size(); ++i) {
+    if (s[i] < 'A' || s[i] > 'Z' || (i > 0 && letter(i - 1)) || letter(i + 1)) continue;
+    // "A car", "I think", "I'm" are words.
+    const bool word = (s[i] == 'A' || s[i] == 'I') && i + 1 < s.size() &&
+                      (s[i + 1] == ' ' || s[i + 1] == '\'') && small(i + 2);
+    if (!word) out += s[i];
+  }
+  return out;
+}
+
+AnswerJudgement judge_choice(const std::string& answer, const std::vector<std::string>& expected) {
+  const auto marked = marked_answer(answer);
+  const std::string in_mark = marked ? lone_letters(plain_text(*marked)) : "",
+                    all = lone_letters(plain_text(answer));
+  const bool one = !all.empty() && all.find_first_not_of(all[0]) == std::string::npos;
+  const auto right = [&](const std::string& letter) {
+    return std::any_of(expected.begin(), expected.end(),
+                       [&](const auto& e) { return lone_letters(plain_text(e)) == letter; });
+  };
+  AnswerJudgement j;
+  j.strict = !in_mark.empty() && right(in_mark.substr(0, 1));
+  j.flexible = one && right(all.substr(0, 1));
+  j.unparsed = in_mark.empty() && !one;
+  j.correct = in_mark.empty() ? j.flexible : j.strict;
+  return j;
+}
+
+bool same_text(std::string_view given, std::string_view wanted) {
+  const std::string a = plain_text(bare(given)), b = plain_text(bare(wanted));
+  if (bare(a) == bare(b)) return true;
+  const auto x = whole_number(a), y = whole_number(b);
+  return x && y && same_number(*x, *y);
+}
+
+}  // namespace
+
+std::string answer_part(std::string_view text) {
+  const size_t end = text.rfind("</think>");
+  if (end != std::string_view::npos) return std::string(trim(text.substr(end + 8)));
+  if (text.find("<think>") != std::string_view::npos) return "";
+  return std::string(trim(text));
+}
+
+std::optional<std::string> marked_answer(std::string_view answer) {
+  answer = before_own_questions(answer);
+  if (const size_t at = answer.find("####"); at != std::string_view::npos) {
+    const std::string_view rest = trim(answer.substr(at + 4));
+    return std::string(rest.substr(0, rest.find('\n')));
+  }
+  if (const auto boxed = last_boxed(answer)) return std::string(*boxed);
+  const std::string low = lower(answer);
+  size_t best = std::string::npos, end = 0;
+  for (const std::string_view anchor :
+       {"answer is", "answer:", "answer =", "answer**:", "答案是", "答案为", "答案:", "答案：", "答："})
+    if (const size_t at = low.rfind(anchor);
+        at != std::string::npos && (best == std::string::npos || at > best))
+      best = at, end = at + anchor.size();
+  if (best == std::string::npos) return std::nullopt;
+  return std::string(trim(sentence(answer.substr(end))));
+}
+
+AnswerJudgement judge_answer(std::string_view text, const std::vector<std::string>& expected,
+                             std::string_view match) {
+  const std::string answer = answer_part(text);
+  if (match == "number") return judge_number(answer, expected);
+  if (match == "choice") return judge_choice(answer, expected);
+  AnswerJudgement j;
+  j.unparsed = answer.empty();
+  const auto marked = marked_answer(answer);
+  for (const std::string& e : expected) {
+    j.flexible |= !e.empty() && answer.find(e) != std::string::npos;
+    j.strict |= same_text(answer, e) || (marked && same_text(*marked, e));
+  }
+  if (match == "contains") j.strict = j.flexible;
+  j.correct = j.strict;
+  return j;
+}
+
+}  // namespace ds::bench

@@ -1,0 +1,253 @@
+#include "bench/eval/drift.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <set>
+
+#include "bench/eval/eval.h"
+#include "bench/records/sha256.h"
+#include "bench/stats/stats.h"
+#include "core/error.h"
+#include "io/files.h"
+#include "io/json.h"
+#include "report/words.h"
+
+namespace ds::bench {
+namespace {
+
+constexpr double kOddsFall = 3;  // the fall of the odds of being right that the chart looks for
+constexpr size_t kShownItems = 8;
+
+double number(const Json& entry, const char* key, double otherwise = 0) {
+  const Json* v = entry.find(key);
+  return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : otherwise;
+}
+std::string text(const Json* object, const char* key) {
+  const Json* v = object ? object->find(key) : nullptr;
+  return v && v->is_string() ? v->as_string() : "";
+}
+
+// The hash covers everything in the entry but itself.
+std::string entry_hash(const Json& entry) {
+  Json bare{Json::Object{}};
+  for (const auto& [key, value] : entry.as_object())
+    if (key != "hash") bare.set(key, value);
+  return sha256_hex(bare.dump());
+}
+
+// Short digests of each answer, so that the first change can be named later.
+Json answer_digests(const RecordSet& set) {
+  Json out{Json::Object{}};
+  for (const auto& i : set.items) out.set(i.id, sha256_hex(i.text).substr(0, 8));
+  return out;
+}
+
+// The questions that were asked: as their source names them, and which of them.
+std::string set_name(const RecordSet& set) {
+  const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
+  std::map<std::string, std::string> answers;
+  for (const auto& i : set.items) answers[i.id] = i.expected;
+  Sha256 digest;
+  digest.update(text(header, "set_digest"));
+  for (const auto& [id, expected] : answers) digest.update(id + "\n" + expected + "\n");
+  return digest.hex();
+}
+
+Json ids_json(const std::vector<std::string>& ids) { return Json(Json::Array(ids.begin(), ids.end())); }
+
+std::vector<std::string> wrong_ids(const Json& entry) {
+  std::vector<std::string> out;
+  if (const Json* list = entry.find("wrong"); list && list->is_array())
+    for (const Json& id : list->as_array())
+      if (id.is_string()) out.push_back(id.as_string());
+  return out;
+}
+
+void count_day(PastAnswers& past, const Json& entry, const std::map<std::string, bool>& ids) {
+  ++past.n_days;
+  for (const auto& [id, right] : ids) ++past.n_right[id];
+  for (const std::string& id : wrong_ids(entry)) --past.n_right[id];
+}
+
+void check_fit(const RecordSet& set) {
+  const auto refuse = [](const std::string& what, const std::string& hint) {
+    throw Error(ErrorKind::kBadData, what, "drift", hint);
+  };
+  if (set.items.empty()) refuse("no evaluated items", "feed it the output of ds-bench eval");
+  if (set.interrupted || set.cut_off || set.n_bad)
+    refuse("the evaluation is incomplete", "ds-bench eval --resume completes it");
+  if (set.runs.size() > 1)
+    refuse(std::to_string(set.runs.size()) + " evaluations at once", "one entry is one evaluation");
+  if (set.items[0].nll >= 0)
+    refuse("perplexities, not judged answers",
+           "evaluate a set of questions; ds-bench compare judges two perplexities");
+  if (const std::string failed = failures_text(set.items); !failed.empty())
+    refuse("some of the " + std::to_string(set.items.size()) + " questions got no answer: " + failed,
+           "nothing was entered; ds-bench eval --resume asks those again");
+}
+
+std::string first_of(const std::vector<std::string>& ids) {
+  std::string out;
+  for (size_t i = 0; i < std::min(ids.size(), kShownItems); ++i) out += (i ? ", " : "") + ids[i];
+  return out + (ids.size() > kShownItems ? ", ..." : "");
+}
+
+}  // namespace
+
+double drift_evidence(const PastAnswers& past, const std::map<std::string, bool>& today) {
+  const auto days = static_cast<double>(past.n_days + 1);
+  double sum = 0;
+  for (const auto& [id, right] : today) {
+    const auto before = past.n_right.find(id);
+    const double k = static_cast<double>((before == past.n_right.end() ? 0 : before->second) + right);
+    if (k == 0 || k == days) continue;  // the same on all days
+    const double expected = k / days, fallen = k / (k + kOddsFall * (days - k));
+    sum += right ? std::log(fallen / expected) : std::log((1 - fallen) / (1 - expected));
+  }
+  return sum;
+}
+
+std::vector<Json> read_ledger(const std::string& path, int64_t* size) {
+  std::vector<Json> entries;
+  if (size) *size = 0;
+  if (!file_exists(path)) return entries;
+  const std::string bytes = read_file(path, int64_t{1} << 32);
+  std::string previous;
+  int64_t number = 0;
+  for (size_t begin = 0; begin < bytes.size();) {
+    const size_t end = bytes.find('\n', begin);
+    if (end == std::string::npos) break;  // half an entry: whoever wrote it was stopped, and told nobody
+    const std::string line = bytes.substr(begin, end - begin), where = path + ":" + std::to_string(++number);
+    begin = end + 1;
+    if (size) *size = static_cast<int64_t>(begin);
+    if (line.empty()) continue;
+    Json entry = parse_json(line, where);
+    if (!entry.is_object() || text(&entry, "type") != "drift")
+      throw Error(ErrorKind::kBadData, "no entry of a drift ledger", where);
+    if (text(&entry, "prev") != previous || text(&entry, "hash") != entry_hash(entry))
+      throw Error(ErrorKind::kBadData,
+                  "the chain is broken here: this entry or the one before was changed or removed", where,
+                  "restore the ledger from a copy, or start a new one");
+    previous = text(&entry, "hash");
+    entries.push_back(std::move(entry));
+  }
+  return entries;
+}
+
+namespace {
+
+std::string entry_text(const DriftResult& r, const DriftOptions& o, bool has_past) {
+  const Interval w = wilson_interval(r.n_correct, r.n);
+  std::string out = "entry " + std::to_string(r.n_entries) + ": " + std::to_string(r.n_correct) + "/" +
+                    std::to_string(r.n) + " right [" + short_number(w.lo * 100) + ", " +
+                    short_number(w.hi * 100) + "] %\n";
+  if (has_past) {
+    out +=
+        "since the last entry " + std::to_string(r.lost.size()) + " were lost, " +
+        std::to_string(r.won.size()) + " won (McNemar mid-p " +
+        short_number(mcnemar_mid_p(static_cast<int64_t>(r.lost.size()), static_cast<int64_t>(r.won.size()))) +
+        ")\n";
+    if (!r.lost.empty()) out += "  lost: " + first_of(r.lost) + "\n";
+    out += "CUSUM " + short_number(r.sum) + " of " + short_number(r.limit) +
+           " (a false alarm about once in " + short_number(o.false_alarm_days) + " entries)\n";
+  }
+  if (r.outputs_changed)
+    out += "! the same model on the same machine answers differently since the last entry, first at " +
+           r.first_changed + "\n";
+  return out + (r.alarm ? "verdict: DRIFT\n" : has_past ? "verdict: STEADY\n" : "verdict: BASELINE SET\n");
+}
+
+}  // namespace
+
+DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
+  check_fit(set);
+  DriftResult r;
+  // Held until the entry is written: two cron jobs at once must not both follow the same entry.
+  const FileHandle ledger(::open(o.ledger.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
+  if (ledger.get() < 0 || ::flock(ledger.get(), LOCK_EX) != 0)
+    throw Error(ErrorKind::kCannotCreate, "cannot open for appending: " + os_error(), o.ledger);
+  int64_t end = 0;
+  const std::vector<Json> entries = read_ledger(o.ledger, &end);
+  const Json* last = entries.empty() ? nullptr : &entries.back();
+  const std::string& name = set.items[0].set;
+  const std::string digest = set_name(set);
+  if (last && (text(last, "set") != name || text(last, "set_digest") != digest))
+    throw Error(ErrorKind::kBadData,
+                "these are " + std::to_string(set.items.size()) + " questions of set '" + name + "' (" +
+                    digest.substr(0, 12) + "), the ledger's are of '" + text(last, "set") + "' (" +
+                    text(last, "set_digest").substr(0, 12) + ")",
+                o.ledger, "one ledger holds one set; start another for another");
+  std::map<std::string, bool> today;
+  for (const auto& i : set.items) today[i.id] = i.correct;
+  r.n = static_cast<int64_t>(today.size());
+  std::vector<std::string> wrong;
+  for (const auto& [id, right] : today) right ? void(++r.n_correct) : wrong.push_back(id);
+
+  r.limit = std::log(std::max(2.0, o.false_alarm_days));
+  if (last) {
+    PastAnswers past;
+    // Days of an alarm are no part of what was usual.
+    for (const Json& entry : entries)
+      if (const Json* alarm = entry.find("alarm"); !(alarm && alarm->is_bool() && alarm->as_bool()))
+        count_day(past, entry, today);
+    const Json* alarm = last->find("alarm");
+    const bool ended =
+        alarm && alarm->is_bool() && alarm->as_bool();  // an alarm that was given ends its episode
+    r.sum = std::max(0.0, (ended ? 0 : number(*last, "cusum")) + drift_evidence(past, today));
+    r.alarm = r.sum >= r.limit;
+    const std::vector<std::string> list = wrong_ids(*last);
+    const std::set<std::string> before(list.begin(), list.end());
+    for (const auto& [id, right] : today)
+      if (right == (before.count(id) > 0)) (right ? r.won : r.lost).push_back(id);
+  }
+
+  const Json digests = answer_digests(set);
+  const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
+  const Json *target = header ? header->find("target") : nullptr,
+             *env = header ? header->find("env") : nullptr;
+  const std::string model = text(target, "digest"), cpu = text(env, "cpu_model"), isa = text(env, "isa");
+  if (last && !model.empty() && text(last, "model") == model && text(last, "cpu") == cpu &&
+      text(last, "isa") == isa)
+    if (const Json* before = last->find("answers"); before && before->is_object())
+      for (const auto& [id, answer] : digests.as_object()) {
+        const Json* old = before->find(id);
+        if (r.outputs_changed || (old && old->dump() == answer.dump())) continue;
+        r.outputs_changed = true;
+        r.first_changed = id;
+      }
+  r.n_entries = static_cast<int64_t>(entries.size()) + 1;
+  r.entry = Json(Json::Object{{"type", "drift"},
+                              {"schema", "dsbench-drift/2"},
+                              {"seq", r.n_entries},
+                              {"time_utc", o.time_utc},
+                              {"set", name},
+                              {"set_digest", digest},
+                              {"n", r.n},
+                              {"n_correct", r.n_correct},
+                              {"wrong", ids_json(wrong)},
+                              {"lost", static_cast<int64_t>(r.lost.size())},
+                              {"won", static_cast<int64_t>(r.won.size())},
+                              {"cusum", r.sum},
+                              {"h", r.limit},
+                              {"alarm", r.alarm},
+                              {"outputs_changed", r.outputs_changed},
+                              {"model", model},
+                              {"cpu", cpu},
+                              {"isa", isa},
+                              {"answers", digests},
+                              {"prev", last ? text(last, "hash") : ""}});
+  r.entry.set("hash", entry_hash(r.entry));
+  r.text = entry_text(r, o, last != nullptr);
+  if (::ftruncate(ledger.get(), end) != 0 || ::lseek(ledger.get(), end, SEEK_SET) != end)
+    throw Error(ErrorKind::kIo, "cannot go to the end: " + os_error(), o.ledger);
+  write_all(ledger.get(), r.entry.dump() + "\n", o.ledger);
+  if (::fsync(ledger.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), o.ledger);
+  return r;
+}
+
+}  // namespace ds::bench

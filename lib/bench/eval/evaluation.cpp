@@ -1,0 +1,116 @@
+#include "bench/eval/evaluation.h"
+
+#include <algorithm>
+
+#include "bench/eval/answers.h"
+#include "bench/records/redact.h"
+#include "core/cpu.h"
+#include "core/error.h"
+#include "io/files.h"
+
+namespace ds::bench {
+namespace {
+
+Json header(const EvaluationOptions& o, Json target) {
+  const TargetOptions& t = o.target.options;
+  Json out(Json::Object{
+      {"type", "header"},
+      {"schema", kSchema},
+      {"env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads)},
+      {"target", std::move(target)},
+      {"set", o.set},
+      {"extractor", kExtractorVersion},
+      {"max_tokens", o.eval.max_tokens},
+      {"argv", redacted(o.argv)}});
+  if (o.eval.shard.n > 1)
+    out.set("shard", std::to_string(o.eval.shard.idx) + "/" + std::to_string(o.eval.shard.n));
+  return out;
+}
+
+// Answers of an earlier, interrupted evaluation of the same set by the same target; a failed one is asked
+// again.
+std::vector<ItemRecord> answered(const std::string& path, const Json& now) {
+  const RecordSet old = read_records({path});
+  for (const Json& before : old.headers)
+    for (const char* key : {"set", "set_digest", "target", "extractor", "max_tokens"}) {
+      const Json *a = before.find(key), *b = now.find(key);
+      if (a && b && a->dump() != b->dump())
+        throw Error(
+            ErrorKind::kBadData,
+            std::string("these answers come from another ") + key + ": " + a->dump() + ", not " + b->dump(),
+            path, "resume with the same options, or start anew");
+    }
+  std::vector<ItemRecord> out;
+  for (const auto& i : old.items)
+    if (i.error.empty()) out.push_back(i);
+  return out;
+}
+
+}  // namespace
+
+EvaluationResult run_evaluation(const EvaluationOptions& o) {
+  EvaluationResult result;
+  std::vector<ItemRecord> items;
+  const auto keep = [&](const ItemRecord& i) {
+    items.push_back(i);
+    o.write_line(to_json(i).dump());
+  };
+  bool complete = true;
+  if (o.set == "ppl" || o.set == "kld") {
+    if (o.target.model.empty())
+      throw Error(ErrorKind::kUsage, "this set needs logits, so a model folder", "--set " + o.set,
+                  "commands and servers do not give them");
+    if (!o.resume_path.empty() || o.eval.shard.n > 1)
+      throw Error(ErrorKind::kUsage, "one pass over one text: neither --resume nor --shard", "--set " + o.set,
+                  "--text-tokens bounds it");
+    if (o.set == "kld" && o.perplexity.baseline.empty() && o.perplexity.write_baseline.empty())
+      throw Error(ErrorKind::kUsage, "no baseline", "--set kld",
+                  "make one with --write-baseline FILE, then compare with --baseline FILE");
+    const auto scorer = make_engine_scorer(o.target.model, o.target.options);
+    Json target(Json::Object{{"kind", "engine"},
+                             {"digest", scorer->digest()},
+                             {"convention", perplexity_convention(*scorer, o.perplexity)}});
+    o.write_line(header(o, std::move(target)).dump());
+    PerplexityOptions p = o.perplexity;
+    p.stop = o.eval.stop;
+    p.on_item = keep;
+    complete = run_perplexity(
+        *scorer, o.text_path.empty() ? embedded_text(o.data_folder) : read_file(o.text_path, 1 << 28), p);
+    result.text = perplexity_convention(*scorer, o.perplexity) + "\n";
+  } else {
+    const auto questions = read_questions(o.set, o.data_folder);
+    EvalOptions e = o.eval;
+    const auto target = make_target(o.target);
+    Json head = header(o, target->describe());
+    head.set("set_digest", set_digest(questions));
+    std::vector<ItemRecord> earlier;
+    if (!o.resume_path.empty()) earlier = answered(o.resume_path, head);
+    o.write_line(head.dump());
+    for (const auto& i : earlier) e.skip.insert(i.id), keep(i);
+    e.on_item = keep;
+    try {
+      complete = run_eval(*target, questions, e);
+    } catch (const Error& error) {
+      // What was answered until now is worth keeping: --resume goes on from it.
+      o.write_line(
+          Json(Json::Object{{"type", "trailer"}, {"interrupted", true}, {"error", error.message()}}).dump());
+      throw;
+    }
+  }
+  const auto n_errors =
+      std::count_if(items.begin(), items.end(), [](const auto& i) { return !i.error.empty(); });
+  o.write_line(Json(Json::Object{{"type", "trailer"},
+                                 {"n_items", static_cast<int64_t>(items.size())},
+                                 {"n_errors", static_cast<int64_t>(n_errors)},
+                                 {"scores", scores_json(items)},
+                                 {"interrupted", !complete}})
+                   .dump());
+  result.text += scores_text(items);
+  if (!complete)
+    result.exit_code = static_cast<int>(ErrorKind::kInterrupted);
+  else if (!items.empty() && n_errors == static_cast<int64_t>(items.size()))
+    result.exit_code = static_cast<int>(ErrorKind::kIo);
+  return result;
+}
+
+}  // namespace ds::bench

@@ -1,0 +1,519 @@
+#include "bench/eval/numbers.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdint>
+#include <numeric>
+
+#include "core/utf8.h"
+
+namespace ds::bench {
+namespace {
+
+bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool digit_at(std::string_view s, size_t i) { return i < s.size() && is_digit(s[i]); }
+
+// ---- exact values: 36 digits are enough for every answer that a person checks
+
+constexpr __int128 kLargest = [] {
+  __int128 v = 1;
+  for (int i = 0; i < 36; ++i) v *= 10;
+  return v;
+}();
+
+struct Fraction {
+  __int128 above = 0, below = 1;
+};
+
+__int128 common_divisor(__int128 a, __int128 b) {
+  while (b != 0) a %= b, std::swap(a, b);
+  return a < 0 ? -a : a;
+}
+
+Fraction reduced(Fraction f) {
+  if (f.below < 0) f.above = -f.above, f.below = -f.below;
+  const __int128 d = common_divisor(f.above, f.below);
+  return d > 1 ? Fraction{f.above / d, f.below / d} : f;
+}
+
+// Digits and at most one point; absent when there are too many digits.
+std::optional<Fraction> fraction_of(std::string_view decimal) {
+  Fraction f;
+  bool point = false;
+  for (const char c : decimal) {
+    if (c == '.') {
+      point = true;
+      continue;
+    }
+    if (f.above >= kLargest / 10 || f.below >= kLargest / 10) return std::nullopt;
+    f.above = f.above * 10 + (c - '0');
+    if (point) f.below *= 10;
+  }
+  return reduced(f);
+}
+
+std::string digits_of(__int128 v) {
+  if (v < 0) return "-" + digits_of(-v);
+  std::string out;
+  do out.insert(out.begin(), static_cast<char>('0' + static_cast<int>(v % 10)));
+  while ((v /= 10) != 0);
+  return out;
+}
+
+// As a decimal where the denominator has no other factors than 2 and 5.
+std::string text_of(Fraction f) {
+  f = reduced(f);
+  __int128 rest = f.below, scale = 1;
+  while (rest % 10 == 0) rest /= 10, scale *= 10;
+  __int128 above = f.above;
+  while (rest % 2 == 0 && scale < kLargest / 10 && above < kLargest / 10 && above > -kLargest / 10)
+    rest /= 2, scale *= 10, above *= 5;
+  while (rest % 5 == 0 && scale < kLargest / 10 && above < kLargest / 10 && above > -kLargest / 10)
+    rest /= 5, scale *= 10, above *= 2;
+  if (rest != 1) return digits_of(f.above) + "/" + digits_of(f.below);
+  const bool negative = above < 0;
+  std::string digits = digits_of(negative ? -above : above);
+  const size_t places = digits_of(scale).size() - 1;
+  if (places > 0) {
+    if (digits.size() <= places) digits.insert(0, places + 1 - digits.size(), '0');
+    digits.insert(digits.size() - places, ".");
+    while (digits.back() == '0') digits.pop_back();
+    if (digits.back() == '.') digits.pop_back();
+  }
+  return (negative && digits != "0" ? "-" : "") + digits;
+}
+
+// Too long for a Fraction: the digits themselves.
+std::string long_decimal(std::string text) {
+  text.erase(0, std::min(text.find_first_not_of('0'), text.size() - 1));
+  if (text.starts_with('.')) text.insert(0, "0");
+  if (text.find('.') != std::string::npos) {
+    while (text.back() == '0') text.pop_back();
+    if (text.back() == '.') text.pop_back();
+  }
+  return text;
+}
+
+// ---- one number at a place
+
+// How many digits follow from i on.
+size_t n_digits(std::string_view s, size_t i) {
+  size_t n = 0;
+  while (digit_at(s, i + n)) ++n;
+  return n;
+}
+
+// Digits with their thousands: 1,234,567 or 1 234 567 or 1'234'567 or 1_234 or 1.234.567 (two groups at
+// least, else it is a decimal), also as in India (12,34,567). Appends the digits, returns the end.
+size_t read_integer(std::string_view s, size_t i, std::string& digits) {
+  size_t n = n_digits(s, i);
+  digits.append(s.substr(i, n));
+  i += n;
+  if (n == 0 || n > 3) return i;
+  const char mark = i < s.size() ? s[i] : 0;
+  if (mark != ',' && mark != ' ' && mark != '\'' && mark != '_' && mark != '.') return i;
+  size_t end = i;
+  std::string groups;
+  int n_groups = 0;
+  while (end < s.size() && s[end] == mark) {
+    const size_t m = n_digits(s, end + 1);
+    const bool indian =
+        mark == ',' && m == 2 && end + 3 < s.size() && s[end + 3] == ',' && digit_at(s, end + 4);
+    if (m != 3 && !indian) break;
+    groups.append(s.substr(end + 1, m));
+    end += 1 + m;
+    ++n_groups;
+  }
+  if (n_groups == 0 || (mark == '.' && n_groups < 2)) return i;
+  // "1,234,56": not thousands after all.
+  if (end < s.size() && s[end] == mark && mark != ' ' && mark != '.' && digit_at(s, end + 1)) return i;
+  digits += groups;
+  return end;
+}
+
+// An unsigned decimal; after thousands by points a comma begins the decimals.
+size_t read_decimal(std::string_view s, size_t i, std::string& decimal) {
+  const size_t begin = i;
+  i = read_integer(s, i, decimal);
+  const bool by_points = s.substr(begin, i - begin).find('.') != std::string_view::npos;
+  const char point = by_points ? ',' : '.';
+  if (i < s.size() && s[i] == point && digit_at(s, i + 1) && (i > begin || point == '.')) {
+    const size_t n = n_digits(s, i + 1);
+    decimal += (decimal.empty() ? "0." : ".") + std::string(s.substr(i + 1, n));
+    return i + 1 + n;
+  }
+  // "0,5" and "12,75": a comma before one, two or more than three digits separates no thousands.
+  if (i > begin && i < s.size() && s[i] == ',' && !by_points) {
+    const size_t n = n_digits(s, i + 1);
+    const bool list = i + 1 + n < s.size() && s[i + 1 + n] == ',' && digit_at(s, i + 2 + n);
+    if (n > 0 && n != 3 && !list && s.substr(begin, i - begin).find(',') == std::string_view::npos) {
+      decimal += "." + std::string(s.substr(i + 1, n));
+      return i + 1 + n;
+    }
+  }
+  return i;
+}
+
+size_t skip_blanks(std::string_view s, size_t i) {
+  while (i < s.size() && s[i] == ' ') ++i;
+  return i;
+}
+
+size_t skip_one_of(std::string_view s, size_t i, std::initializer_list<std::string_view> words) {
+  for (const std::string_view word : words)
+    if (s.substr(i).starts_with(word)) return i + word.size();
+  return i;
+}
+
+// A factor written behind: "1.5e3", "1.5*10^3". Decimal places to move.
+size_t read_exponent(std::string_view s, size_t i, int& exponent) {
+  for (const auto& [unit, places] : {std::pair("\xE4\xB8\x87", 4), std::pair("\xE4\xBA\xBF", 8)})
+    if (s.substr(i).starts_with(unit)) {  // 3万, 2亿
+      exponent = places;
+      return i + 3;
+    }
+  size_t j = i;
+  if (j < s.size() && (s[j] == 'e' || s[j] == 'E')) {
+    ++j;
+  } else {
+    j = skip_blanks(s, j);
+    const size_t times = skip_one_of(s, j, {"*", "\xC3\x97", "\\times", "\\cdot"});
+    if (times == j) return i;
+    j = skip_blanks(s, times);
+    if (!s.substr(j).starts_with("10^")) return i;
+    j += 3;
+    if (j < s.size() && s[j] == '{') ++j;
+  }
+  const bool minus = j < s.size() && s[j] == '-';
+  if (j < s.size() && (s[j] == '-' || s[j] == '+')) ++j;
+  const size_t n = n_digits(s, j);
+  if (n == 0 || n > 2) return i;
+  exponent = std::stoi(std::string(s.substr(j, n))) * (minus ? -1 : 1);
+  j += n;
+  return j < s.size() && s[j] == '}' && s[i] != 'e' && s[i] != 'E' ? j + 1 : j;
+}
+
+// A number that begins at i, sign and currency included.
+std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
+  FoundNumber found{i, i, "", false};
+  bool minus = false;
+  for (int round = 0; round < 2; ++round) {
+    if (!minus && i < s.size() && (s[i] == '-' || s[i] == '+')) minus = s[i++] == '-';
+    i = skip_blanks(s, skip_one_of(s, i, {"$", "\xC2\xA3", "\xC2\xA5", "\xE2\x82\xAC"}));
+  }
+  if (!digit_at(s, i) && !(i < s.size() && s[i] == '.' && digit_at(s, i + 1))) return std::nullopt;
+  std::string decimal;
+  i = read_decimal(s, i, decimal);
+  std::optional<Fraction> value = fraction_of(decimal);
+  const bool whole = decimal.find('.') == std::string::npos;
+  int exponent = 0;
+  i = read_exponent(s, i, exponent);
+  for (; value && exponent != 0; exponent += exponent > 0 ? -1 : 1) {
+    if (value->above >= kLargest / 10 || value->below >= kLargest / 10) return std::nullopt;
+    (exponent > 0 ? value->above : value->below) *= 10;
+  }
+  // "1 1/2" is one and a half, "3/4" a fraction; "3/4/2024" is a date.
+  std::string above = decimal, below;
+  size_t j = i;
+  Fraction units;
+  if (whole && j < s.size() && (s[j] == ' ' || s[j] == '+') && digit_at(s, j + 1)) {
+    const size_t n = n_digits(s, j + 1);
+    if (j + 1 + n < s.size() && s[j + 1 + n] == '/' && digit_at(s, j + 2 + n) && value) {
+      units = *value;
+      above = std::string(s.substr(j + 1, n));
+      j += 1 + n;
+    }
+  }
+  const size_t slash = skip_blanks(s, j);
+  if (slash < s.size() && s[slash] == '/' && value) {
+    size_t k = skip_blanks(s, slash + 1);
+    const bool bracket = k < s.size() && s[k] == '(';
+    const size_t end = read_decimal(s, k + bracket, below);
+    const bool date = end < s.size() && s[end] == '/' && digit_at(s, end + 1);
+    const auto numerator = j == i ? value : fraction_of(above);
+    if (const auto d = below.empty() ? std::nullopt : fraction_of(below);
+        d && d->above != 0 && numerator && !date) {
+      const bool small =
+          numerator->above < kLargest / d->below / 10 && d->above < kLargest / numerator->below / 10;
+      if (small) {
+        Fraction f = reduced({numerator->above * d->below, numerator->below * d->above});
+        if (j != i) f = reduced({f.above + units.above * f.below, f.below});
+        value = f;
+        i = end + (bracket && end < s.size() && s[end] == ')');
+      }
+    }
+  }
+  if (value) {
+    if (minus) value->above = -value->above;
+    found.canonical = text_of(*value);
+  } else {
+    found.canonical = (minus ? "-" : "") + long_decimal(decimal);
+  }
+  const size_t sign = skip_blanks(s, i);
+  if (const size_t end = skip_one_of(s, sign, {"%", "\\%"}); end != sign) found.percent = true, i = end;
+  found.end = i;
+  return found;
+}
+
+// ---- Chinese numerals
+
+int chinese_digit(uint32_t c) {
+  constexpr std::u32string_view kDigits = U"\u96f6\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d";
+  if (c == U'\u3007') return 0;
+  if (c == U'\u4e24') return 2;
+  const size_t at = kDigits.find(static_cast<char32_t>(c));
+  return at == std::u32string_view::npos ? -1 : static_cast<int>(at);
+}
+int64_t chinese_unit(uint32_t c) {
+  return c == 0x5341   ? 10
+         : c == 0x767E ? 100
+         : c == 0x5343 ? 1000
+         : c == 0x4E07 ? 10000
+         : c == 0x4EBF ? 100000000
+                       : 0;
+}
+
+// A run of numerals as digits: "一百二十三" 123, "二〇二六" 2026, with
+// decimals behind 点. "" when the run is none.
+std::string chinese_number(std::u32string_view run) {
+  const size_t point = run.find(U'\u70b9');
+  std::u32string_view whole = run.substr(0, point);
+  std::string out;
+  bool units = false;
+  for (const char32_t c : whole) units |= chinese_unit(c) > 0;
+  if (!units) {
+    for (const char32_t c : whole) out += static_cast<char>('0' + chinese_digit(c));
+  } else {
+    int64_t total = 0, section = 0, digit = -1, last_unit = 1;
+    for (const char32_t c : whole) {
+      const int64_t unit = chinese_unit(c);
+      if (unit == 0) {
+        digit = chinese_digit(c);
+        if (digit == 0) last_unit = 10;  // after a zero what follows are ones
+      } else if (unit < 10000) {
+        section += (digit < 0 ? 1 : digit) * unit;
+        digit = -1, last_unit = unit;
+      } else {
+        section += std::max<int64_t>(0, digit);
+        total = (total + section) * unit;
+        section = 0, digit = -1, last_unit = unit;
+      }
+    }
+    // "三万五" is 35000: the last digit stands for the next lower place.
+    if (digit > 0) section += digit * std::max<int64_t>(1, last_unit / 10);
+    out = std::to_string(total + section);
+  }
+  if (point != std::u32string_view::npos) {
+    out += '.';
+    for (const char32_t c : run.substr(point + 1)) {
+      if (chinese_digit(c) < 0) return "";
+      out += static_cast<char>('0' + chinese_digit(c));
+    }
+  }
+  return out.ends_with('.') ? "" : out;
+}
+
+std::u32string decoded(std::string_view text) {
+  std::u32string out;
+  for (size_t i = 0; i < text.size();) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const size_t n = c < 0x80 ? 1 : c < 0xE0 ? 2 : c < 0xF0 ? 3 : 4;
+    uint32_t v = n == 1 ? c : c & (0xFF >> (n + 1));
+    if (c >= 0x80 && c < 0xC0) v = 0xFFFD;
+    for (size_t k = 1; k < n && i + k < text.size(); ++k)
+      v = v << 6 | (static_cast<unsigned char>(text[i + k]) & 0x3F);
+    out += static_cast<char32_t>(v);
+    i += n;
+  }
+  return out;
+}
+
+std::string encoded(std::u32string_view text) {
+  std::string out;
+  for (const char32_t c : text) append_utf8(out, c);
+  return out;
+}
+
+// The one spelling of a character; 0 for none at all.
+char32_t plain_character(char32_t c) {
+  if (c >= 0xFF01 && c <= 0xFF5E) return c - 0xFEE0;
+  if (c == 0x2212 || c == 0x2010 || c == 0x2011 || c == 0x2012 || c == 0x2013 || c == 0xFE63) return U'-';
+  if (c == 0xA0 || c == 0x3000 || (c >= 0x2000 && c <= 0x200A) || c == 0x202F || c == 0x205F) return U' ';
+  if (c == 0x2044 || c == 0x2215) return U'/';
+  if (c == 0x2019 || c == 0x02BC) return U'\'';
+  if (c == 0x200B || c == 0xFEFF || c == 0x2060) return 0;
+  if (c >= 0x660 && c <= 0x669) return U'0' + (c - 0x660);
+  return c;
+}
+
+void replace_all(std::u32string& s, std::u32string_view from, std::u32string_view to) {
+  for (size_t at = s.find(from); at != std::u32string::npos; at = s.find(from, at + to.size()))
+    s.replace(at, from.size(), to);
+}
+
+bool is_numeral(char32_t c) { return chinese_digit(c) >= 0 || chinese_unit(c) > 0; }
+
+// Runs of Chinese numerals become digits. A lone numeral inside words ("一些", some) stays what it is:
+// it counts between characters that are no Han letters, or with a unit of its own.
+std::u32string with_digits(const std::u32string& s) {
+  const auto han = [](char32_t c) { return c >= 0x4E00 && c <= 0x9FFF; };
+  std::u32string out;
+  for (size_t i = 0; i < s.size();) {
+    size_t end = i;
+    while (end < s.size() && (is_numeral(s[end]) || (s[end] == U'\u70b9' && end > i && end + 1 < s.size() &&
+                                                     chinese_digit(s[end + 1]) >= 0)))
+      ++end;
+    // 五万 behind digits is their unit ("3万").
+    if (end == i || (i > 0 && s[i - 1] < 128 && is_digit(static_cast<char>(s[i - 1])))) {
+      const size_t next = std::max(end, i + 1);
+      out += s.substr(i, next - i);
+      i = next;
+      continue;
+    }
+    const std::u32string_view run = std::u32string_view(s).substr(i, end - i);
+    const bool alone = run.size() == 1 && end < s.size() && han(s[end]) && s[end] != U'\u5206' &&
+                       s[end] != U'\u5143' && s[end] != U'\u4e2a';
+    const bool unit_alone = run.size() == 1 && chinese_unit(run[0]) > 10;
+    const std::string digits = alone || unit_alone ? "" : chinese_number(run);
+    out += digits.empty() ? std::u32string(run) : decoded(digits);
+    i = end;
+  }
+  return out;
+}
+
+// a分之b is b/a, 百分之b is b %.
+void turn_fractions(std::u32string& s) {
+  constexpr std::u32string_view kOf = U"\u5206\u4e4b";
+  for (size_t at = s.find(kOf); at != std::u32string::npos; at = s.find(kOf, at + 1)) {
+    const auto digit = [&](size_t i) {
+      return i < s.size() && s[i] < 128 && (is_digit(static_cast<char>(s[i])) || s[i] == '.');
+    };
+    size_t end = at + kOf.size();
+    while (digit(end)) ++end;
+    const std::u32string above = s.substr(at + kOf.size(), end - at - kOf.size());
+    if (above.empty()) continue;
+    size_t begin = at;
+    while (begin > 0 && digit(begin - 1)) --begin;
+    std::u32string turned;
+    if (begin < at)
+      turned = above + U"/" + s.substr(begin, at - begin);
+    else if (at > 0 && s[at - 1] == U'\u767e')
+      begin = at - 1, turned = above + U"%";
+    else
+      continue;
+    s.replace(begin, end - begin, turned);
+  }
+}
+
+// ---- LaTeX
+
+// The group that begins with "{" at i, without its braces; a single character where there is none.
+std::u32string_view group_at(std::u32string_view s, size_t& i) {
+  if (i >= s.size()) return {};
+  if (s[i] != U'{') return s.substr(i++, 1);
+  int depth = 0;
+  const size_t begin = i + 1;
+  for (; i < s.size(); ++i) {
+    depth += s[i] == U'{' ? 1 : s[i] == U'}' ? -1 : 0;
+    if (depth == 0) return s.substr(begin, i++ - begin);
+  }
+  return s.substr(begin);
+}
+
+constexpr int kDeepest = 16;
+
+std::u32string without_latex(std::u32string_view s, int depth = 0) {
+  std::u32string out;
+  const auto starts = [&](size_t i, std::u32string_view word) { return s.substr(i, word.size()) == word; };
+  for (size_t i = 0; i < s.size();) {
+    if (s[i] != U'\\' || depth > kDeepest) {
+      out += s[i++];
+      continue;
+    }
+    bool done = false;
+    for (const std::u32string_view frac : {U"\\dfrac", U"\\tfrac", U"\\cfrac", U"\\frac"}) {
+      if (done || !starts(i, frac)) continue;
+      size_t at = i + frac.size();
+      const std::u32string above = without_latex(group_at(s, at), depth + 1),
+                           below = without_latex(group_at(s, at), depth + 1);
+      // "2\\frac{1}{2}" is two and a half.
+      if (!out.empty() && out.back() < 128 && is_digit(static_cast<char>(out.back()))) out += U' ';
+      const bool minus = above.starts_with(U'-');
+      const bool plain = std::all_of(above.begin() + minus, above.end(),
+                                     [](char32_t c) { return c < 128 && is_digit(static_cast<char>(c)); });
+      out += (plain ? above : U"(" + above + U")") + U"/" + below;
+      i = at, done = true;
+    }
+    for (const std::u32string_view text : {U"\\text", U"\\mathrm", U"\\mathbf", U"\\textbf", U"\\mbox"}) {
+      if (done || !starts(i, text) || i + text.size() >= s.size() || s[i + text.size()] != U'{') continue;
+      size_t at = i + text.size();
+      out += without_latex(group_at(s, at), depth + 1);
+      i = at, done = true;
+    }
+    if (done) continue;
+    for (const std::u32string_view gone :
+         {U"\\left", U"\\right", U"\\!", U"\\displaystyle", U"\\(", U"\\)", U"\\[", U"\\]"})
+      if (!done && starts(i, gone)) i += gone.size(), done = true;
+    for (const std::u32string_view blank : {U"\\,", U"\\;", U"\\:", U"\\ ", U"\\quad"})
+      if (!done && starts(i, blank)) out += U' ', i += blank.size(), done = true;
+    for (const std::u32string_view sign : {U"\\%", U"\\$"})
+      if (!done && starts(i, sign)) out += sign[1], i += 2, done = true;
+    if (!done) out += s[i++];
+  }
+  return out;
+}
+
+}  // namespace
+
+std::string plain_text(std::string_view text) {
+  std::u32string s;
+  for (const char32_t c : decoded(text))
+    if (const char32_t p = plain_character(c)) s += p;
+  replace_all(s, U"{,}", U",");
+  replace_all(s, U"^{\\circ}", U"\u00b0");
+  replace_all(s, U"^\\circ", U"\u00b0");
+  s = with_digits(without_latex(s));
+  replace_all(s, U"\u8d1f", U"-");
+  turn_fractions(s);
+  replace_all(s, U"{,}", U",");
+  return encoded(s);
+}
+
+std::vector<FoundNumber> find_numbers(std::string_view plain) {
+  std::vector<FoundNumber> out;
+  for (size_t i = 0; i < plain.size();) {
+    // "x-3" and "10-3": the dash belongs to what stands before it; so does a point of a version.
+    const bool sign = plain[i] == '-' || plain[i] == '+';
+    const bool behind = i > 0 && (is_digit(plain[i - 1]) || plain[i - 1] == ')' ||
+                                  std::isalpha(static_cast<unsigned char>(plain[i - 1])) != 0);
+    const auto number = sign && behind ? std::nullopt : number_at(plain, i);
+    if (number) out.push_back(*number);
+    i = number ? number->end : i + 1;
+  }
+  return out;
+}
+
+std::optional<FoundNumber> whole_number(std::string_view plain) {
+  while (!plain.empty() && (plain.front() == ' ' || plain.front() == '\n')) plain.remove_prefix(1);
+  const auto strip = [&] {
+    for (const std::string_view end : {" ", "\n", ".", "\xC2\xB0", "$", "\xE2\x82\xAC", "\xE5\x85\x83"})
+      if (plain.ends_with(end)) {
+        plain.remove_suffix(end.size());
+        return true;
+      }
+    return false;
+  };
+  while (strip()) {
+  }
+  const auto number = number_at(plain, 0);
+  return number && number->end == plain.size() ? number : std::nullopt;
+}
+
+bool same_number(const FoundNumber& a, const FoundNumber& b) {
+  if (a.canonical == b.canonical) return true;
+  if (a.percent == b.percent) return false;
+  const auto hundredth = number_at((a.percent ? a : b).canonical + "/100", 0);
+  return hundredth && hundredth->canonical == (a.percent ? b : a).canonical;
+}
+
+}  // namespace ds::bench

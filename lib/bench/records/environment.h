@@ -1,0 +1,39 @@
+// Where a run happened. Every field that cannot be read carries the reason instead of vanishing.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "core/json.h"
+
+namespace ds::bench {
+
+struct Build {
+  std::string version, commit, compiler;
+};
+
+// `isa` and `threads` are what the run uses, not what the machine has.
+Json capture_environment(const Build& build, const std::string& isa, int threads);
+
+// Processor time of the whole machine and of this process with its finished children, to tell how much of the
+// machine others used while something was measured.
+struct CpuTimes {
+  double total_s = 0, busy_s = 0, own_s = 0;
+};
+CpuTimes cpu_times();
+// Share of all processor time between two readings that others used; -1 when it cannot be known.
+double others_cpu_share(const CpuTimes& begin, const CpuTimes& end);
+
+// Highest resident set of this process since the last reset; ru_maxrss, which cannot be reset, where the
+// system tells no other. reset_peak_memory() says whether it could.
+int64_t peak_memory_bytes();
+bool reset_peak_memory();
+
+// The fields that make timings comparable (processor, ISA, threads, quota, kernel, container, target kind and
+// its shape) in which two headers differ: "cpu_model: 'X' against 'Y'".
+std::vector<std::string> environment_differences(const Json& header_a, const Json& header_b);
+
+// Names a model: "sha256:..." over config, tokenizer and weights; weights above 64 MiB are sampled (first and
+// last MiB and the size of each file), and the name then starts with "sampled-sha256:".
+std::string model_digest(const std::string& folder);
+
+}  // namespace ds::bench

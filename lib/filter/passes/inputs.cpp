@@ -1,0 +1,117 @@
+#include "filter/passes/inputs.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "io/compress.h"
+#include "io/files.h"
+
+namespace ds::filter {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string lower_case(std::string text) {
+  for (char& c : text)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return text;
+}
+
+bool is_data_name(const std::string& file_name) {
+  const std::string packed = lower_case(file_name);
+  const std::string name = packed.substr(0, packed.size() - compression_ending(packed).size());
+  for (const char* ending : {".jsonl", ".jl", ".ndjson", ".json", ".txt"})
+    if (name.ends_with(ending)) return true;
+  constexpr std::string_view kPart = "part-";  // what Spark and Hadoop write
+  return name.starts_with(kPart) && name.size() > kPart.size() &&
+         name.find_first_not_of("0123456789", kPart.size()) == name.npos;
+}
+
+// Links to folders are not followed: they may go round in circles.
+void list_folder(const fs::path& folder, InputFiles& out) {
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  for (; !error && it != fs::directory_iterator(); it.increment(error)) {
+    const fs::path& path = it->path();
+    std::error_code gone;
+    if (it->is_directory(gone) && !it->is_symlink(gone))
+      list_folder(path, out);
+    else if (it->is_regular_file(gone) && is_data_name(path.filename().string()))
+      out.paths.push_back(path.string());
+    else
+      out.left_out.push_back(path.string());
+  }
+  if (error) throw Error(ErrorKind::kNoInput, "cannot list the folder: " + error.message(), folder.string());
+}
+
+}  // namespace
+
+InputFiles find_inputs(const std::vector<std::string>& inputs) {
+  InputFiles all;
+  for (const auto& input : inputs) {
+    std::error_code error;
+    if (input != "-" && fs::is_directory(input, error)) {
+      InputFiles found;
+      list_folder(input, found);
+      if (found.paths.empty())
+        throw Error(
+            ErrorKind::kNoInput, "no data file in the folder", input,
+            "names end in .jsonl, .jl, .ndjson, .json or .txt, .gz, .zst, .xz or .bz2 behind it, or are "
+            "part-00000; a file given by itself may have any name");
+      std::sort(found.paths.begin(), found.paths.end());
+      std::sort(found.left_out.begin(), found.left_out.end());
+      all.n_from_folders += found.paths.size();
+      all.paths.insert(all.paths.end(), found.paths.begin(), found.paths.end());
+      all.left_out.insert(all.left_out.end(), found.left_out.begin(), found.left_out.end());
+    } else {
+      if (input != "-" && !file_exists(input)) throw Error(ErrorKind::kNoInput, "does not exist", input);
+      if (input != "-" && ::access(input.c_str(), R_OK) != 0)
+        throw Error(ErrorKind::kNoInput, "cannot read: " + os_error(), input);
+      all.paths.push_back(input);
+    }
+  }
+  return all;
+}
+
+std::string folder_note(const InputFiles& inputs) {
+  constexpr size_t kShown = 3;
+  if (inputs.n_from_folders == 0) return "";
+  const auto counted = [](size_t n) { return std::to_string(n) + (n == 1 ? " file" : " files"); };
+  const auto& names = inputs.left_out;
+  std::string note = counted(inputs.n_from_folders) + " from folders, ";
+  if (names.empty()) return note + "none left out";
+  note += counted(names.size()) + " left out, not data by name: ";
+  for (size_t i = 0; i < std::min(kShown, names.size()); ++i) note += (i ? ", " : "") + names[i];
+  return note + (names.size() > kShown ? ", ..." : "");
+}
+
+std::vector<FilePlan> plan_files(const std::vector<std::string>& inputs, int shard, int n_shards) {
+  std::vector<FilePlan> plan;
+  if (n_shards == 1 || inputs.size() != 1) {
+    for (size_t f = 0; f < inputs.size(); ++f)
+      if (f % n_shards == static_cast<size_t>(shard)) plan.push_back({f, inputs[f], 0, 0, ~0ull, false});
+    return plan;
+  }
+  const std::string& path = inputs[0];
+  struct stat st {};
+  if (path == "-" || ::stat(path.c_str(), &st) != 0 || !S_ISREG(st.st_mode))
+    throw Error(ErrorKind::kUsage, "a stream cannot be split into shards", path, "give files");
+  if (ByteSource(path).compression() != Compression::kNone)
+    throw Error(ErrorKind::kUsage, "one compressed file cannot be split into shards", path,
+                "give several files, or one that is not compressed");
+  const uint64_t size = static_cast<uint64_t>(st.st_size);
+  const auto border = [&](int i) { return size / n_shards * i + std::min<uint64_t>(i, size % n_shards); };
+  FilePlan part{0, path, border(shard), 0, shard + 1 == n_shards ? ~0ull : border(shard + 1), false};
+  // A line belongs to the shard that its first byte is in: begin one byte early and skip to the line's end.
+  if (part.offset > 0) {
+    --part.offset;
+    part.find_line_start = true;
+  }
+  plan.push_back(part);
+  return plan;
+}
+
+}  // namespace ds::filter

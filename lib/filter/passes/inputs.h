@@ -1,0 +1,25 @@
+// Which files a run reads, and which part of them.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "filter/passes/batch_reader.h"
+
+namespace ds::filter {
+
+struct InputFiles {
+  std::vector<std::string> paths;
+  std::vector<std::string> left_out;  // what lay in the folders and is no data by its name
+  size_t n_from_folders = 0;
+};
+// Files as given; a folder stands for the data files below it, sorted: .jsonl, .jl, .ndjson, .json, .txt in
+// any case, compressed or not, and Spark's part-00000. Throws Error{kNoInput} when one is missing, cannot be
+// read or holds none.
+InputFiles find_inputs(const std::vector<std::string>& inputs);
+// How many files the folders gave and which they did not, for people; "" where no folder was given.
+std::string folder_note(const InputFiles& inputs);
+
+// The shard's files, or its part of the only one. Throws Error{kUsage} when that one cannot be split.
+std::vector<FilePlan> plan_files(const std::vector<std::string>& inputs, int shard, int n_shards);
+
+}  // namespace ds::filter

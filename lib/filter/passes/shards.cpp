@@ -1,0 +1,144 @@
+#include "filter/passes/shards.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+
+#include "filter/passes/work_folder.h"
+#include "io/files.h"
+
+namespace ds::filter {
+namespace {
+
+// magic, number of rows, XXH3 of the rows, rows.
+struct FileHead {
+  char magic[8];
+  uint64_t n_rows, checksum;
+};
+
+struct Edge {
+  Ordinal a, b;
+};
+
+template <class Row>
+void write_rows(const std::string& path, const char* magic, const std::vector<Row>& rows) {
+  FileHead head{{}, rows.size(), XXH3_64bits(rows.data(), rows.size() * sizeof(Row))};
+  std::memcpy(head.magic, magic, 8);
+  AtomicFile file(path);
+  file.write({reinterpret_cast<const char*>(&head), sizeof head});
+  file.write({reinterpret_cast<const char*>(rows.data()), rows.size() * sizeof(Row)});
+  file.commit();
+}
+
+template <class Row>
+std::vector<Row> read_rows(const std::string& path, const char* magic) {
+  const MappedFile file(path);
+  const auto bytes = file.bytes();
+  FileHead head{};
+  if (bytes.size() < sizeof head) throw Error(ErrorKind::kBadData, "too short", path, "make it again");
+  std::memcpy(&head, bytes.data(), sizeof head);
+  if (std::memcmp(head.magic, magic, 8) != 0)
+    throw Error(ErrorKind::kBadData, "is no file of this step", path,
+                "see ds-filter --help for the order of steps");
+  if (head.n_rows != (bytes.size() - sizeof head) / sizeof(Row) ||
+      (bytes.size() - sizeof head) % sizeof(Row) ||
+      XXH3_64bits(bytes.data() + sizeof head, bytes.size() - sizeof head) != head.checksum)
+    throw Error(ErrorKind::kBadData, "its checksum does not fit: cut short or damaged", path,
+                "make it again");
+  std::vector<Row> rows(head.n_rows);
+  std::memcpy(static_cast<void*>(rows.data()), bytes.data() + sizeof head, head.n_rows * sizeof(Row));
+  return rows;
+}
+
+constexpr char kEdgeMagic[] = "dsfedge2", kClusterMagic[] = "dsfclus2";
+
+SignatureSet signatures_of(const std::vector<std::string>& works) {
+  std::vector<std::string> files;
+  for (const auto& work : works) {
+    const auto some = signature_files(work);
+    if (!first_pass_complete(work))
+      throw Error(ErrorKind::kNoInput, "ds-filter sig has not finished here", work,
+                  "run it to its end first; --resume goes on where it stopped");
+    files.insert(files.end(), some.begin(), some.end());
+  }
+  return SignatureSet(files);
+}
+
+int env_number(const char* name) {
+  const char* text = std::getenv(name);
+  if (!text || !*text) return -1;
+  char* end = nullptr;
+  const long v = std::strtol(text, &end, 10);
+  return *end || v < 0 || v > 1 << 24 ? -1 : static_cast<int>(v);
+}
+
+}  // namespace
+
+ShardChoice parse_shard(const std::string& text) {
+  if (text.empty()) return {};
+  if (text == "slurm") {
+    const int id = env_number("SLURM_ARRAY_TASK_ID"), count = env_number("SLURM_ARRAY_TASK_COUNT");
+    const int least = env_number("SLURM_ARRAY_TASK_MIN"), most = env_number("SLURM_ARRAY_TASK_MAX");
+    if (id < 0 || count < 1 || least < 0 || least > 1 || most - least + 1 != count)
+      throw Error(ErrorKind::kUsage, "the SLURM array is no plain 0..n-1 or 1..n", "--shard slurm",
+                  "submit with --array=0-N, or give --shard i/n");
+    return {id - least, count};
+  }
+  int i = -1, n = 0, used = 0;
+  if (std::sscanf(text.c_str(), "%d/%d%n", &i, &n, &used) != 2 || used != static_cast<int>(text.size()) ||
+      i < 0 || n < 1 || i >= n)
+    throw Error(ErrorKind::kUsage, "expected i/n with 0 <= i < n, found '" + text + "'", "--shard");
+  return {i, n};
+}
+
+uint64_t write_edges(const std::vector<std::string>& works, int part, int n_parts, const EdgeOptions& options,
+                     const std::string& out) {
+  const SignatureSet set = signatures_of(works);
+  std::vector<Edge> edges;
+  for (int key = part; key < kKeys; key += n_parts) {
+    if (key == kBands ? !options.exact : !options.near) continue;
+    find_edges(set, key, options, [&](uint32_t a, uint32_t b) {
+      const Ordinal x = set[a].ordinal, y = set[b].ordinal;
+      edges.push_back({std::min(x, y), std::max(x, y)});
+    });
+  }
+  std::sort(edges.begin(), edges.end(),
+            [](const Edge& x, const Edge& y) { return x.a != y.a ? x.a < y.a : x.b < y.b; });
+  edges.erase(std::unique(edges.begin(), edges.end(),
+                          [](const Edge& x, const Edge& y) { return x.a == y.a && x.b == y.b; }),
+              edges.end());
+  write_rows(out, kEdgeMagic, edges);
+  return edges.size();
+}
+
+uint64_t write_clusters(const std::vector<std::string>& works, const std::vector<std::string>& edge_files,
+                        const EdgeOptions& options, const std::string& out) {
+  const SignatureSet set = signatures_of(works);
+  std::vector<std::pair<Ordinal, uint32_t>> by_ordinal;
+  by_ordinal.reserve(set.size());
+  for (uint64_t i = 0; i < set.size(); ++i) by_ordinal.emplace_back(set[i].ordinal, static_cast<uint32_t>(i));
+  std::sort(by_ordinal.begin(), by_ordinal.end());
+  const auto index = [&](const Ordinal& ordinal, const std::string& path) {
+    const auto it =
+        std::lower_bound(by_ordinal.begin(), by_ordinal.end(), std::pair<Ordinal, uint32_t>(ordinal, 0));
+    if (it == by_ordinal.end() || it->first != ordinal)
+      throw Error(ErrorKind::kBadData, "names a record that no work folder holds", path,
+                  "give all work folders");
+    return it->second;
+  };
+  UnionFind components(set.size());
+  for (const auto& path : edge_files)
+    for (const Edge& e : read_rows<Edge>(path, kEdgeMagic))
+      components.join(index(e.a, path), index(e.b, path));
+  const std::vector<Duplicate> duplicates = duplicates_of(set, components, options);
+  write_rows(out, kClusterMagic, duplicates);
+  return duplicates.size();
+}
+
+std::vector<Duplicate> read_clusters(const std::string& path) {
+  return read_rows<Duplicate>(path, kClusterMagic);
+}
+
+}  // namespace ds::filter

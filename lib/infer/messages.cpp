@@ -1,0 +1,194 @@
+#include "infer/messages.h"
+
+#include <optional>
+
+#include "core/error.h"
+#include "io/json.h"
+
+namespace ds::infer {
+namespace {
+
+constexpr std::string_view kReasoningNames[] = {"reasoning_content", "thinking", "reasoning"};
+constexpr std::string_view kMark = "CONTINUE_FINAL_MESSAGE_TAG ";
+constexpr std::string_view kSpaces = " \t\r\n\v\f";
+
+std::string number_of(size_t i) { return "message " + std::to_string(i + 1); }
+
+// Content that is a list of text parts as one text; nothing for content that is no list.
+std::optional<std::string> joined_parts(const Json& content, const std::string& name,
+                                        const std::string& where) {
+  if (!content.is_array()) return std::nullopt;
+  std::string text;
+  for (const Json& part : content.as_array()) {
+    const Json* type = part.find("type");
+    const Json* own = part.is_string() ? &part : part.find("text");
+    if (own && own->is_string()) {
+      text += own->as_string();
+      continue;
+    }
+    throw Error(ErrorKind::kBadData,
+                name + " has a part of type " +
+                    (type && type->is_string() ? "\"" + type->as_string() + "\"" : std::string("unknown")) +
+                    ": only text can be read",
+                where, R"(parts are {"type": "text", "text": "..."})");
+  }
+  return text;
+}
+
+// The members of a tool call's arguments as the template wants them. Text that is no JSON stays as it is.
+void change_arguments(Json& arguments, MessageForm::Arguments form) {
+  if (form == MessageForm::Arguments::kText && !arguments.is_string() && !arguments.is_null()) {
+    static const ChatTemplate as_text = ChatTemplate::parse("{{ arguments | tojson }}", "arguments");
+    Json variables;
+    variables.set("arguments", arguments);
+    arguments = as_text.render(variables);
+  } else if (form == MessageForm::Arguments::kObject && arguments.is_string()) {
+    try {
+      Json parsed = parse_json(arguments.as_string(), "arguments");
+      if (parsed.is_object()) arguments = std::move(parsed);
+    } catch (const Error&) {
+    }
+  }
+}
+
+void change_tool_calls(Json& message, MessageForm::Arguments form) {
+  if (form == MessageForm::Arguments::kAsGiven) return;
+  for (auto& [key, calls] : message.as_object()) {
+    if (key != "tool_calls" || !calls.is_array()) continue;
+    for (Json& call : calls.as_array()) {
+      if (!call.is_object()) continue;
+      for (auto& [name, value] : call.as_object()) {
+        if (name == "arguments") change_arguments(value, form);
+        if (name != "function" || !value.is_object()) continue;
+        for (auto& [inner, argument] : value.as_object())
+          if (inner == "arguments") change_arguments(argument, form);
+      }
+    }
+  }
+}
+
+// Templates read reasoning_content, some (gpt-oss) thinking.
+void alias_reasoning(Json& message) {
+  const Json* found = nullptr;
+  for (const std::string_view name : kReasoningNames)
+    if (!found) found = message.find(name);
+  if (!found) return;
+  const Json reasoning = *found;
+  const Json* own = message.find("thinking");
+  Json::Member thinking("thinking", own ? *own : reasoning);
+  auto& members = message.as_object();
+  std::erase_if(members, [](const Json::Member& member) { return member.first == "thinking"; });
+  members.insert(members.begin(), std::move(thinking));
+  message.set("reasoning_content", reasoning);
+}
+
+Json normalized(const Json& given, const MessageForm& form, const std::string& name,
+                const std::string& where) {
+  const Json* role = given.find("role");
+  if (!role || !role->is_string())
+    throw Error(ErrorKind::kBadData, name + " must be an object with a \"role\"", where);
+  Json message(Json::Object{});
+  for (const auto& [key, value] : given.as_object())
+    if (!value.is_null()) message.set(key, value);
+  if (const Json* content = message.find("content"))
+    if (auto text = joined_parts(*content, name, where); text && !form.content_in_parts)
+      message.set("content", std::move(*text));
+  alias_reasoning(message);
+  change_tool_calls(message, form.arguments);
+  return message;
+}
+
+std::string_view stripped(std::string_view text) {
+  const size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == std::string_view::npos) return "";
+  return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+}
+
+// Whether the template prints `needle` when it is given these messages.
+bool prints(const ChatTemplate& chat_template, const Json& variables, Json::Array messages,
+            std::string_view needle) {
+  Json all = variables;
+  all.set("messages", std::move(messages));
+  all.set("tools", Json());
+  all.set("documents", Json());
+  all.set("add_generation_prompt", false);
+  try {
+    return chat_template.render(all).find(needle) != std::string::npos;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+Json message_with(const char* role, Json content) {
+  return Json(Json::Object{{"role", role}, {"content", std::move(content)}});
+}
+
+}  // namespace
+
+MessageForm message_form(const ChatTemplate& chat_template, const Json& variables, const Json& messages) {
+  MessageForm form;
+  bool has_parts = false, has_calls = false;
+  for (const Json& message : messages.is_array() ? messages.as_array() : Json::Array()) {
+    const Json *content = message.find("content"), *calls = message.find("tool_calls");
+    has_parts = has_parts || (content && content->is_array());
+    has_calls = has_calls || (calls && calls->is_array());
+  }
+  if (has_parts) {
+    const Json parts(Json::Array{Json(Json::Object{{"type", "text"}, {"text", "needle"}})});
+    form.content_in_parts = !prints(chat_template, variables, {message_with("user", "needle")}, "needle") &&
+                            prints(chat_template, variables, {message_with("user", parts)}, "needle");
+  }
+  if (!has_calls) return form;
+  // With quotes that are no longer there once a text is quoted as JSON.
+  constexpr std::string_view kNeedle = "\"needle\": \"value\"";
+  const auto prints_arguments = [&](Json arguments) {
+    Json function(Json::Object{{"name", "name"}, {"arguments", std::move(arguments)}});
+    Json call(Json::Object{{"id", "call00001"}, {"type", "function"}, {"function", std::move(function)}});
+    Json assistant = message_with("assistant", "");
+    assistant.set("tool_calls", Json::Array{std::move(call)});
+    return prints(chat_template, variables, {message_with("user", "hello"), std::move(assistant)}, kNeedle);
+  };
+  const bool text = prints_arguments("{" + std::string(kNeedle) + "}");
+  const bool object = prints_arguments(Json(Json::Object{{"needle", "value"}}));
+  if (text != object) form.arguments = text ? MessageForm::Arguments::kText : MessageForm::Arguments::kObject;
+  return form;
+}
+
+Json normalized_messages(const Json& messages, const MessageForm& form, const std::string& where) {
+  if (!messages.is_array() || messages.as_array().empty())
+    throw Error(ErrorKind::kBadData, "\"messages\" must be a list of at least one message", where,
+                R"(for example [{"role": "user", "content": "hello"}])");
+  Json::Array out;
+  for (size_t i = 0; i < messages.as_array().size(); ++i)
+    out.push_back(normalized(messages.as_array()[i], form, number_of(i), where));
+  return out;
+}
+
+std::string mark_final_message(Json& messages, const std::string& member, const std::string& where) {
+  Json& message = messages.as_array().back();
+  const Json* given = message.find(member);
+  if (!given || !given->is_string())
+    throw Error(ErrorKind::kBadData,
+                "continue_final_message: the last message has no text \"" + member + "\" to go on with",
+                where);
+  const std::string begun = given->as_string();
+  message.set(member, begun + std::string(kMark));
+  // Reasoning stands under several names: the template reads one of them.
+  for (const std::string_view name : kReasoningNames)
+    if (const Json* copy = message.find(name); copy && copy->is_string() && copy->as_string() == begun)
+      message.set(std::string(name), begun + std::string(kMark));
+  return begun;
+}
+
+std::string cut_at_mark(std::string rendered, const std::string& begun, const std::string& where) {
+  const size_t at = rendered.rfind(stripped(kMark));
+  if (at == std::string::npos || rendered.find(stripped(begun)) == std::string::npos)
+    throw Error(ErrorKind::kBadData,
+                "continue_final_message: the chat template does not print the last message as it is", where);
+  const bool keeps_spaces = std::string_view(rendered).substr(at, kMark.size()) == kMark;
+  rendered.resize(at);
+  if (!keeps_spaces) rendered.resize(rendered.find_last_not_of(kSpaces) + 1);
+  return rendered;
+}
+
+}  // namespace ds::infer

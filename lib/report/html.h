@@ -1,0 +1,13 @@
+// Text inside HTML.
+#pragma once
+#include <string>
+#include <string_view>
+
+#include "report/room.h"
+
+namespace ds::report {
+
+std::string escape_html(std::string_view text);
+std::string unescape_html(std::string_view text);
+
+}  // namespace ds::report

@@ -1,0 +1,48 @@
+#include "report/words.h"
+
+#include <cmath>
+#include <cstdio>
+
+namespace ds::report {
+
+std::string short_number(double v) {
+  char text[32];
+  const double a = std::fabs(v);
+  std::snprintf(text, sizeof text,
+                a >= 100 || a == 0 ? "%.0f"
+                : a >= 10          ? "%.1f"
+                : a >= 1           ? "%.2f"
+                : a >= 0.1         ? "%.3f"
+                                   : "%.3g",
+                v);
+  return text;
+}
+
+std::string byte_size(int64_t bytes) {
+  constexpr const char* kUnits[] = {" bytes", " KiB", " MiB", " GiB", " TiB"};
+  double value = static_cast<double>(bytes);
+  size_t unit = 0;
+  while (unit + 1 < std::size(kUnits) && std::fabs(value) >= 1024) value /= 1024, ++unit;
+  return short_number(value) + kUnits[unit];
+}
+
+std::string fold(const std::string& line, int width, size_t indent) {
+  std::string out;
+  size_t column = 0;
+  for (size_t at = 0; at < line.size();) {
+    size_t end = line.find(' ', line.find_first_not_of(' ', at));
+    end = std::min(end, line.size());
+    std::string word = line.substr(at, end - at);
+    if (column > indent && column + word.size() > static_cast<size_t>(width)) {
+      word.erase(0, word.find_first_not_of(' '));
+      out += "\n" + std::string(indent, ' ');
+      column = indent;
+    }
+    out += word;
+    column += word.size();
+    at = end;
+  }
+  return out + "\n";
+}
+
+}  // namespace ds::report

@@ -1,0 +1,17 @@
+// Numbers and lines as a person reads them.
+#pragma once
+#include <cstdint>
+#include <string>
+
+#include "report/room.h"
+
+namespace ds::report {
+
+// Three significant digits.
+std::string short_number(double value);
+// "17.5 MiB": bytes in the largest binary unit of which there is one.
+std::string byte_size(int64_t bytes);
+// Breaks an ASCII line at its spaces; what follows is indented by so many columns. Ends in a newline.
+std::string fold(const std::string& line, int width, size_t indent);
+
+}  // namespace ds::report

@@ -1,0 +1,95 @@
+// Compressed streams made by Python's lzma and bz2 modules and by zstd --long=31.
+#include "io/compress.h"
+
+#include <doctest/doctest.h>
+
+#include <string>
+
+#include "io/temp_folder.h"
+
+using namespace ds;
+using namespace ds::io;
+using ds::test::TempFolder;
+
+namespace {
+
+const std::string kText = "{\"text\":\"one\"}\n{\"text\":\"two\"}\n";
+
+std::string from_hex(const std::string& hex) {
+  std::string out;
+  for (size_t i = 0; i < hex.size(); i += 2)
+    out += static_cast<char>(std::stoi(hex.substr(i, 2), nullptr, 16));
+  return out;
+}
+
+const std::string kXz = from_hex(
+    "fd377a585a000004e6d6b4460200210116000000742fe5a3e0001d001a5d003d888a86948813e0f3894a79c19c9e587d"
+    "df45aecfa024ee9b0000000005e82327e48f7f8d0001361e3d1995531fb6f37d010000000004595a");
+const std::string kBzip2 = from_hex(
+    "425a68393141592653596ace176700000d5980001010000010020184ca20003100d34d0254d1ea6d27a906285636658b"
+    "ca15a564387c5dc914e14241ab385d9c");
+const std::string kLongWindow =
+    from_hex("28b52ffd04a8dd0000a87b2274657874223a226f6e65227d0a74776f227d0a010052cc3a90e2dfee");
+
+// All content, and what the end was: "" or the error.
+std::pair<std::string, std::string> content(const std::string& bytes) {
+  const TempFolder folder;
+  const std::string path = folder.write("f", bytes);
+  std::pair<std::string, std::string> out;
+  try {
+    ByteSource source(path);
+    char buffer[7];
+    while (const size_t n = source.read(buffer, sizeof buffer)) out.first.append(buffer, n);
+  } catch (const Error& e) {
+    out.second = e.what();
+  }
+  return out;
+}
+
+std::string packed(Compression compression, const std::string& text) {
+  std::string out;
+  ByteSink sink(compression, [&](std::string_view bytes) { out += bytes; });
+  sink.write(text);
+  sink.finish();
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE("xz, bzip2 and zstd with a window of 2 GiB are read") {
+  for (const std::string& bytes : {kXz, kBzip2, kLongWindow}) {
+    CHECK(content(bytes) == std::pair(kText, std::string()));
+    CHECK(content(bytes + bytes) == std::pair(kText + kText, std::string()));  // one stream behind another
+  }
+}
+
+TEST_CASE("what stands before a damage is handed out, the damage is named") {
+  const std::string large = [] {
+    std::string text;
+    for (int i = 0; i < 40000; ++i) text += "line " + std::to_string(i) + "\n";
+    return text;
+  }();
+  for (const Compression c :
+       {Compression::kGzip, Compression::kZstd, Compression::kXz, Compression::kBzip2}) {
+    const std::string good = packed(c, large);
+    CHECK(content(good) == std::pair(large, std::string()));
+    // The last checksum: in gzip the length stands behind it, in xz and bzip2 an index or the whole stream's.
+    std::string bad = good;
+    bad[bad.size() - (c == Compression::kGzip ? 8 : c == Compression::kBzip2 ? 2 : 1)] ^= 1;
+    const auto [text, why] = content(bad);
+    CHECK(text == large);
+    CHECK(why.find("is damaged") != std::string::npos);
+    const auto cut = content(good.substr(0, good.size() / 2));
+    CHECK(large.compare(0, cut.first.size(), cut.first) == 0);
+    CHECK(cut.second.find("ends early") != std::string::npos);
+  }
+}
+
+TEST_CASE("a file's ending names its compression in any case") {
+  CHECK(compression_from_name("a.jsonl.GZ") == Compression::kGzip);
+  CHECK(compression_from_name("a.Zst") == Compression::kZstd);
+  CHECK(compression_from_name("a.xz") == Compression::kXz);
+  CHECK(compression_from_name("a.bz2") == Compression::kBzip2);
+  CHECK(compression_from_name(".gz") == Compression::kNone);
+  CHECK(compression_ending("part-00000.zstd") == ".zstd");
+}

@@ -34,10 +34,10 @@ struct Options {
 
 // Multiply-adds of a prefill of T tokens: every matrix for each token, the head for the last one alone.
 // Attention's own are left out, so the shares are a little low.
-double matmul_flops(const Model& model, int64_t T) {
+double matmul_flops(const Model& model, bool is_fp8, int64_t T) {
   const ModelConfig& c = model.config();
   const double head = static_cast<double>(c.vocab_size) * static_cast<double>(c.hidden_size);
-  const double element_bytes = c.weight_block_rows ? 1 : 2;  // the head is bfloat16 either way
+  const double element_bytes = is_fp8 ? 1 : 2;  // the head is bfloat16 either way
   const double layers = (static_cast<double>(model.weight_bytes_per_token()) - 2 * head) / element_bytes;
   return 2 * (layers * static_cast<double>(T) + head);
 }
@@ -45,10 +45,11 @@ double matmul_flops(const Model& model, int64_t T) {
 void measure(const Options& o) {
   ThreadPool pool(o.n_threads);
   const Isa isa = parse_isa(o.isa);
-  const auto model = load_model(open_model(o.folder));
+  const auto folder = open_model(o.folder);
+  const auto model = load_model(folder);
   if (!o.mapped) model->copy_into_large_pages(pool);
-  const int64_t V = model->config().vocab_size, context = o.n_prefill + o.n_decode + 1;
-  Arena arena(model->workspace_floats(o.n_prefill, context, o.n_threads));
+  const int64_t V = model->config().vocab_size, ctx = o.n_prefill + o.n_decode + 1;
+  Arena arena(model->workspace_floats(o.n_prefill, ctx, o.n_threads));
   std::vector<float> logits(V);
   std::vector<int32_t> prompt;
   for (int64_t i = 0; i < o.n_prefill; ++i) prompt.push_back(static_cast<int32_t>((i * 7919 + 13) % V));
@@ -57,13 +58,13 @@ void measure(const Options& o) {
   std::vector<double> decode_share, decode_gbs, bandwidth, f32_share, f32_rate, bf16_share, bf16_rate,
       peak_share;
   const auto bytes = static_cast<double>(model->weight_bytes_per_token());
-  const double flops = matmul_flops(*model, o.n_prefill);
+  const double flops = matmul_flops(*model, folder->quantization().block_rows > 0, o.n_prefill);
   for (int round = 0; round < o.rounds + 1; ++round) {
     const bool counted = round > 0;  // the first maps pages
     for (const Activations activations : {Activations::kF32, Activations::kBF16}) {
       const Context context{&pool, arena, {isa, activations}};
       const PeakFlops peak = probe_peak_flops(pool, isa, 2);
-      KvPool cache_pool(model->cache_streams(), {1, context, context, 64, DType::kF32});
+      KvPool cache_pool(model->cache_streams(), {1, ctx, ctx, 64, DType::kF32});
       KvSequence cache(cache_pool);
       const Segment all{&cache, o.n_prefill};
       const int64_t start = now_ns();

@@ -49,7 +49,8 @@ ModelChange compare_models(const Engine& before, const Engine& after, const std:
   for (size_t at = 0; at < tokens.size(); at += room) {
     std::vector<int32_t> part;
     if (begin) part.push_back(*begin);
-    part.insert(part.end(), tokens.begin() + at, tokens.begin() + std::min(tokens.size(), at + room));
+    const size_t end = std::min<size_t>(tokens.size(), at + room);
+    for (size_t i = at; i < end; ++i) part.push_back(tokens[i]);
     if (part.size() < 2) break;
     const WindowScore x = score(a, part, vocab, where), y = score(b, part, vocab, where);
     logprob_a += x.sum_logprob;

@@ -6,6 +6,7 @@
 #include "bench/stats/metric.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "report/html.h"
 
 using namespace ds::bench;
 
@@ -129,7 +130,7 @@ TEST_CASE("objectives") {
 TEST_CASE("embedded records come back through HTML escapes") {
   const std::string line = "{\"a\":\"<b> & \\\"c\\\" &lt;\"}\n";
   const std::string page =
-      "<p>x</p>" + std::string(kRecordsBegin) + escape_html(line) + std::string(kRecordsEnd);
+      "<p>x</p>" + std::string(kRecordsBegin) + ds::report::escape_html(line) + std::string(kRecordsEnd);
   CHECK(embedded_records(page, "p") == line);
   CHECK_THROWS_AS(embedded_records("<p>", "p"), ds::Error);
 }

@@ -9,6 +9,7 @@ namespace ds {
 namespace io {}
 namespace text {}
 namespace kernels {}
+namespace report {}
 
 // L2
 namespace checkpoint {
@@ -22,10 +23,12 @@ using namespace checkpoint;
 }
 namespace quant {
 using namespace checkpoint;
-}
+using namespace report;
+}  // namespace quant
 namespace filter {
 using namespace io;
-}
+using namespace report;
+}  // namespace filter
 
 // L4
 namespace infer {
@@ -36,7 +39,8 @@ using namespace text;
 // L5
 namespace bench {
 using namespace infer;
-}
+using namespace report;
+}  // namespace bench
 
 // tools/: options > one library call > report.
 namespace cli {

@@ -3,7 +3,7 @@
 #include <string>
 #include <string_view>
 
-#include "report/room.h"
+#include "core/rooms.h"
 
 namespace ds::report {
 

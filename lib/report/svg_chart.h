@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "report/room.h"
+#include "core/rooms.h"
 
 namespace ds::report {
 

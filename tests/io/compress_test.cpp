@@ -77,7 +77,8 @@ TEST_CASE("what stands before a damage is handed out, the damage is named") {
     std::string bad = good;
     bad[bad.size() - (c == Compression::kGzip ? 8 : c == Compression::kBzip2 ? 2 : 1)] ^= 1;
     const auto [text, why] = content(bad);
-    CHECK(text == large);
+    INFO("format ", static_cast<int>(c), ", ", text.size(), " of ", large.size(), " bytes, ", why);
+    CHECK((text == large));
     CHECK(why.find("is damaged") != std::string::npos);
     const auto cut = content(good.substr(0, good.size() / 2));
     CHECK(large.compare(0, cut.first.size(), cut.first) == 0);

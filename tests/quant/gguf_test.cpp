@@ -245,7 +245,8 @@ TEST_CASE("GGUF: the pre-tokenizer is named by its pattern") {
                         Case{"llama", v3, "", "deepseek-v3"}, Case{"deepseek", qwen, "", "deepseek-llm"}}) {
     Exporter e;
     e.o.target = QuantTarget::kGgufBF16;
-    e.config(c.type, ",\"qk_rope_head_dim\":2,\"qk_nope_head_dim\":2,\"kv_lora_rank\":2,\"v_head_dim\":2");
+    const char* mla = ",\"qk_rope_head_dim\":2,\"qk_nope_head_dim\":2,\"kv_lora_rank\":2,\"v_head_dim\":2";
+    e.config(c.type, c.type == "deepseek_v3" ? mla : "");
     write_shard(e.model, "model.safetensors", {f32_tensor("model.norm.weight", {64}, random_values(64, 2))});
     e.model.write("tokenizer.json", R"({"pre_tokenizer":{"type":"Split","pattern":{"Regex":")" + c.pattern +
                                         R"("}},"model":{"type":"BPE","vocab":{"a":0},"merges":[])" + c.more +

@@ -122,7 +122,7 @@ TEST_CASE("completions know commands, values, and folders with spaces") {
   const std::string begin = "cd '" + folder.path() +
                             "'; for t in run bench quantize; do eval \"$(ds-$t --completion bash)\"; done; "
                             "comp() { COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); COMPREPLY=(); $1; "
-                            "printf '[%s]' \"${COMPREPLY[@]}\"; }; ";
+                            "printf '[%s]\\n' \"${COMPREPLY[@]}\" | sort | tr -d '\\n'; }; ";
   const auto complete = [&](const std::string& words) { return bash(begin + "comp " + words).out; };
   CHECK(complete("_ds_run ds-run 'My M'") == "[My Model]");
   CHECK(complete("_ds_run ds-run My") == "[My Model][My Other]");

@@ -139,7 +139,7 @@ TEST_CASE("fewer layers than the files hold, numbers that are none, a pipe for a
                                                           std::string("\0\0\xC0\x7F", 4), "e_score"},
         {"model.layers.0.self_attn.q_a_proj.weight_scale_inv", std::string("\0\0\x80\x7F", 4), "scale_inv"},
         {"model.norm.weight", std::string("\xC0\x7F", 2), "model.norm.weight"},
-        {"model.layers.0.self_attn.q_a_proj.weight", "\x7F", "not a number"}}) {
+        {"model.layers.0.self_attn.q_a_proj.weight", "\x7F", "q_a_proj.weight, element 0"}}) {
     std::string broken = weights;
     const auto begin = header.find(name)->find("data_offsets")->as_array()[0].as_int();
     broken.replace(8 + header_bytes + begin, bytes.size(), bytes);

@@ -61,8 +61,7 @@ void add_options(CLI::App& app, Options& o) {
   option("--repeat-penalty", g.repeat_penalty, "R", "Make tokens already seen less likely; 1: do not");
   option("--seed", g.seed, "N", "The same seed gives the same answer [0]")->check(CLI::NonNegativeNumber);
   option("--stop", g.stop, "TEXT", "End the answer before this text; may be repeated");
-  option("--ctx", job.engine.ctx, "N", "Tokens of context [the model's, as far as memory allows]")
-      ->check(CLI::NonNegativeNumber);
+  option("--ctx", job.engine.ctx, "N", "Tokens of context [what fits]")->check(CLI::NonNegativeNumber);
   group = "Output";
   flag("--json", job.json, "A record as with --jsonl instead of text; with --plan: an object");
   flag("--ids", job.defaults.return_ids, "Put output_ids into records");
@@ -75,11 +74,9 @@ void add_options(CLI::App& app, Options& o) {
     return app.add_flag_callback(name, choose, text)->group(group);
   };
   auto* score = kind("--score", Kind::kScore, "Log-probabilities of records");
-  option("--logits", job.logits, "FILE", "With --score: logits [T, V] of each record as safetensors")
-      ->needs(score);
+  option("--logits", job.logits, "FILE", "With --score: logits as safetensors")->needs(score);
   auto* tokenize = kind("--tokenize", Kind::kTokenize, "Text to token ids, nothing added");
-  flag("--add-special", job.add_special, "With --tokenize: what the tokenizer adds, too: BOS, EOS")
-      ->needs(tokenize);
+  flag("--add-special", job.add_special, "With --tokenize: BOS and EOS, too")->needs(tokenize);
   auto* detokenize = kind("--detokenize", Kind::kDetokenize, "Token ids to text");
   auto* render = kind("--render", Kind::kRender, "Records to the prompts that the chat template makes");
   auto* plan = kind("--plan", Kind::kPlan, "What would be loaded: memory, threads, kernels");
@@ -87,8 +84,7 @@ void add_options(CLI::App& app, Options& o) {
     for (auto* y : {score, tokenize, detokenize, render, plan})
       if (x != y) x->excludes(y);
   cli::add_common_options(app, o.common, {Common::kQuiet, Common::kThreads, Common::kIsa});
-  cli::add_choice(app, "--activations", job.engine.activations, kActivations,
-                  "Of prompts; bf16 rounds, faster on some CPUs");
+  cli::add_choice(app, "--activations", job.engine.activations, kActivations, "Of prompts; bf16 rounds");
   cli::add_choice(app, "--weights", job.engine.weights, kPlacements,
                   "Map from the page cache, copy into large pages");
   for (const char* name : {"--activations", "--weights"}) app.get_option(name)->group("Machine");

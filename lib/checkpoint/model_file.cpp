@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <filesystem>
@@ -26,6 +27,12 @@ constexpr std::string_view kLfsPointer = "version https://git-lfs.github.com/spe
         path, "the download is incomplete: fetch the model again");
   errno = error;
   throw Error(ErrorKind::kNoInput, "cannot open: " + os_error(), path);
+}
+
+// Where links cannot be made, git and archives write the target's path in the file's place; the Hugging Face
+// cache is all links into blobs/.
+bool is_link_as_text(std::string_view text) {
+  return text.substr(0, 3) == "../" && text.find("blobs/") != text.npos && text.find('\n') == text.npos;
 }
 
 std::string with_specials_quoted(const std::string& text) {
@@ -62,9 +69,13 @@ io::FileHandle open_model_file(const std::string& path) {
   if (::fstat(fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), path);
   if (S_ISDIR(st.st_mode)) throw Error(ErrorKind::kNoInput, "is a folder, a file was expected", path);
   if (!S_ISREG(st.st_mode)) throw Error(ErrorKind::kNoInput, "is no regular file", path);
-  std::array<char, kLfsPointer.size()> head;
-  if (::pread(fd.get(), head.data(), head.size(), 0) == static_cast<ssize_t>(head.size()) &&
-      std::string_view(head.data(), head.size()) == kLfsPointer)
+  std::array<char, 256> head;
+  const ssize_t n = std::max<ssize_t>(::pread(fd.get(), head.data(), head.size(), 0), 0);
+  const std::string_view text(head.data(), n);
+  if (n == st.st_size && is_link_as_text(text))
+    throw Error(ErrorKind::kNoInput, "is a link to " + std::string(text) + " written as a text file", path,
+                "the copy or the checkout made no links: fetch the model again");
+  if (text.substr(0, kLfsPointer.size()) == kLfsPointer)
     throw Error(ErrorKind::kNoInput, "is a Git LFS pointer: the file itself was not fetched", path,
                 "run `git lfs pull` in the folder, or download the model again");
   return fd;

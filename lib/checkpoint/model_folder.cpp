@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <set>
 
+#include "checkpoint/architecture.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
@@ -57,7 +58,9 @@ ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   try {
     weights_ = find_weights(path_);
   } catch (const Error&) {
-    if (config_error_) throw *config_error_;  // a family that cannot be run comes before its missing files
+    // A family that is not run yet is said before hundreds of gigabytes are fetched for it.
+    const Architecture* family = find_architecture(model_type());
+    if (family && !family->block) throw *config_error_;
     throw;
   }
   add_names();

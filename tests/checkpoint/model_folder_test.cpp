@@ -145,6 +145,12 @@ TEST_CASE("what half a download leaves behind is named") {
     const std::string link = refusal(ErrorKind::kNoInput, [&] { ModelFolder{folder.path()}; });
     CHECK(has(link, "link to ../../blobs/abc"));
     CHECK(has(link, name));
+    // A checkout or an archive that makes no links leaves the target's path as the file's text.
+    fs::remove(folder / name);
+    folder.write(name, "../../blobs/abc");
+    const std::string text = refusal(ErrorKind::kNoInput, [&] { ModelFolder{folder.path()}; });
+    CHECK(has(text, "link to ../../blobs/abc written as a text file"));
+    CHECK(has(text, name));
   }
 }
 

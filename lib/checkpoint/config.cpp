@@ -285,6 +285,9 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
   c.path = where;
   c.model_type = keys.text("model_type", "");
   if (c.model_type.empty()) keys.bad("model_type", "is missing");
+  // A family that is not run yet spells its keys its own way: its name comes first.
+  if (const Architecture* family = find_architecture(c.model_type); family && !family->block)
+    require_architecture(c.model_type, where);
 
   c.vocab_size = keys.required("vocab_size", 1 << 24);
   c.hidden_size = keys.required("hidden_size", 1 << 20);

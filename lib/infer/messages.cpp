@@ -89,7 +89,7 @@ Json normalized(const Json& given, const MessageForm& form, const std::string& n
     throw Error(ErrorKind::kBadData, name + " must be an object with a \"role\"", where);
   Json message(Json::Object{});
   for (const auto& [key, value] : given.as_object())
-    if (!value.is_null()) message.set(key, value);
+    if (!value.is_null() || (form.keeps_null_content && key == "content")) message.set(key, value);
   if (const Json* content = message.find("content"))
     if (auto text = joined_parts(*content, name, where); text && !form.content_in_parts)
       message.set("content", std::move(*text));
@@ -141,12 +141,19 @@ MessageForm message_form(const ChatTemplate& chat_template, const Json& variable
   if (!has_calls) return form;
   // With quotes that are no longer there once a text is quoted as JSON.
   constexpr std::string_view kNeedle = "\"needle\": \"value\"";
-  const auto prints_arguments = [&](Json arguments) {
-    Json function(Json::Object{{"name", "name"}, {"arguments", std::move(arguments)}});
+  const auto prints_call = [&](Json assistant, Json arguments, std::string_view needle) {
+    Json function(Json::Object{{"name", "needle_name"}, {"arguments", std::move(arguments)}});
     Json call(Json::Object{{"id", "call00001"}, {"type", "function"}, {"function", std::move(function)}});
-    Json assistant = message_with("assistant", "");
     assistant.set("tool_calls", Json::Array{std::move(call)});
-    return prints(chat_template, variables, {message_with("user", "hello"), std::move(assistant)}, kNeedle);
+    return prints(chat_template, variables, {message_with("user", "hello"), std::move(assistant)}, needle);
+  };
+  const Json no_content(Json::Object{{"role", "assistant"}}),
+      null_content = message_with("assistant", Json());
+  form.keeps_null_content =
+      !prints_call(no_content, "{}", "needle_name") && prints_call(null_content, "{}", "needle_name");
+  const auto prints_arguments = [&](Json arguments) {
+    return prints_call(form.keeps_null_content ? null_content : message_with("assistant", ""),
+                       std::move(arguments), kNeedle);
   };
   const bool text = prints_arguments("{" + std::string(kNeedle) + "}");
   const bool object = prints_arguments(Json(Json::Object{{"needle", "value"}}));

@@ -1,6 +1,7 @@
 // Conversations in the form that chat templates expect, as the reference library (transformers) prepares
-// them: members that are null go, reasoning is found under each of its names, text parts are joined. Beyond
-// that, arguments of tool calls are turned into what the template can print, text or object.
+// them: members that are null go (but see keeps_null_content), reasoning is found under each of its names,
+// text parts are joined. Beyond that, arguments of tool calls are turned into what the template can print,
+// text or object.
 #pragma once
 #include <string>
 
@@ -15,6 +16,8 @@ struct MessageForm {
   enum class Arguments { kAsGiven, kText, kObject };
   Arguments arguments = Arguments::kAsGiven;
   bool content_in_parts = false;  // a text as content is not printed, a list of parts is
+  // Tool calls are printed where content is null, not where it is missing (DeepSeek V3 and R1 ask "is none").
+  bool keeps_null_content = false;
 };
 // `variables` are those of the folder (bos_token ...). What `messages` have no use for is not tried.
 MessageForm message_form(const ChatTemplate& chat_template, const Json& variables, const Json& messages);

@@ -6,6 +6,7 @@
 
 #include "infer/messages.h"
 #include "io/json.h"
+#include "io/lines.h"
 #include "io/temp_folder.h"
 
 using namespace ds;
@@ -98,6 +99,27 @@ TEST_CASE("conversations become the prompts that transformers makes of them") {
     if (how) request.continue_member = how->is_string() ? how->as_string() : "content";
     CHECK(ModelText::open(folder.path())->render(request, "") == c.find("rendered")->as_string());
   }
+}
+
+TEST_CASE("DeepSeek's own chats keep a content of null, for its templates ask whether it is none") {
+  const test::TempFolder folder;
+  folder.write("tokenizer.json", kTokenizerJson + "}");
+  folder.write("tokenizer_config.json", R"({"bos_token":"<\uff5cbegin\u2581of\u2581sentence\uff5c>"})");
+  const std::string chats = std::string(DS_SOURCE_DIR) + "/tests/golden/text/chat/";
+  folder.write("chat_template.jinja", io::read_file(chats + "deepseek_v3.jinja"));
+  const auto text = ModelText::open(folder.path());
+  io::LineReader lines(chats + "deepseek_v3.jsonl");
+  int n = 0;
+  while (const auto line = lines.next()) {
+    const Json chat = io::parse_json(*line, lines.where());
+    if (line->find("\"content\": null") == line->npos) continue;
+    RenderRequest request;
+    request.messages = *chat.find("variables")->find("messages");
+    request.add_generation_prompt = chat.find("variables")->find("add_generation_prompt")->as_bool();
+    CHECK(text->render(request, lines.where()) == chat.find("rendered")->as_string());
+    ++n;
+  }
+  CHECK(n >= 3);
 }
 
 TEST_CASE("without a post-processor BOS and EOS are added where tokenizer_config.json asks for them, once") {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Answers judged by ds-bench eval against the PyPI package math-verify, on 500 strings of our own.
 
-usage: python3 -m venv V && V/bin/pip install 'math-verify[antlr4_13_2]' && V/bin/python scripts/check_math_verify.py BUILD
+usage: python3 -m venv V && V/bin/pip install 'math-verify[antlr4_13_2]' && V/bin/python scripts/check/math_verify.py BUILD
 
 A difference in a kind of ARGUED is one where we mean to differ, for the reason given there; any other is a failure.
 """

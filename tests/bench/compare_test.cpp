@@ -196,8 +196,8 @@ Verdict verdict_in_noise(uint64_t seed, int n, double rho, double sigma, double 
 }  // namespace
 
 TEST_CASE("+30 % is seen in noise as dependent as that of the engine, and nothing is where nothing is") {
-  // Log-normal series whose neighbours correlate by rho; the more they do, the fewer independent requests there
-  // are. Bounds: 95 % of the seeds where neighbours correlate by a half, 85 % at 0.8.
+  // Log-normal series whose neighbours correlate by rho; the more they do, the fewer independent requests
+  // there are. Bounds: 95 % of the seeds where neighbours correlate by a half, 85 % at 0.8.
   constexpr int kSeeds = 60;
   for (const auto& [rho, least] : {std::pair(0.5, 57), std::pair(0.8, 51)}) {
     int seen = 0, wrong = 0;

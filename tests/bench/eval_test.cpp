@@ -235,7 +235,7 @@ TEST_CASE("drift: questions that vary by chance raise no alarm for years, a fall
   MESSAGE(alarms, " of 60 ledgers of 73 quiet days raised an alarm; ", found,
           " of 60 falls of ten points were found");
   CHECK(alarms <= 12);  // 10 % of 60, and what a binomial adds once in a hundred
-  CHECK(found >= 51);    // 85 % within seventeen days
+  CHECK(found >= 51);   // 85 % within seventeen days
   // The same answers say nothing, in whatever order their questions stand.
   PastAnswers past;
   past.n_days = 5;

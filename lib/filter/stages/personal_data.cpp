@@ -169,8 +169,9 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
       near_word(doc, i, 2, {U"第"}))
     return false;
   const uint32_t behind = std::min(doc.size(), at + kBehind);  // "the 2.6.1.3 version"
-  const bool listed = at < doc.size() && c[at] == ',';  // "8.8.8.8, version 2" speaks of two things
-  if (!listed && near_word(doc, behind, behind - at, {U" version", U" release", U" 版本", U"版本"})) return false;
+  const bool listed = at < doc.size() && c[at] == ',';         // "8.8.8.8, version 2" speaks of two things
+  if (!listed && near_word(doc, behind, behind - at, {U" version", U" release", U" 版本", U"版本"}))
+    return false;
   if (i > 0 && (c[i - 1] == ' ' || c[i - 1] == ',') && number_beside(doc, i - 1, true)) return false;
   if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') &&
       number_beside(doc, at + 1, false))

@@ -132,12 +132,11 @@ class IndexedFiles {
 
   void name_ghosts(std::vector<std::string>& warnings) const {
     std::vector<std::string> ghosts;
-    for (const auto& [tensor, file] : index_) {
-      const auto it = holders_.find(tensor);
-      const bool held =
-          it != holders_.end() && std::any_of(it->second.begin(), it->second.end(),
-                                              [&](size_t f) { return opened_[f].file.name == file; });
-      if (!held) ghosts.push_back(tensor);
+    for (const auto& entry : index_) {  // tensor, file
+      const auto it = holders_.find(entry.first);
+      const auto is_listed = [&](size_t f) { return opened_[f].file.name == entry.second; };
+      if (it == holders_.end() || std::none_of(it->second.begin(), it->second.end(), is_listed))
+        ghosts.push_back(entry.first);
     }
     if (ghosts.empty()) return;
     const std::string& first = *std::min_element(ghosts.begin(), ghosts.end());

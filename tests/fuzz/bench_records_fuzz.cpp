@@ -3,10 +3,9 @@
 #include "bench/records/embedded.h"
 #include "bench/render/html_report.h"
 #include "core/error.h"
+#include "report/html.h"
 
 using namespace ds;
-using namespace ds::bench;
-
 using namespace ds::bench;
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
@@ -22,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
     begin = end + 1;
   }
   stats_text(set, summarize(set, {}), {});
-  if (unescape_html(escape_html(text)) != text) __builtin_trap();
+  if (report::unescape_html(report::escape_html(text)) != text) __builtin_trap();
   if (set.requests.size() + set.items.size() < 50) report_html(set, {}, "fuzz");
   return 0;
 }

@@ -89,7 +89,7 @@ class Batch {
   const Engine& engine_;
   const BatchOptions& options_;
   RecordJob job_;
-  RecordReader reader_;
+  JsonlRecordReader reader_;
   RecordWriter writer_;
   Scheduler scheduler_;
   std::deque<Pending> pending_;  // in the order of input, which is that of output

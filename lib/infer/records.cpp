@@ -46,12 +46,12 @@ std::string counts_text(const RecordCounts& counts) {
          std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
 }
 
-RecordReader::RecordReader(const RecordJob& job, MemberNames known)
+JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known)
     : job_(job), known_(std::move(known)), reader_(job.input) {
   reader_.stop_when(job.stop_requested);
 }
 
-std::optional<Record> RecordReader::next(const OnBad& on_bad) {
+std::optional<Record> JsonlRecordReader::next(const OnBad& on_bad) {
   for (;;) {
     std::optional<JsonlRecord> read = reader_.next(
         [&](const Error& e, std::string_view line) { on_bad(line_name(reader_.line_number()), e, line); });
@@ -70,7 +70,7 @@ std::optional<Record> RecordReader::next(const OnBad& on_bad) {
   }
 }
 
-void RecordReader::note_unknown(const Record& record) {
+void JsonlRecordReader::note_unknown(const Record& record) {
   if (!job_.on_note) return;
   const auto is_known = [&](std::string_view name) {
     for (const JsonSynonym& synonym : kSynonyms)
@@ -140,7 +140,7 @@ RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
 }
 
 RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle) {
-  RecordReader reader(job, std::move(known));
+  JsonlRecordReader reader(job, std::move(known));
   RecordWriter writer(job);
   bool dropped = false;  // the record under way, when asked to stop
   const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {

@@ -58,10 +58,10 @@ struct RecordJob {
 
 using MemberNames = std::vector<std::string_view>;  // of literals
 
-class RecordReader {
+class JsonlRecordReader {
  public:
   // Members other than `known` and their synonyms are told to job.on_note.
-  RecordReader(const RecordJob& job, MemberNames known);
+  JsonlRecordReader(const RecordJob& job, MemberNames known);
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
   // is neither string nor number, is handed to on_bad with what is known of its id.

@@ -32,7 +32,7 @@ ReadBack read_all(const std::string& text, const MemberNames& known) {
   RecordJob job;
   job.input = folder.write("in.jsonl", text);
   job.on_note = [&](const std::string& note) { out.notes.push_back(note.substr(note.find("in.jsonl"))); };
-  RecordReader reader(job, known);
+  JsonlRecordReader reader(job, known);
   const auto on_bad = [&](const Json& id, const Error&, std::string_view) {
     out.ids.push_back("bad " + id.dump());
   };

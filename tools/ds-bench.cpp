@@ -22,6 +22,7 @@
 #include "cli/run.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "core/json_value.h"
 
 using namespace ds;
 using namespace ds::bench;
@@ -125,10 +126,10 @@ int stats(const Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
   const auto groups = summarize(set, options);
   Json json = stats_json(set, groups, options);
-  if (!set.items.empty()) json.set("scores", scores_json(set));
+  if (!set.items.empty()) json["scores"] = scores_json(set);
   std::string text = groups.empty() && !set.items.empty() ? "" : stats_text(set, groups, options);
   if (!set.items.empty()) text += scores_text(set);
-  cli::standard_output().write(o.json       ? json.dump() + "\n"
+  cli::standard_output().write(o.json       ? dump(json) + "\n"
                                : o.csv      ? stats_csv(set, groups)
                                : o.markdown ? stats_markdown(set, groups)
                                             : text);
@@ -146,7 +147,7 @@ int compare(const Options& o) {
   options.force = o.force;
   options.width = cli::stdout_columns(100);
   const Judged judged = compare_records(a, b, o.inputs.size() > 1, options);
-  cli::standard_output().write(o.json ? judged.json.dump() + "\n" : judged.text);
+  cli::standard_output().write(o.json ? dump(judged.json) + "\n" : judged.text);
   const int bad_a = report_bad_lines(a), bad_b = report_bad_lines(b);
   return bad_a ? bad_a : bad_b ? bad_b : judged.exit_code;
 }
@@ -173,7 +174,7 @@ int eval(Options& o, const std::vector<std::string>& argv) {
 
 int drift(Options& o) {
   const RecordSet set = read_records(files_or_stdin(o));
-  o.drift.time_utc = capture_environment(build(), "", 0).find("time_utc")->as_string();
+  o.drift.time_utc = as_string(*find(capture_environment(build(), "", 0), "time_utc"));
   const DriftResult r = add_to_ledger(set, o.drift);
   const bool drifted = r.alarm || (o.integrity && r.outputs_changed);
   if (!o.quiet || drifted) cli::standard_output().write(r.text);
@@ -197,7 +198,7 @@ int matrix(const Options& o) {
   m.stop = cli::stop_requested;
   m.note = [&](const std::string& text) { note(o, text); };
   const Matrix result = measure_matrix(*target, m);
-  cli::standard_output().write(o.json ? matrix_json(result).dump() + "\n"
+  cli::standard_output().write(o.json ? dump(matrix_json(result)) + "\n"
                                       : matrix_text(result, cli::stdout_columns(100)));
   return result.complete ? 0 : cli::stop_exit_code();
 }
@@ -223,7 +224,7 @@ int doctor(const Options& o) {
     return 0;
   }
   const Doctor d = examine(build(), cli::stdout_columns(100));
-  cli::standard_output().write(o.json ? d.facts.dump() + "\n" : d.text);
+  cli::standard_output().write(o.json ? dump(d.facts) + "\n" : d.text);
   return d.self_test_ok ? 0 : 3;
 }
 

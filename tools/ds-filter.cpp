@@ -8,6 +8,7 @@
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "core/cpu.h"
+#include "core/json_value.h"
 #include "filter/passes/first_pass.h"
 #include "filter/passes/inputs.h"
 #include "filter/passes/inspect.h"
@@ -147,7 +148,7 @@ int with_report(Options& o, const std::function<filter::Report(filter::FilterOpt
   constexpr int kColumns = 80;
   if (!o.quiet)
     std::cerr << filter::report_text(report, cli::stderr_columns(kColumns), cli::stderr_has_colour());
-  if (json.wanted()) json.finish(filter::report_json(report).dump() + "\n");
+  if (json.wanted()) json.finish(dump(filter::report_json(report)) + "\n");
   if (html.wanted()) html.finish(filter::report_html(report));
   return exit_code(report, o);
 }
@@ -159,7 +160,7 @@ void need_work(const Options& o) {
 
 int filter_all(Options& o, const CLI::App& app) {
   const filter::Profile profile = effective_profile(o);
-  if (o.show_config) return cli::write_stdout(filter::profile_json(profile).dump() + "\n"), 0;
+  if (o.show_config) return cli::write_stdout(dump(filter::profile_json(profile)) + "\n"), 0;
   const auto chosen = app.get_subcommands();
   const std::string command = chosen.empty() ? "" : chosen[0]->get_name();
   if (command == "explain") {
@@ -176,7 +177,7 @@ int filter_all(Options& o, const CLI::App& app) {
     prepare_run(o);
     const auto c = filter::calibrate(profile, o.run, o.run.inputs, o.out_of_domain, o.loss);
     std::cerr << filter::calibration_text(c);
-    return cli::OutputFile(o.output).finish(filter::calibration_profile(c).dump() + "\n"), 0;
+    return cli::OutputFile(o.output).finish(dump(filter::calibration_profile(c)) + "\n"), 0;
   }
   if (command == "sig") {
     need_work(o);

@@ -8,6 +8,7 @@
 #include "cli/run.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
+#include "core/json_value.h"
 #include "infer/model_change.h"
 #include "quant/gguf_export.h"
 #include "quant/quantize.h"
@@ -118,7 +119,7 @@ int run(Options& o) {
     if (!text.empty()) {
       const auto change = infer::compare_folders(q.model, o.verify, q.n_threads, q.isa, text, o.eval);
       summary.words.push_back(infer::change_text(change));
-      summary.json.set("eval", infer::change_json(change));
+      summary.json["eval"] = infer::change_json(change);
     }
   } else if (is_gguf(q.target)) {
     if (o.dry_run) q.out.clear();
@@ -133,7 +134,7 @@ int run(Options& o) {
   for (const std::string& words : summary.faults) cli::note(words);
   if (!o.common.quiet && (o.histogram || cli::stderr_is_animated())) std::cerr << summary.picture;
   for (const std::string& words : summary.words) cli::note(words, !o.common.quiet);
-  json.finish(summary.json.dump() + "\n");
+  json.finish(dump(summary.json) + "\n");
   html.finish(summary.html);
   return summary.passed ? 0 : 1;
 }

@@ -5,6 +5,7 @@
 
 #include "checkpoint/architecture.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::checkpoint {
 namespace {
@@ -19,22 +20,22 @@ class ConfigReader {
   }
   // nullptr when absent or null.
   const Json* find(const std::string& key) const {
-    const Json* value = object_.find(key);
+    const Json* value = ds::find(object_, key);
     return value && !value->is_null() ? value : nullptr;
   }
-  bool has(const std::string& key) const { return object_.find(key) != nullptr; }  // null counts
+  bool has(const std::string& key) const { return ds::find(object_, key) != nullptr; }  // null counts
   int64_t integer(const std::string& key, int64_t fallback, int64_t low,
                   int64_t high = int64_t{1} << 31) const {
     const Json* value = find(key);
     if (!value) return fallback;
     // Some vendors write 4096.0.
     const bool whole =
-        value->is_int() || (value->is_number() && value->as_double() == std::floor(value->as_double()));
-    if (!whole || value->as_double() < static_cast<double>(low) ||
-        value->as_double() > static_cast<double>(high))
-      bad(key, "is " + value->dump() + ", a whole number from " + std::to_string(low) + " to " +
+        is_int(*value) || (value->is_number() && value->get<double>() == std::floor(value->get<double>()));
+    if (!whole || value->get<double>() < static_cast<double>(low) ||
+        value->get<double>() > static_cast<double>(high))
+      bad(key, "is " + dump(*value) + ", a whole number from " + std::to_string(low) + " to " +
                    std::to_string(high) + " was expected");
-    return static_cast<int64_t>(value->as_double());
+    return static_cast<int64_t>(value->get<double>());
   }
   int64_t required(const std::string& key, int64_t high = int64_t{1} << 31) const {
     if (!find(key)) bad(key, "is missing");
@@ -43,22 +44,22 @@ class ConfigReader {
   double number(const std::string& key, double fallback, double low, double high) const {
     const Json* value = find(key);
     if (!value) return fallback;
-    if (!value->is_number() || !(value->as_double() >= low) || !(value->as_double() <= high))
-      bad(key, "is " + value->dump() + ", a number from " + Json(low).dump() + " to " + Json(high).dump() +
+    if (!value->is_number() || !(value->get<double>() >= low) || !(value->get<double>() <= high))
+      bad(key, "is " + dump(*value) + ", a number from " + dump(Json(low)) + " to " + dump(Json(high)) +
                    " was expected");
-    return value->as_double();
+    return value->get<double>();
   }
   bool boolean(const std::string& key, bool fallback) const {
     const Json* value = find(key);
     if (!value) return fallback;
-    if (!value->is_bool()) bad(key, "is " + value->dump() + ", true or false was expected");
-    return value->as_bool();
+    if (!value->is_boolean()) bad(key, "is " + dump(*value) + ", true or false was expected");
+    return value->get<bool>();
   }
   std::string text(const std::string& key, const std::string& fallback) const {
     const Json* value = find(key);
     if (!value) return fallback;
-    if (!value->is_string()) bad(key, "is " + value->dump() + ", a string was expected");
-    return value->as_string();
+    if (!value->is_string()) bad(key, "is " + dump(*value) + ", a string was expected");
+    return as_string(*value);
   }
   std::string one_of(const std::string& key, const std::string& fallback,
                      std::initializer_list<const char*> known) const {
@@ -124,10 +125,10 @@ std::vector<std::string> layer_list(const ConfigReader& keys, const char* key, i
   std::vector<std::string> out;
   const Json* list = keys.find(key);
   if (!list) return out;
-  bool ok = list->is_array() && static_cast<int64_t>(list->as_array().size()) >= n_layers;
+  bool ok = list->is_array() && static_cast<int64_t>(list->size()) >= n_layers;
   for (int64_t i = 0; ok && i < n_layers; ++i) {
-    ok = list->as_array()[i].is_string();
-    if (ok) out.push_back(list->as_array()[i].as_string());
+    ok = (*list)[i].is_string();
+    if (ok) out.push_back(as_string((*list)[i]));
   }
   if (!ok) keys.bad(key, "is no list of a string for each of " + std::to_string(n_layers) + " layers");
   return out;
@@ -176,9 +177,9 @@ void parse_mlp_layers(const ConfigReader& keys, ModelConfig& c) {
   const Json* dense = keys.find("mlp_only_layers");
   if (!dense) return;
   if (!dense->is_array()) keys.bad("mlp_only_layers", "is no list");
-  for (const Json& i : dense->as_array()) {
-    if (!i.is_int() || i.as_int() < 0) keys.bad("mlp_only_layers", "is " + dense->dump());
-    if (i.as_int() < c.num_hidden_layers) c.mlp_layer_types[i.as_int()] = false;
+  for (const Json& i : *dense) {
+    if (!is_int(i) || as_int(i) < 0) keys.bad("mlp_only_layers", "is " + dump(*dense));
+    if (as_int(i) < c.num_hidden_layers) c.mlp_layer_types[as_int(i)] = false;
   }
 }
 
@@ -197,7 +198,7 @@ void parse_rope(const ConfigReader& keys, const std::string& where, ModelConfig&
     if (!json) continue;
     if (!json->is_object()) keys.bad(name, "is no object");
     const ConfigReader rope(*json, where + ": " + name);
-    for (const auto& [key, value] : json->as_object())
+    for (const auto& [key, value] : json->items())
       if (value.is_object())
         rope.bad(key, "is an object: different RoPE for different layers is not supported");
     check(rope);
@@ -243,14 +244,14 @@ void parse_experts(const ConfigReader& keys, ModelConfig& c) {
 
 // compressed-tensors says it once a group of layers; what differs between them only the scales' shapes tell.
 const Json* block_structure(const Json& quantization) {
-  const Json* groups = quantization.find("config_groups");
+  const Json* groups = find(quantization, "config_groups");
   const Json* found = nullptr;
   if (!groups || !groups->is_object()) return nullptr;
-  for (const auto& [name, group] : groups->as_object()) {
-    const Json* weights = group.find("weights");
-    const Json* block = weights ? weights->find("block_structure") : nullptr;
+  for (const auto& [name, group] : groups->items()) {
+    const Json* weights = find(group, "weights");
+    const Json* block = weights ? find(*weights, "block_structure") : nullptr;
     if (!block || block->is_null()) continue;
-    if (found && found->dump() != block->dump()) return nullptr;
+    if (found && dump(*found) != dump(*block)) return nullptr;
     found = block;
   }
   return found;
@@ -260,21 +261,20 @@ const Json* block_structure(const Json& quantization) {
 
 QuantizationConfig parse_quantization_config(const Json& json, const std::string& where) {
   QuantizationConfig q;
-  const Json* quantization = json.find("quantization_config");
-  if (!quantization) quantization = json.find("compression_config");  // compressed-tensors once called it so
+  const Json* quantization = find(json, "quantization_config");
+  if (!quantization) quantization = find(json, "compression_config");  // compressed-tensors once called it so
   if (!quantization || !quantization->is_object()) return q;
-  if (const Json* method = quantization->find("quant_method"); method && method->is_string())
-    q.method = method->as_string();
-  const Json* block = quantization->find("weight_block_size");
+  if (const Json* method = find(*quantization, "quant_method"); method && method->is_string())
+    q.method = as_string(*method);
+  const Json* block = find(*quantization, "weight_block_size");
   const char* key = "weight_block_size";
   if (!block || block->is_null()) block = block_structure(*quantization), key = "block_structure";
   if (!block) return q;
-  const auto positive = [](const Json& v) { return v.is_int() && v.as_int() > 0 && v.as_int() <= (1 << 20); };
-  if (!block->is_array() || block->as_array().size() != 2 || !positive(block->as_array()[0]) ||
-      !positive(block->as_array()[1]))
-    ConfigReader(json, where).bad(key, "is " + block->dump() + ", two positive whole numbers were expected");
-  q.block_rows = block->as_array()[0].as_int();
-  q.block_cols = block->as_array()[1].as_int();
+  const auto positive = [](const Json& v) { return is_int(v) && as_int(v) > 0 && as_int(v) <= (1 << 20); };
+  if (!block->is_array() || block->size() != 2 || !positive((*block)[0]) || !positive((*block)[1]))
+    ConfigReader(json, where).bad(key, "is " + dump(*block) + ", two positive whole numbers were expected");
+  q.block_rows = as_int((*block)[0]);
+  q.block_cols = as_int((*block)[1]);
   return q;
 }
 
@@ -339,12 +339,12 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
 
   if (const Json* eos = keys.find("eos_token_id")) {
     const auto add = [&](const Json& id) {
-      if (!id.is_int() || id.as_int() < 0 || id.as_int() >= int64_t{1} << 31)
-        keys.bad("eos_token_id", "is " + eos->dump());
-      c.eos_token_ids.push_back(static_cast<int32_t>(id.as_int()));
+      if (!is_int(id) || as_int(id) < 0 || as_int(id) >= int64_t{1} << 31)
+        keys.bad("eos_token_id", "is " + dump(*eos));
+      c.eos_token_ids.push_back(static_cast<int32_t>(as_int(id)));
     };
     if (eos->is_array()) {
-      for (const Json& id : eos->as_array()) add(id);
+      for (const Json& id : *eos) add(id);
     } else {
       add(*eos);
     }

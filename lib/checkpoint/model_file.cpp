@@ -10,6 +10,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 
 namespace ds::checkpoint {

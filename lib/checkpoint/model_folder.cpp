@@ -12,6 +12,7 @@
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::checkpoint {
 namespace {
@@ -137,8 +138,8 @@ std::string first_non_finite(const ModelFolder& folder) {
 }
 
 std::string ModelFolder::model_type() const {
-  const Json* type = config_json_.find("model_type");
-  return type && type->is_string() ? type->as_string() : "";
+  const Json* type = ds::find(config_json_, "model_type");
+  return type && type->is_string() ? as_string(*type) : "";
 }
 
 const ModelConfig& ModelFolder::config() const {
@@ -305,7 +306,7 @@ void ModelFolder::require_readable() const {
 }
 
 bool ModelFolder::is_quantised() const {
-  const Json* config = config_json_.find("quantization_config");
+  const Json* config = ds::find(config_json_, "quantization_config");
   if (config && !config->is_null()) return true;
   return std::any_of(tensors().begin(), tensors().end(),
                      [&](const StoredTensor& t) { return coding(t).is_scaled(); });

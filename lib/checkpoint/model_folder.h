@@ -12,6 +12,7 @@
 #include "checkpoint/format.h"
 #include "checkpoint/weight_files.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::checkpoint {
 

@@ -8,6 +8,7 @@
 
 #include "checkpoint/model_file.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::checkpoint {
 
@@ -27,13 +28,13 @@ constexpr size_t kMaxNameBytes = 1000;  // matching a regular expression takes s
 using Index = std::unordered_map<std::string, std::string>;
 Index read_index(const std::string& path) {
   const Json json = read_model_json(path, kMaxIndexBytes);
-  const Json* weight_map = json.find("weight_map");
+  const Json* weight_map = find(json, "weight_map");
   if (!weight_map || !weight_map->is_object()) bad(path, "has no weight_map");
   Index index;
-  for (const auto& [tensor, file] : weight_map->as_object()) {
-    if (!file.is_string() || file.as_string().empty() || file.as_string().find('/') != std::string::npos)
+  for (const auto& [tensor, file] : weight_map->items()) {
+    if (!file.is_string() || as_string(file).empty() || as_string(file).find('/') != std::string::npos)
       bad(path, "weight_map names no plain file for tensor " + tensor);
-    index[tensor] = file.as_string();
+    index[tensor] = as_string(file);
   }
   return index;
 }

@@ -2,7 +2,11 @@
 
 #include <charconv>
 #include <cmath>
+#include <limits>
+#include <utility>
 
+#include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 
 namespace ds {
@@ -21,62 +25,93 @@ void append_float(std::string& out, Float value) {
   if (std::string_view(buffer, end - buffer).find_first_of(".e") == std::string_view::npos) out += ".0";
 }
 
+constexpr uint64_t kLongInteger = 1;  // subtype of a binary value that holds decimal digits
+
+template <class Integer>
+void append_integer(std::string& out, Integer value) {
+  char digits[24];
+  out.append(digits, std::to_chars(digits, digits + sizeof digits, value).ptr);
+}
+
 void append_value(std::string& out, const Json& v) {
-  if (v.is_null()) {
-    out += "null";
-  } else if (v.is_bool()) {
-    out += v.as_bool() ? "true" : "false";
-  } else if (v.is_int()) {
-    char digits[24];
-    out.append(digits, std::to_chars(digits, digits + sizeof digits, v.as_int()).ptr);
-  } else if (v.is_number()) {
-    append_json_number(out, v.as_double());
-  } else if (v.is_string()) {
-    append_json_string(out, v.as_string());
-  } else if (v.is_array()) {
-    out += '[';
-    for (size_t i = 0; i < v.as_array().size(); ++i) {
-      if (i) out += ',';
-      append_value(out, v.as_array()[i]);
+  switch (v.type()) {
+    case Json::value_t::null:
+    case Json::value_t::discarded:
+      out += "null";
+      return;
+    case Json::value_t::boolean:
+      out += v.get<bool>() ? "true" : "false";
+      return;
+    case Json::value_t::number_integer:
+      return append_integer(out, v.get<int64_t>());
+    case Json::value_t::number_unsigned:
+      return append_integer(out, v.get<uint64_t>());
+    case Json::value_t::number_float:
+      return append_json_number(out, v.get<double>());
+    case Json::value_t::binary:
+      out += long_integer_digits(v);
+      return;
+    case Json::value_t::string:
+      return append_json_string(out, as_string(v));
+    case Json::value_t::array: {
+      char separator = '[';
+      for (const Json& item : v) {
+        out += std::exchange(separator, ',');
+        append_value(out, item);
+      }
+      out += v.empty() ? "[]" : "]";
+      return;
     }
-    out += ']';
-  } else {
-    out += '{';
-    bool first = true;
-    for (const auto& [key, value] : v.as_object()) {
-      if (!first) out += ',';
-      first = false;
-      append_json_string(out, key);
-      out += ':';
-      append_value(out, value);
+    case Json::value_t::object: {
+      char separator = '{';
+      for (const auto& [key, value] : v.items()) {
+        out += std::exchange(separator, ',');
+        append_json_string(out, key);
+        out += ':';
+        append_value(out, value);
+      }
+      out += v.empty() ? "{}" : "}";
+      return;
     }
-    out += '}';
   }
 }
 
 }  // namespace
 
-const Json* Json::find(std::string_view key) const {
-  if (!is_object()) return nullptr;
-  for (const auto& member : as_object())
-    if (member.first == key) return &member.second;
+const Json* find(const Json& value, std::string_view key) {
+  if (!value.is_object()) return nullptr;
+  for (const auto& [name, member] : value.get_ref<const Json::object_t&>())
+    if (name == key) return &member;
   return nullptr;
 }
 
-void Json::set(std::string key, Json value) {
-  if (is_null()) v_ = Object{};
-  for (auto& member : as_object()) {
-    if (member.first == key) {
-      member.second = std::move(value);
-      return;
-    }
-  }
-  as_object().emplace_back(std::move(key), std::move(value));
+bool is_int(const Json& value) {
+  if (value.is_number_unsigned()) return value.get<uint64_t>() <= std::numeric_limits<int64_t>::max();
+  return value.is_number_integer();
 }
 
-std::string Json::dump() const {
+bool is_any_integer(const Json& value) {
+  return value.is_number_integer() || !long_integer_digits(value).empty();
+}
+
+int64_t as_int(const Json& value) {
+  DS_CHECK(is_int(value));
+  return value.get<int64_t>();
+}
+const std::string& as_string(const Json& value) { return value.get_ref<const std::string&>(); }
+
+Json long_integer(std::string_view digits) {
+  return Json::binary(std::vector<uint8_t>(digits.begin(), digits.end()), kLongInteger);
+}
+
+std::string_view long_integer_digits(const Json& value) {
+  if (!value.is_binary() || value.get_binary().subtype() != kLongInteger) return {};
+  return {reinterpret_cast<const char*>(value.get_binary().data()), value.get_binary().size()};
+}
+
+std::string dump(const Json& value) {
   std::string out;
-  append_value(out, *this);
+  append_value(out, value);
   return out;
 }
 

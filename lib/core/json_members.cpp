@@ -1,10 +1,12 @@
 #include "core/json_members.h"
 
+#include "core/json_value.h"
+
 namespace ds {
 
 const Json* JsonMembers::find(std::string_view name) const {
   const auto present = [&](std::string_view key) {
-    const Json* value = object_.find(key);
+    const Json* value = ds::find(object_, key);
     return value && !value->is_null() ? value : nullptr;
   };
   const Json* found = present(name);
@@ -12,7 +14,7 @@ const Json* JsonMembers::find(std::string_view name) const {
   for (const JsonSynonym& synonym : synonyms_) {
     const Json* value = synonym.name == name ? present(synonym.other) : nullptr;
     if (!value) continue;
-    if (found && found->dump() != value->dump())
+    if (found && dump(*found) != dump(*value))
       throw Error(kind_,
                   "\"" + std::string(found_as) + "\" and \"" + std::string(synonym.other) +
                       "\" mean the same and differ",
@@ -26,35 +28,35 @@ const Json* JsonMembers::find(std::string_view name) const {
 const std::string* JsonMembers::string(std::string_view name) const {
   const Json* value = find(name);
   if (value && !value->is_string()) refuse(name, "a string");
-  return value ? &value->as_string() : nullptr;
+  return value ? &as_string(*value) : nullptr;
 }
 
 std::optional<bool> JsonMembers::boolean(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is_bool()) refuse(name, "true or false");
-  return value->as_bool();
+  if (!value->is_boolean()) refuse(name, "true or false");
+  return value->get<bool>();
 }
 
 std::optional<double> JsonMembers::number(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
   if (!value->is_number()) refuse(name, "a number");
-  return value->as_double();
+  return value->get<double>();
 }
 
 std::optional<int64_t> JsonMembers::integer(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is_int()) refuse(name, "a whole number");
-  return value->as_int();
+  if (!is_int(*value)) refuse(name, "a whole number");
+  return as_int(*value);
 }
 
 std::optional<int64_t> JsonMembers::count(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!value->is_int() || value->as_int() < 0) refuse(name, "a whole number, 0 or more");
-  return value->as_int();
+  if (!is_int(*value) || as_int(*value) < 0) refuse(name, "a whole number, 0 or more");
+  return as_int(*value);
 }
 
 const Json* JsonMembers::list(std::string_view name) const {

@@ -2,6 +2,7 @@
 
 #include <deque>
 
+#include "core/json_value.h"
 #include "infer/scheduler.h"
 
 namespace ds::infer {

@@ -3,6 +3,7 @@
 #pragma once
 #include <string>
 
+#include "core/json_value.h"
 #include "infer/engine.h"
 #include "infer/request.h"
 #include "infer/scheduler.h"
@@ -21,7 +22,7 @@ class Conversation {
   const Engine& engine_;
   RequestDefaults defaults_;
   Scheduler scheduler_;
-  Json::Array messages_;
+  Json::array_t messages_;
   uint64_t n_turns_ = 0;
 };
 

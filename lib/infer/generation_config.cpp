@@ -4,6 +4,7 @@
 
 #include "checkpoint/architecture.h"
 #include "checkpoint/model_file.h"
+#include "core/json_value.h"
 
 namespace ds::infer {
 namespace {
@@ -62,23 +63,23 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   const auto unusable = [&](const char* key, const Json& value, const std::string& expected) {
     out.unusable.push_back(
         {key, Error(ErrorKind::kBadModel,
-                    std::string(key) + " is " + value.dump() + ", " + expected + " was expected", path)});
+                    std::string(key) + " is " + dump(value) + ", " + expected + " was expected", path)});
   };
   const auto number = [&](const char* key, double& value, double low, double high) {
-    const Json* v = json.find(key);
+    const Json* v = find(json, key);
     if (!v || v->is_null()) return;
-    if (v->is_number() && v->as_double() >= low && v->as_double() <= high) {
-      value = v->as_double();
+    if (v->is_number() && v->get<double>() >= low && v->get<double>() <= high) {
+      value = v->get<double>();
     } else {
-      unusable(key, *v, "a number up to " + Json(high).dump());
+      unusable(key, *v, "a number up to " + dump(Json(high)));
     }
   };
   // "Off" is written as 0 or as -1.
   const auto count = [&](const char* key, int64_t& value) {
-    const Json* v = json.find(key);
+    const Json* v = find(json, key);
     if (!v || v->is_null()) return;
-    if (v->is_int() && v->as_int() >= -1) {
-      value = std::max<int64_t>(v->as_int(), 0);
+    if (is_int(*v) && as_int(*v) >= -1) {
+      value = std::max<int64_t>(as_int(*v), 0);
     } else {
       unusable(key, *v, "a whole number, 0 or more");
     }
@@ -91,17 +92,17 @@ GenerationConfig read_generation_config(const std::string& folder, const ModelCo
   number("repetition_penalty", sampling.repeat_penalty, kLeast, 1000);
   count("top_k", sampling.top_k);
   count("max_new_tokens", out.defaults.max_tokens);
-  if (const Json* sample = json.find("do_sample"); sample && sample->is_bool() && !sample->as_bool())
+  if (const Json* sample = find(json, "do_sample"); sample && sample->is_boolean() && !sample->get<bool>())
     sampling.temperature = 0;
-  const Json* eos = json.find("eos_token_id");
+  const Json* eos = find(json, "eos_token_id");
   if (!eos || eos->is_null()) return out;
-  for (const Json& id : eos->is_array() ? eos->as_array() : Json::Array{*eos}) {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX) {
+  for (const Json& id : eos->is_array() ? eos->get_ref<const Json::array_t&>() : Json::array_t{*eos}) {
+    if (!is_int(id) || as_int(id) < 0 || as_int(id) > INT32_MAX) {
       unusable("eos_token_id", *eos, "a token id or a list of them");
       break;
     }
-    if (std::find(out.stop_ids.begin(), out.stop_ids.end(), id.as_int()) == out.stop_ids.end())
-      out.stop_ids.push_back(static_cast<int32_t>(id.as_int()));
+    if (std::find(out.stop_ids.begin(), out.stop_ids.end(), as_int(id)) == out.stop_ids.end())
+      out.stop_ids.push_back(static_cast<int32_t>(as_int(id)));
   }
   return out;
 }

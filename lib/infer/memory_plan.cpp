@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::infer {
 namespace {
@@ -185,29 +186,29 @@ std::string MemoryPlan::text() const {
 
 Json MemoryPlan::json() const {
   Json out;
-  out.set("model", path);
-  out.set("model_type", model_type);
-  out.set("n_layers", n_layers);
-  out.set("vocab_size", vocab_size);
-  Json::Array notes(warnings.begin(), warnings.end());
-  out.set("warnings", std::move(notes));
-  out.set("n_weight_files", n_weight_files);
-  out.set("weight_file_bytes", weight_file_bytes);
-  out.set("weight_bytes", weight_bytes);
-  out.set("weight_bytes_per_token", weight_bytes_per_token);
-  out.set("ctx_tokens", scheduler.ctx);
-  out.set("max_position_embeddings", max_position_embeddings);
-  out.set("cache_bytes", scheduler.cache_bytes);
-  out.set("cache_bytes_per_token", cache_bytes_per_token);
-  out.set("scratch_bytes", scheduler.workspace_bytes + scheduler.logits_bytes);
-  out.set("chunk_tokens", scheduler.chunk_tokens);
-  out.set("available_bytes", available_bytes);
-  out.set("weights_fit", weights_fit());
-  out.set("weights", copies_weights ? "copy" : "map");
-  out.set("n_threads", threads.n_threads);
-  out.set("threads_reason", threads.reason);
-  out.set("isa", isa_name(isa));
-  out.set("activations", rounds_activations ? "bf16" : "f32");
+  out["model"] = path;
+  out["model_type"] = model_type;
+  out["n_layers"] = n_layers;
+  out["vocab_size"] = vocab_size;
+  Json::array_t notes(warnings.begin(), warnings.end());
+  out["warnings"] = std::move(notes);
+  out["n_weight_files"] = n_weight_files;
+  out["weight_file_bytes"] = weight_file_bytes;
+  out["weight_bytes"] = weight_bytes;
+  out["weight_bytes_per_token"] = weight_bytes_per_token;
+  out["ctx_tokens"] = scheduler.ctx;
+  out["max_position_embeddings"] = max_position_embeddings;
+  out["cache_bytes"] = scheduler.cache_bytes;
+  out["cache_bytes_per_token"] = cache_bytes_per_token;
+  out["scratch_bytes"] = scheduler.workspace_bytes + scheduler.logits_bytes;
+  out["chunk_tokens"] = scheduler.chunk_tokens;
+  out["available_bytes"] = available_bytes;
+  out["weights_fit"] = weights_fit();
+  out["weights"] = copies_weights ? "copy" : "map";
+  out["n_threads"] = threads.n_threads;
+  out["threads_reason"] = threads.reason;
+  out["isa"] = isa_name(isa);
+  out["activations"] = rounds_activations ? "bf16" : "f32";
   return out;
 }
 

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 
 namespace ds::infer {
@@ -19,16 +20,16 @@ std::optional<std::string> joined_parts(const Json& content, const std::string& 
                                         const std::string& where) {
   if (!content.is_array()) return std::nullopt;
   std::string text;
-  for (const Json& part : content.as_array()) {
-    const Json* type = part.find("type");
-    const Json* own = part.is_string() ? &part : part.find("text");
+  for (const Json& part : content) {
+    const Json* type = find(part, "type");
+    const Json* own = part.is_string() ? &part : find(part, "text");
     if (own && own->is_string()) {
-      text += own->as_string();
+      text += as_string(*own);
       continue;
     }
     throw Error(ErrorKind::kBadData,
                 name + " has a part of type " +
-                    (type && type->is_string() ? "\"" + type->as_string() + "\"" : std::string("unknown")) +
+                    (type && type->is_string() ? "\"" + as_string(*type) + "\"" : std::string("unknown")) +
                     ": only text can be read",
                 where, R"(parts are {"type": "text", "text": "..."})");
   }
@@ -40,11 +41,11 @@ void change_arguments(Json& arguments, MessageForm::Arguments form) {
   if (form == MessageForm::Arguments::kText && !arguments.is_string() && !arguments.is_null()) {
     static const ChatTemplate as_text = ChatTemplate::parse("{{ arguments | tojson }}", "arguments");
     Json variables;
-    variables.set("arguments", arguments);
+    variables["arguments"] = arguments;
     arguments = as_text.render(variables);
   } else if (form == MessageForm::Arguments::kObject && arguments.is_string()) {
     try {
-      Json parsed = parse_json(arguments.as_string(), "arguments");
+      Json parsed = parse_json(as_string(arguments), "arguments");
       if (parsed.is_object()) arguments = std::move(parsed);
     } catch (const Error&) {
     }
@@ -53,14 +54,14 @@ void change_arguments(Json& arguments, MessageForm::Arguments form) {
 
 void change_tool_calls(Json& message, MessageForm::Arguments form) {
   if (form == MessageForm::Arguments::kAsGiven) return;
-  for (auto& [key, calls] : message.as_object()) {
+  for (auto& [key, calls] : message.get_ref<Json::object_t&>()) {
     if (key != "tool_calls" || !calls.is_array()) continue;
-    for (Json& call : calls.as_array()) {
+    for (Json& call : calls) {
       if (!call.is_object()) continue;
-      for (auto& [name, value] : call.as_object()) {
+      for (auto& [name, value] : call.get_ref<Json::object_t&>()) {
         if (name == "arguments") change_arguments(value, form);
         if (name != "function" || !value.is_object()) continue;
-        for (auto& [inner, argument] : value.as_object())
+        for (auto& [inner, argument] : value.get_ref<Json::object_t&>())
           if (inner == "arguments") change_arguments(argument, form);
       }
     }
@@ -71,28 +72,28 @@ void change_tool_calls(Json& message, MessageForm::Arguments form) {
 void alias_reasoning(Json& message) {
   const Json* found = nullptr;
   for (const std::string_view name : kReasoningNames)
-    if (!found) found = message.find(name);
+    if (!found) found = find(message, name);
   if (!found) return;
   const Json reasoning = *found;
-  const Json* own = message.find("thinking");
-  Json::Member thinking("thinking", own ? *own : reasoning);
-  auto& members = message.as_object();
-  std::erase_if(members, [](const Json::Member& member) { return member.first == "thinking"; });
-  members.insert(members.begin(), std::move(thinking));
-  message.set("reasoning_content", reasoning);
+  const Json* own = find(message, "thinking");
+  Json renamed{{"thinking", own ? *own : reasoning}};
+  for (const auto& [key, value] : message.items())
+    if (key != "thinking") renamed[key] = value;
+  message = std::move(renamed);
+  message["reasoning_content"] = reasoning;
 }
 
 Json normalized(const Json& given, const MessageForm& form, const std::string& name,
                 const std::string& where) {
-  const Json* role = given.find("role");
+  const Json* role = find(given, "role");
   if (!role || !role->is_string())
     throw Error(ErrorKind::kBadData, name + " must be an object with a \"role\"", where);
-  Json message(Json::Object{});
-  for (const auto& [key, value] : given.as_object())
-    if (!value.is_null() || (form.keeps_null_content && key == "content")) message.set(key, value);
-  if (const Json* content = message.find("content"))
+  Json message = Json::object();
+  for (const auto& [key, value] : given.items())
+    if (!value.is_null() || (form.keeps_null_content && key == "content")) message[key] = value;
+  if (const Json* content = find(message, "content"))
     if (auto text = joined_parts(*content, name, where); text && !form.content_in_parts)
-      message.set("content", std::move(*text));
+      message["content"] = std::move(*text);
   alias_reasoning(message);
   change_tool_calls(message, form.arguments);
   return message;
@@ -105,13 +106,13 @@ std::string_view stripped(std::string_view text) {
 }
 
 // Whether the template prints `needle` when it is given these messages.
-bool prints(const ChatTemplate& chat_template, const Json& variables, Json::Array messages,
+bool prints(const ChatTemplate& chat_template, const Json& variables, Json::array_t messages,
             std::string_view needle) {
   Json all = variables;
-  all.set("messages", std::move(messages));
-  all.set("tools", Json());
-  all.set("documents", Json());
-  all.set("add_generation_prompt", false);
+  all["messages"] = std::move(messages);
+  all["tools"] = Json();
+  all["documents"] = Json();
+  all["add_generation_prompt"] = false;
   try {
     return chat_template.render(all).find(needle) != std::string::npos;
   } catch (const Error&) {
@@ -120,7 +121,7 @@ bool prints(const ChatTemplate& chat_template, const Json& variables, Json::Arra
 }
 
 Json message_with(const char* role, Json content) {
-  return Json(Json::Object{{"role", role}, {"content", std::move(content)}});
+  return Json{{"role", role}, {"content", std::move(content)}};
 }
 
 }  // namespace
@@ -128,13 +129,14 @@ Json message_with(const char* role, Json content) {
 MessageForm message_form(const ChatTemplate& chat_template, const Json& variables, const Json& messages) {
   MessageForm form;
   bool has_parts = false, has_calls = false;
-  for (const Json& message : messages.is_array() ? messages.as_array() : Json::Array()) {
-    const Json *content = message.find("content"), *calls = message.find("tool_calls");
+  for (const Json& message :
+       messages.is_array() ? messages.get_ref<const Json::array_t&>() : Json::array_t()) {
+    const Json *content = find(message, "content"), *calls = find(message, "tool_calls");
     has_parts = has_parts || (content && content->is_array());
     has_calls = has_calls || (calls && calls->is_array());
   }
   if (has_parts) {
-    const Json parts(Json::Array{Json(Json::Object{{"type", "text"}, {"text", "needle"}})});
+    const Json parts = Json::array({Json{{"type", "text"}, {"text", "needle"}}});
     form.content_in_parts = !prints(chat_template, variables, {message_with("user", "needle")}, "needle") &&
                             prints(chat_template, variables, {message_with("user", parts)}, "needle");
   }
@@ -142,13 +144,12 @@ MessageForm message_form(const ChatTemplate& chat_template, const Json& variable
   // With quotes that are no longer there once a text is quoted as JSON.
   constexpr std::string_view kNeedle = "\"needle\": \"value\"";
   const auto prints_call = [&](Json assistant, Json arguments, std::string_view needle) {
-    Json function(Json::Object{{"name", "needle_name"}, {"arguments", std::move(arguments)}});
-    Json call(Json::Object{{"id", "call00001"}, {"type", "function"}, {"function", std::move(function)}});
-    assistant.set("tool_calls", Json::Array{std::move(call)});
+    Json function{{"name", "needle_name"}, {"arguments", std::move(arguments)}};
+    Json call{{"id", "call00001"}, {"type", "function"}, {"function", std::move(function)}};
+    assistant["tool_calls"] = Json::array_t{std::move(call)};
     return prints(chat_template, variables, {message_with("user", "hello"), std::move(assistant)}, needle);
   };
-  const Json no_content(Json::Object{{"role", "assistant"}}),
-      null_content = message_with("assistant", Json());
+  const Json no_content{{"role", "assistant"}}, null_content = message_with("assistant", Json());
   form.keeps_null_content =
       !prints_call(no_content, "{}", "needle_name") && prints_call(null_content, "{}", "needle_name");
   const auto prints_arguments = [&](Json arguments) {
@@ -156,34 +157,34 @@ MessageForm message_form(const ChatTemplate& chat_template, const Json& variable
                        std::move(arguments), kNeedle);
   };
   const bool text = prints_arguments("{" + std::string(kNeedle) + "}");
-  const bool object = prints_arguments(Json(Json::Object{{"needle", "value"}}));
+  const bool object = prints_arguments(Json{{"needle", "value"}});
   if (text != object) form.arguments = text ? MessageForm::Arguments::kText : MessageForm::Arguments::kObject;
   return form;
 }
 
 Json normalized_messages(const Json& messages, const MessageForm& form, const std::string& where) {
-  if (!messages.is_array() || messages.as_array().empty())
+  if (!messages.is_array() || messages.empty())
     throw Error(ErrorKind::kBadData, "\"messages\" must be a list of at least one message", where,
                 R"(for example [{"role": "user", "content": "hello"}])");
-  Json::Array out;
-  for (size_t i = 0; i < messages.as_array().size(); ++i)
-    out.push_back(normalized(messages.as_array()[i], form, number_of(i), where));
+  Json::array_t out;
+  for (size_t i = 0; i < messages.size(); ++i)
+    out.push_back(normalized(messages[i], form, number_of(i), where));
   return out;
 }
 
 std::string mark_final_message(Json& messages, const std::string& member, const std::string& where) {
-  Json& message = messages.as_array().back();
-  const Json* given = message.find(member);
+  Json& message = messages.back();
+  const Json* given = find(message, member);
   if (!given || !given->is_string())
     throw Error(ErrorKind::kBadData,
                 "continue_final_message: the last message has no text \"" + member + "\" to go on with",
                 where);
-  const std::string begun = given->as_string();
-  message.set(member, begun + std::string(kMark));
+  const std::string begun = as_string(*given);
+  message[member] = begun + std::string(kMark);
   // Reasoning stands under several names: the template reads one of them.
   for (const std::string_view name : kReasoningNames)
-    if (const Json* copy = message.find(name); copy && copy->is_string() && copy->as_string() == begun)
-      message.set(std::string(name), begun + std::string(kMark));
+    if (const Json* copy = find(message, name); copy && copy->is_string() && as_string(*copy) == begun)
+      message[std::string(name)] = begun + std::string(kMark);
   return begun;
 }
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "infer/score.h"
 
 namespace ds::infer {
@@ -85,11 +86,11 @@ std::string change_text(const ModelChange& c) {
 }
 
 Json change_json(const ModelChange& c) {
-  Json j = Json::Object{};
-  j.set("n_tokens", c.n_tokens);
-  j.set("perplexity_before", c.perplexity_before);
-  j.set("perplexity_after", c.perplexity_after);
-  j.set("top1_agreement", c.top1_agreement);
+  Json j = Json::object();
+  j["n_tokens"] = c.n_tokens;
+  j["perplexity_before"] = c.perplexity_before;
+  j["perplexity_after"] = c.perplexity_after;
+  j["top1_agreement"] = c.top1_agreement;
   return j;
 }
 

@@ -4,6 +4,7 @@
 
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
+#include "core/json_value.h"
 #include "infer/messages.h"
 
 namespace ds::infer {
@@ -40,9 +41,9 @@ ModelText::ModelText(Tokenizer tokenizer, std::string folder, const TokenizerFil
     if (const auto id = tokenizer_.token_id(eos)) eos_ids_.push_back(*id);
   if (!frame_.empty()) return;
   const auto asked_for = [&](const char* flag, const char* name, std::vector<int32_t>& ids) {
-    const Json *asked = files.config.find(flag), *token = files.special.find(name);
-    if (!asked || !asked->is_bool() || !asked->as_bool() || !token) return;
-    if (const auto id = tokenizer_.token_id(token->as_string())) ids.push_back(*id);
+    const Json *asked = find(files.config, flag), *token = find(files.special, name);
+    if (!asked || !asked->is_boolean() || !asked->get<bool>() || !token) return;
+    if (const auto id = tokenizer_.token_id(as_string(*token))) ids.push_back(*id);
   };
   asked_for("add_bos_token", "bos_token", frame_.before);
   asked_for("add_eos_token", "eos_token", frame_.after);
@@ -72,22 +73,22 @@ void ModelText::read_templates(const ModelTextOptions& options, const Json& conf
   if (template_.source_found || tool_template_.source_found) return;
   Json own;
   std::string where = folder_ + "/tokenizer_config.json";
-  const Json* value = config.find("chat_template");
+  const Json* value = find(config, "chat_template");
   // Of models that also see or hear: their tokenizer's own template comes first.
   const std::string json = folder_ + "/chat_template.json";
   if ((!value || value->is_null()) && model_file_exists(json)) {
     own = read_model_json(json, kMaxConfigBytes);
-    value = own.find("chat_template");
+    value = find(own, "chat_template");
     where = json;
   }
   if (!value) return;
-  if (value->is_string()) return set_template(template_, value->as_string(), where);
+  if (value->is_string()) return set_template(template_, as_string(*value), where);
   if (!value->is_array()) return;
-  for (const Json& entry : value->as_array()) {  // several named templates
-    const Json *name = entry.find("name"), *source = entry.find("template");
+  for (const Json& entry : *value) {  // several named templates
+    const Json *name = find(entry, "name"), *source = find(entry, "template");
     if (!name || !name->is_string() || !source || !source->is_string()) continue;
-    if (name->as_string() == "default") set_template(template_, source->as_string(), where);
-    if (name->as_string() == "tool_use") set_template(tool_template_, source->as_string(), where);
+    if (as_string(*name) == "default") set_template(template_, as_string(*source), where);
+    if (as_string(*name) == "tool_use") set_template(tool_template_, as_string(*source), where);
   }
 }
 
@@ -114,16 +115,16 @@ std::string ModelText::render(const RenderRequest& request, const std::string& w
   const std::string begun =
       goes_on ? mark_final_message(messages, request.continue_member, where) : std::string();
   Json variables = special_variables_;
-  variables.set("messages", std::move(messages));
+  variables["messages"] = std::move(messages);
   // Absent tools and documents are passed as none rather than left undefined, as the reference library does.
-  variables.set("tools", request.tools);
-  variables.set("documents", Json());
-  variables.set("add_generation_prompt", request.add_generation_prompt);
+  variables["tools"] = request.tools;
+  variables["documents"] = Json();
+  variables["add_generation_prompt"] = request.add_generation_prompt;
   if (request.thinking) {
     bool known = false;
     for (const char* name : {"enable_thinking", "thinking"}) {
       if (!chat_template.mentions(name)) continue;
-      variables.set(name, *request.thinking);
+      variables[name] = *request.thinking;
       known = true;
     }
     if (!known)
@@ -131,7 +132,7 @@ std::string ModelText::render(const RenderRequest& request, const std::string& w
                   "run without --think and --no-think; the model decides by itself");
   }
   if (request.extra.is_object())
-    for (const auto& [name, value] : request.extra.as_object()) variables.set(name, value);
+    for (const auto& [name, value] : request.extra.items()) variables[name] = value;
   std::string rendered;
   try {
     rendered = chat_template.render(variables);

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_value.h"
 #include "infer/answer_stream.h"
 #include "infer/tokenizer_files.h"
 #include "text/jinja/chat_template.h"

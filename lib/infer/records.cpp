@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/json_value.h"
+
 namespace ds::infer {
 namespace {
 
@@ -77,7 +79,7 @@ void JsonlRecordReader::note_unknown(const Record& record) {
       if (synonym.other == name) name = synonym.name;
     return std::find(known_.begin(), known_.end(), name) != known_.end();
   };
-  for (const auto& [name, value] : record.json.as_object()) {
+  for (const auto& [name, value] : record.json.items()) {
     if (noted_.size() > kMostNotes || is_known(name) || !noted_.insert(name).second) continue;
     job_.on_note(record.where + (noted_.size() > kMostNotes
                                      ? ": more members are not known and have no effect"
@@ -90,21 +92,21 @@ Json id_of(const Record& record) {
   const Json* id = members.find("id");
   if (!id) return line_name(record.line_number);
   if (!id->is_string() && !id->is_number()) members.refuse("id", "a string or a number");
-  if (id->is_string() && names_another_line(id->as_string(), record.line_number))
+  if (id->is_string() && names_another_line(as_string(*id), record.line_number))
     throw Error(ErrorKind::kBadData,
-                "the id \"" + id->as_string() + "\" is the name of another line, should that have no id",
+                "the id \"" + as_string(*id) + "\" is the name of another line, should that have no id",
                 record.where, "give ids of another form");
   return *id;
 }
 
 Json error_record(const Json& id, const Error& error) {
   Json what;
-  what.set("message", std::string_view(error.what()));
-  what.set("where", error.where());
-  if (!error.hint().empty()) what.set("hint", error.hint());
+  what["message"] = std::string_view(error.what());
+  what["where"] = error.where();
+  if (!error.hint().empty()) what["hint"] = error.hint();
   Json out;
-  out.set("id", id);
-  out.set("error", std::move(what));
+  out["id"] = id;
+  out["error"] = std::move(what);
   return out;
 }
 
@@ -119,7 +121,7 @@ RecordWriter::RecordWriter(const RecordJob& job)
 void RecordWriter::write(const Json& result) {
   ++counts_.n_written;
   if (!job_.output) return;
-  job_.output->write(result.dump() + "\n");
+  job_.output->write(dump(result) + "\n");
   if (job_.flush_each) job_.output->flush();
 }
 
@@ -158,9 +160,9 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
       continue;
     }
     Json out;
-    out.set("id", record->id);
-    for (auto& [key, value] : result.as_object())
-      out.as_object().emplace_back(std::move(key), std::move(value));
+    out["id"] = record->id;
+    for (auto& [key, value] : result.get_ref<Json::object_t&>())
+      out.get_ref<Json::object_t&>().emplace_back(std::move(key), std::move(value));
     writer.write(out);
   }
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
@@ -171,11 +173,10 @@ std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::
   if (!value) return std::nullopt;
   if (!value->is_array()) members.refuse(name, "a list of token ids");
   std::vector<int32_t> ids;
-  ids.reserve(value->as_array().size());
-  for (const Json& id : value->as_array()) {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() > INT32_MAX)
-      members.refuse(name, "a list of token ids");
-    ids.push_back(static_cast<int32_t>(id.as_int()));
+  ids.reserve(value->size());
+  for (const Json& id : *value) {
+    if (!is_int(id) || as_int(id) < 0 || as_int(id) > INT32_MAX) members.refuse(name, "a list of token ids");
+    ids.push_back(static_cast<int32_t>(as_int(id)));
   }
   return ids;
 }

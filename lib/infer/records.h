@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/json.h"
 #include "core/json_members.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/jsonl.h"
 

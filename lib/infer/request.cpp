@@ -1,18 +1,20 @@
 #include "infer/request.h"
 
+#include "core/json_value.h"
+
 namespace ds::infer {
 namespace {
 
 std::vector<std::string> stop_strings(const Record& record, const Json& value) {
   std::vector<std::string> stops;
   const auto add = [&](const Json& stop) {
-    if (!stop.is_string() || stop.as_string().empty())
+    if (!stop.is_string() || as_string(stop).empty())
       throw Error(ErrorKind::kBadData, "\"stop\" must be a text or a list of texts, none of them empty",
                   record.where);
-    stops.push_back(stop.as_string());
+    stops.push_back(as_string(stop));
   };
   if (value.is_array()) {
-    for (const Json& stop : value.as_array()) add(stop);
+    for (const Json& stop : value) add(stop);
   } else {
     add(value);
   }
@@ -40,19 +42,19 @@ GenerationOverrides overrides_of(const Record& record) {
 }
 
 const Json* first_of(const Json& messages) {
-  return messages.is_array() && !messages.as_array().empty() ? &messages.as_array().front() : nullptr;
+  return messages.is_array() && !messages.empty() ? &messages.front() : nullptr;
 }
 
 bool has_role(const Json& message, std::string_view role) {
-  const Json* given = message.find("role");
-  return given && given->is_string() && given->as_string() == role;
+  const Json* given = find(message, "role");
+  return given && given->is_string() && as_string(*given) == role;
 }
 
 // Whether a conversation ends in an answer that was begun: text of the assistant that calls no tools.
 bool ends_begun(const Json& messages) {
   if (!first_of(messages)) return false;
-  const Json& last = messages.as_array().back();
-  const Json *content = last.find("content"), *calls = last.find("tool_calls");
+  const Json& last = messages.back();
+  const Json *content = find(last, "content"), *calls = find(last, "tool_calls");
   return has_role(last, "assistant") && content && !content->is_null() && (!calls || calls->is_null());
 }
 
@@ -60,7 +62,7 @@ bool ends_begun(const Json& messages) {
 std::string continue_member(const JsonMembers& members, bool otherwise) {
   const Json* value = members.find("continue_final_message");
   if (!value) return otherwise ? "content" : "";
-  if (value->is_string()) return value->as_string();
+  if (value->is_string()) return as_string(*value);
   return *members.boolean("continue_final_message") ? "content" : "";
 }
 
@@ -68,8 +70,8 @@ std::string continue_member(const JsonMembers& members, bool otherwise) {
 
 Json make_message(const std::string& role, const std::string& text) {
   Json message;
-  message.set("role", role);
-  message.set("content", text);
+  message["role"] = role;
+  message["content"] = text;
   return message;
 }
 
@@ -96,7 +98,7 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
   const std::string* system = members.string("system");
   const std::string& text = system ? *system : defaults.system;
   if (const Json* first = first_of(messages); first && !text.empty() && !has_role(*first, "system")) {
-    auto& list = chat.messages.as_array();
+    auto& list = chat.messages.get_ref<Json::array_t&>();
     list.insert(list.begin(), make_message("system", text));
   }
   if (const Json* tools = members.list("tools")) chat.tools = *tools;
@@ -134,7 +136,7 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   } else if (prompt && raw) {
     request.generate.prompt = engine.text().encode_plain(*prompt);
   } else {
-    const Json given = prompt ? Json(Json::Array{make_message("user", *prompt)}) : *messages;
+    const Json given = prompt ? Json::array({make_message("user", *prompt)}) : *messages;
     request.generate.prompt =
         encode_chat(engine.text(), chat_of(record, given, defaults, ChatEnd::kAnswer), record.where);
   }
@@ -144,34 +146,34 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
 Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
   const int64_t n_completion = static_cast<int64_t>(answer.ids.size());
   Json usage;
-  usage.set("prompt_tokens", answer.n_prompt_tokens);
-  usage.set("completion_tokens", n_completion);
-  usage.set("total_tokens", answer.n_prompt_tokens + n_completion);
+  usage["prompt_tokens"] = answer.n_prompt_tokens;
+  usage["completion_tokens"] = n_completion;
+  usage["total_tokens"] = answer.n_prompt_tokens + n_completion;
   Json out;
-  out.set("id", request.id);
-  out.set("text", engine.has_text() ? Json(answer.text) : Json());
-  out.set("reasoning", engine.has_text() ? Json(answer.reasoning) : Json());
-  out.set("finish_reason", finish_reason_name(answer.finish_reason));
-  out.set("usage", std::move(usage));
+  out["id"] = request.id;
+  out["text"] = engine.has_text() ? Json(answer.text) : Json();
+  out["reasoning"] = engine.has_text() ? Json(answer.reasoning) : Json();
+  out["finish_reason"] = finish_reason_name(answer.finish_reason);
+  out["usage"] = std::move(usage);
   if (request.return_ids) {
-    Json::Array ids;
+    Json::array_t ids;
     ids.reserve(answer.ids.size());
     for (const int32_t id : answer.ids) ids.push_back(id);
-    out.set("output_ids", std::move(ids));
+    out["output_ids"] = std::move(ids);
   }
   return out;
 }
 
 Json timing_record(const RecordRequest& request, const Generation& answer) {
-  Json::Array times;
+  Json::array_t times;
   times.reserve(answer.token_ns.size());
   for (const int64_t t : answer.token_ns) times.push_back(t - answer.start_ns);
   Json out;
-  out.set("id", request.id);
-  out.set("prompt_tokens", answer.n_prompt_tokens);
-  out.set("completion_tokens", static_cast<int64_t>(answer.ids.size()));
-  out.set("ttft_ns", answer.token_ns.empty() ? Json() : Json(answer.token_ns[0] - answer.start_ns));
-  out.set("token_ns", std::move(times));
+  out["id"] = request.id;
+  out["prompt_tokens"] = answer.n_prompt_tokens;
+  out["completion_tokens"] = static_cast<int64_t>(answer.ids.size());
+  out["ttft_ns"] = answer.token_ns.empty() ? Json() : Json(answer.token_ns[0] - answer.start_ns);
+  out["token_ns"] = std::move(times);
   return out;
 }
 

@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "core/json_value.h"
 #include "infer/engine.h"
 #include "infer/generate.h"
 #include "infer/records.h"

@@ -1,5 +1,6 @@
 #include "infer/run_job.h"
 
+#include "core/json_value.h"
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
 #include "infer/conversation.h"
@@ -101,13 +102,13 @@ RunEnd run_chat(const RunJob& job, const RunStreams& streams, const Engine& engi
 RunEnd run_once(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
                 AtomicFile* think_out) {
   Record record;
-  record.json.set("prompt", job.prompt);
+  record.json["prompt"] = job.prompt;
   const RecordRequest request = make_request(engine, record, job.defaults);
   AnswerPrinter printer(printing(streams, !job.json && !timings.replaces_answers(), think_out));
   const Generation answer = Scheduler(engine).run(request.generate, {printer.sink()}, streams.stop);
   printer.end(!job.defaults.raw || streams.out_is_terminal);
   if (job.json && !timings.replaces_answers())
-    streams.out->write(answer_record(engine, request, answer).dump() + "\n");
+    streams.out->write(dump(answer_record(engine, request, answer)) + "\n");
   timings.add(timing_record(request, answer));
   if (think_out) think_out->commit();
   streams.note(speed_text(answer) + "; " + engine.plan().machine_text());
@@ -143,7 +144,7 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   const auto engine = Engine::load(job.model, job.engine);
   const auto& plan = engine->plan();
   if (job.kind == Kind::kPlan) {
-    streams.out->write(job.json ? plan.json().dump() + "\n" : plan.text());
+    streams.out->write(job.json ? dump(plan.json()) + "\n" : plan.text());
     return RunEnd::kDone;
   }
   streams.ready();

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "core/json_value.h"
 #include "infer/logits_file.h"
 #include "infer/request.h"
 #include "infer/scheduler.h"
@@ -70,7 +71,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
   const RecordCounts counts = for_each_record(job, known, [&](const Record& record) {
     const std::vector<int32_t> ids = tokens_of(engine, record);
     if (logits_file)
-      logits_file->begin(record.id.is_string() ? record.id.as_string() : record.id.dump(), record.where);
+      logits_file->begin(record.id.is_string() ? as_string(record.id) : dump(record.id), record.where);
     std::vector<double> log_probs(ids.size());  // [T], of token t; the first is unused
     read_with_logits(
         scheduler, ids, record.where, job.stop_requested, [&](int64_t first, std::span<const float> logits) {
@@ -86,7 +87,7 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
         });
     if (logits_file) logits_file->end();
 
-    Json::Array values;
+    Json::array_t values;
     values.reserve(ids.size());
     double sum = 0;
     for (size_t t = 0; t < ids.size(); ++t) {
@@ -94,11 +95,10 @@ RecordCounts score_records(const Engine& engine, const ScoreOptions& options) {
       if (t > 0) sum += log_probs[t];
     }
     Json out;
-    out.set("n_tokens", static_cast<int64_t>(ids.size()));
-    out.set("logprobs", std::move(values));
-    out.set("sum_logprob", sum);
-    out.set("perplexity",
-            ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json());
+    out["n_tokens"] = static_cast<int64_t>(ids.size());
+    out["logprobs"] = std::move(values);
+    out["sum_logprob"] = sum;
+    out["perplexity"] = ids.size() > 1 ? Json(std::exp(-sum / static_cast<double>(ids.size() - 1))) : Json();
     return out;
   });
   if (logits_file) logits_file->commit();

@@ -2,6 +2,7 @@
 
 #include <charconv>
 
+#include "core/json_value.h"
 #include "infer/request.h"
 
 namespace ds::infer {
@@ -13,12 +14,12 @@ RecordCounts tokenize_records(const ModelText& text, const RecordJob& job, bool 
     if (!input) throw Error(ErrorKind::kBadData, "a record needs \"text\"", record.where);
     const bool parse_special = members.boolean("parse_special").value_or(true);
     const bool framed = members.boolean("add_special").value_or(add_special);
-    Json::Array ids;
+    Json::array_t ids;
     for (const int32_t id :
          framed ? text.encode_plain(*input, parse_special) : text.tokenizer().encode(*input, parse_special))
       ids.push_back(id);
     Json out;
-    out.set("ids", std::move(ids));
+    out["ids"] = std::move(ids);
     return out;
   });
 }
@@ -31,7 +32,7 @@ RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
     const bool skip_special = members.boolean("skip_special").value_or(false);
     Json out;
     try {
-      out.set("text", text.tokenizer().decode(*ids, skip_special));
+      out["text"] = text.tokenizer().decode(*ids, skip_special);
     } catch (const Error& e) {
       throw Error(e.kind(), e.what(), record.where, e.hint());
     }
@@ -44,7 +45,7 @@ RecordCounts render_records(const ModelText& text, const RecordJob& job) {
     const Json* messages = record.members().list("messages");
     if (!messages) throw Error(ErrorKind::kBadData, "a record needs \"messages\", a list", record.where);
     Json out;
-    out.set("text", text.render(chat_of(record, *messages, {}, ChatEnd::kTurn), record.where));
+    out["text"] = text.render(chat_of(record, *messages, {}, ChatEnd::kTurn), record.where);
     return out;
   });
 }

@@ -4,7 +4,7 @@
 #include <memory>
 #include <string>
 
-#include "core/json.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
 namespace ds::infer {
@@ -18,8 +18,8 @@ class TimingLog {
         file_(path.empty() || path == "-" ? nullptr : std::make_unique<AtomicFile>(path)) {}
   bool replaces_answers() const { return stream_ != nullptr; }
   void add(const Json& record) {
-    if (stream_) stream_->write(record.dump() + "\n");
-    if (file_) file_->write(record.dump() + "\n");
+    if (stream_) stream_->write(dump(record) + "\n");
+    if (file_) file_->write(dump(record) + "\n");
   }
   void commit() {
     if (file_) file_->commit();

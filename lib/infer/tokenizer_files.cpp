@@ -7,6 +7,7 @@
 
 #include "checkpoint/model_file.h"
 #include "core/json_members.h"
+#include "core/json_value.h"
 
 namespace ds::infer {
 namespace {
@@ -17,7 +18,7 @@ constexpr const char* kNamed[] = {"bos_token", "eos_token", "unk_token", "sep_to
                                   "pad_token", "cls_token", "mask_token"};
 
 Json read_object(const std::string& path) {
-  if (!model_file_exists(path)) return Json(Json::Object{});
+  if (!model_file_exists(path)) return Json::object();
   Json json = read_model_json(path, kMaxConfigBytes);
   if (!json.is_object())
     throw Error(ErrorKind::kBadModel, "must be a JSON object", path, "download the file again");
@@ -26,12 +27,12 @@ Json read_object(const std::string& path) {
 
 // A token as its text alone or as an object with flags; nothing for what is neither.
 std::optional<AddedToken> read_token(const Json* value, bool special, const std::string& where) {
-  const Json* content = value && value->is_object() ? value->find("content") : value;
-  if (!content || !content->is_string() || content->as_string().empty()) return std::nullopt;
-  if (content->as_string().size() > kMaxTokenBytes)
+  const Json* content = value && value->is_object() ? find(*value, "content") : value;
+  if (!content || !content->is_string() || as_string(*content).empty()) return std::nullopt;
+  if (as_string(*content).size() > kMaxTokenBytes)
     throw Error(ErrorKind::kBadModel, "a token longer than 4 KiB", where);
   AddedToken token;
-  token.content = content->as_string();
+  token.content = as_string(*content);
   const JsonMembers flags(*value, where, ErrorKind::kBadModel);
   token.special = special || flags.boolean("special").value_or(false);
   token.normalized = flags.boolean("normalized").value_or(!token.special);
@@ -58,20 +59,20 @@ class FilesReader {
     out_.config = read_object(config_path_);
     Json tokens = out_.config;
     const Json map = read_object(map_path_);
-    for (const Json* eos : {tokens.find("eos_token"), map.find("eos_token")})
+    for (const Json* eos : {find(tokens, "eos_token"), find(map, "eos_token")})
       if (const auto token = read_token(eos, true, config_path_)) out_.eos.push_back(token->content);
     // The decoder tells all that the two older files tell; where it is, they are not read.
-    const Json* decoder = out_.config.find("added_tokens_decoder");
+    const Json* decoder = find(out_.config, "added_tokens_decoder");
     if (!decoder || decoder->is_null())
-      for (const auto& [name, value] : map.as_object()) tokens.set(name, value);
+      for (const auto& [name, value] : map.items()) tokens[name] = value;
     read_special(tokens);
     if (decoder && !decoder->is_null())
       read_decoder(*decoder);
     else
       read_added(read_object(added_path_));
-    out_.special = Json(Json::Object{});
+    out_.special = Json::object();
     for (const auto& [name, token] : named_) {
-      out_.special.set(name, token.content);
+      out_.special[name] = token.content;
       add_if_absent(token);
     }
     for (const AddedToken& token : extra_) add_if_absent(token);
@@ -81,11 +82,11 @@ class FilesReader {
  private:
   void read_special(const Json& tokens) {
     for (const char* name : kNamed)
-      if (auto token = read_token(tokens.find(name), true, config_path_)) named_.emplace_back(name, *token);
+      if (auto token = read_token(find(tokens, name), true, config_path_)) named_.emplace_back(name, *token);
     for (const char* name : {"additional_special_tokens", "extra_special_tokens"}) {
-      const Json* list = tokens.find(name);
+      const Json* list = find(tokens, name);
       if (!list || !list->is_array()) continue;
-      for (const Json& value : list->as_array())
+      for (const Json& value : *list)
         if (auto token = read_token(&value, true, config_path_)) extra_.push_back(std::move(*token));
     }
   }
@@ -101,7 +102,7 @@ class FilesReader {
     if (!decoder.is_object())
       throw Error(ErrorKind::kBadModel, "added_tokens_decoder must be an object", config_path_);
     std::map<uint32_t, AddedToken> by_id;
-    for (const auto& [key, value] : decoder.as_object()) {
+    for (const auto& [key, value] : decoder.items()) {
       auto token = read_token(&value, false, config_path_);
       if (!token)
         throw Error(ErrorKind::kBadModel, "added_tokens_decoder: \"" + key + "\" has no text", config_path_);
@@ -117,14 +118,13 @@ class FilesReader {
   // {"<tool_call>": 258}
   void read_added(const Json& ids) {
     std::map<uint32_t, AddedToken> by_id;
-    for (const auto& [content, id] : ids.as_object()) {
-      if (!id.is_int() || id.as_int() < 0 || id.as_int() > UINT32_MAX)
-        bad_id(content, id.dump(), added_path_);
+    for (const auto& [content, id] : ids.items()) {
+      if (!is_int(id) || as_int(id) < 0 || as_int(id) > UINT32_MAX) bad_id(content, dump(id), added_path_);
       const Json text(content);
       auto token = read_token(&text, is_special(content), added_path_);
       if (!token) continue;
       token->replaces = false;
-      by_id.insert_or_assign(static_cast<uint32_t>(id.as_int()), std::move(*token));
+      by_id.insert_or_assign(static_cast<uint32_t>(as_int(id)), std::move(*token));
     }
     for (auto& [id, token] : by_id) out_.added.push_back(std::move(token));
   }

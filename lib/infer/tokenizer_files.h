@@ -4,7 +4,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_value.h"
 #include "text/tokenizer/added_tokens.h"
 
 namespace ds::infer {

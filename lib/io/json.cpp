@@ -1,91 +1,129 @@
 #include "io/json.h"
 
-#include <simdjson.h>
+#include <algorithm>
+#include <limits>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include "core/json_value.h"
 
 namespace ds::io {
 namespace {
 
 constexpr size_t kMaxDepth = 500;
+constexpr size_t kMaxReasonBytes = 300;
 
-Json convert(simdjson::dom::element e) {
-  using simdjson::dom::element_type;
-  switch (e.type()) {
-    case element_type::ARRAY: {
-      const simdjson::dom::array in = e;
-      Json::Array out;
-      out.reserve(in.size());
-      for (const auto item : in) out.push_back(convert(item));
-      return out;
-    }
-    case element_type::OBJECT: {
-      const simdjson::dom::object in = e;
-      Json::Object out;
-      out.reserve(in.size());
-      for (const auto field : in) out.emplace_back(std::string(field.key), convert(field.value));
-      return out;
-    }
-    case element_type::INT64:
-      return Json(int64_t(e));
-    case element_type::UINT64:
-      return Json(static_cast<double>(uint64_t(e)));  // beyond 2^63
-    case element_type::DOUBLE:
-      return Json(double(e));
-    case element_type::STRING:
-      return Json(std::string_view(e));
-    case element_type::BOOL:
-      return Json(bool(e));
-    case element_type::NULL_VALUE:
-      return Json();
+// Of members with one name the last counts, at the place of the first.
+void merge_members_of_one_name(Json::object_t& members) {
+  std::unordered_map<std::string_view, size_t> place;
+  Json::object_t merged;
+  for (auto& [name, value] : members) {
+    const auto [it, fresh] = place.emplace(name, merged.size());
+    if (fresh)
+      merged.emplace_back(name, std::move(value));
+    else
+      merged.data()[it->second].second = std::move(value);
   }
-  return Json();
+  members = std::move(merged);
 }
 
-// Integers of any length are JSON, and checkpoints have them ("model_max_length":
-// 1000000000000000019884624838656). Written with ".0" they are read as the nearest double, as beyond 2^63
-// anyway.
-std::string with_long_integers_as_doubles(std::string_view text) {
-  constexpr size_t kSafeDigits = 18;
-  std::string out;
-  bool in_string = false;
-  for (size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string && c == '\\' && i + 1 < text.size()) {
-      out.append(text, i++, 2);
-      continue;
-    }
-    if (c == '"') in_string = !in_string;
-    out += c;
-    const bool is_digit = c >= '0' && c <= '9';
-    if (in_string || !is_digit) continue;
-    size_t end = i;  // the run of digits, and what follows it
-    while (end < text.size() && text[end] >= '0' && text[end] <= '9') ++end;
-    out.append(text, i + 1, end - i - 1);
-    const char before = i > 0 ? text[i - 1] : ' ', after = end < text.size() ? text[end] : ' ';
-    const bool is_fraction = before == '.' || before == 'e' || before == 'E' || before == '+' ||
-                             after == '.' || after == 'e' || after == 'E';
-    if (end - i > kSafeDigits && !is_fraction) out += ".0";
-    i = end - 1;
+bool names_are_distinct(const Json::object_t& members) {
+  constexpr size_t kFew = 16;  // compared with each other
+  if (members.size() > kFew) {
+    std::unordered_set<std::string_view> names;
+    for (const auto& member : members)
+      if (!names.insert(member.first).second) return false;
+    return true;
   }
-  return out;
+  for (auto member = members.begin(); member != members.end(); ++member)
+    if (std::any_of(members.begin(), member, [&](const auto& m) { return m.first == member->first; }))
+      return false;
+  return true;
 }
+
+// Builds a document from what the library's parser meets.
+class Builder {
+ public:
+  Builder(const std::string& where, ErrorKind kind) : where_(where), kind_(kind) {}
+  Json take() { return std::move(root_); }
+
+  bool null() { return add(nullptr); }
+  bool boolean(bool value) { return add(value); }
+  bool number_integer(int64_t value) { return add(value); }
+  bool number_unsigned(uint64_t value) {
+    return value <= std::numeric_limits<int64_t>::max() ? add(static_cast<int64_t>(value)) : add(value);
+  }
+  // Also called with an integer that 64 bits do not hold: its token has neither point nor exponent.
+  bool number_float(double value, const std::string& token) {
+    return token.find_first_of(".eE") == token.npos ? add(long_integer(token)) : add(value);
+  }
+  bool string(std::string& value) { return add(std::move(value)); }
+  bool binary(Json::binary_t&) { return false; }  // text has none
+
+  bool start_object(size_t) { return open(Json::object()); }
+  bool start_array(size_t) { return open(Json::array()); }
+  bool key(std::string& name) {
+    auto& members = open_.back()->get_ref<Json::object_t&>();
+    members.emplace_back(std::move(name), nullptr);
+    member_ = &members.back().second;
+    return true;
+  }
+  bool end_object() {
+    auto& members = open_.back()->get_ref<Json::object_t&>();
+    if (!names_are_distinct(members)) merge_members_of_one_name(members);
+    return end_array();
+  }
+  bool end_array() {
+    open_.pop_back();
+    return true;
+  }
+
+  bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) {
+    std::string reason = e.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
+    reason.erase(0, reason.find("] ") + 2);
+    if (reason.size() > kMaxReasonBytes) reason = reason.substr(0, kMaxReasonBytes) + "...";
+    fail(reason);
+  }
+
+  [[noreturn]] void fail(const std::string& reason) const {
+    throw Error(kind_, "not valid JSON: " + reason, where_,
+                "check the file with a JSON validator; it must be UTF-8");
+  }
+
+ private:
+  // Values stay where they are while they are open: only the innermost one grows.
+  Json& place(Json value) {
+    if (open_.empty()) return root_ = std::move(value);
+    if (open_.back()->is_array()) return open_.back()->emplace_back(std::move(value));
+    return *member_ = std::move(value);
+  }
+  bool add(Json value) {
+    place(std::move(value));
+    return true;
+  }
+  bool open(Json value) {
+    if (open_.size() == kMaxDepth) fail("nested deeper than " + std::to_string(kMaxDepth) + " levels");
+    open_.push_back(&place(std::move(value)));
+    return true;
+  }
+
+  const std::string& where_;
+  ErrorKind kind_;
+  Json root_;
+  std::vector<Json*> open_;
+  Json* member_ = nullptr;  // of the innermost object
+};
 
 }  // namespace
 
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind) {
-  simdjson::dom::parser parser;
-  simdjson::error_code error = parser.allocate(text.size() + 1, kMaxDepth);
-  simdjson::dom::element root;
-  if (!error) error = parser.parse(text.data(), text.size()).get(root);
-  if (error == simdjson::NUMBER_ERROR) {
-    const std::string rewritten = with_long_integers_as_doubles(text);
-    error = parser.allocate(rewritten.size() + 1, kMaxDepth);
-    if (!error) error = parser.parse(rewritten).get(root);
-  }
-  if (error) {
-    throw Error(kind, std::string("not valid JSON: ") + simdjson::error_message(error), where,
-                "check the file with a JSON validator; it must be UTF-8");
-  }
-  return convert(root);
+  Builder builder(where, kind);
+  // To the library a zero byte is the end.
+  if (text.find('\0') != text.npos) builder.fail("it holds a zero byte");
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 }  // namespace ds::io

@@ -8,8 +8,9 @@
 
 namespace ds::io {
 
-// Throws Error{kind} naming `where` when the text is no single JSON value, nests deeper than 500 levels, or
-// holds an integer of 2^64 or more (integers from 2^63 on become doubles).
+// Of members with one name the last counts, at the place of the first, as in Python. Throws Error{kind}
+// naming `where` when the text is no single JSON value, nests deeper than 500 levels, or holds a float that
+// is no finite double (1e400).
 Json parse_json(std::string_view text, const std::string& where, ErrorKind kind = ErrorKind::kBadData);
 
 }  // namespace ds::io

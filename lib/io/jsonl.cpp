@@ -1,5 +1,6 @@
 #include "io/jsonl.h"
 
+#include "core/json_value.h"
 #include "io/json.h"
 
 namespace ds::io {

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_value.h"
 #include "io/lines.h"
 
 namespace ds::io {

@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "core/json.h"
+#include "core/json_value.h"
 #include "core/numbers.h"
 
 namespace ds::io {
@@ -153,11 +153,11 @@ std::span<const std::byte> SafetensorsFile::data(const TensorInfo& t) const {
 
 std::string make_safetensors_header(std::vector<TensorInfo>& tensors,
                                     const std::map<std::string, std::string>& metadata) {
-  Json root = Json::Object{};
+  Json root = Json::object();
   if (!metadata.empty()) {
-    Json m = Json::Object{};
-    for (const auto& [key, value] : metadata) m.set(key, value);
-    root.set("__metadata__", m);
+    Json m = Json::object();
+    for (const auto& [key, value] : metadata) m[key] = value;
+    root["__metadata__"] = m;
   }
   uint64_t at = 0;
   for (TensorInfo& t : tensors) {
@@ -165,16 +165,16 @@ std::string make_safetensors_header(std::vector<TensorInfo>& tensors,
         t.dtype == DType::kUnknown ? t.end - t.begin : t.n_elements() * dtype_bytes(t.dtype);
     t.begin = at;
     t.end = at += n_bytes;
-    Json::Array shape;
+    Json::array_t shape;
     for (const int64_t dim : t.shape) shape.push_back(dim);
-    Json entry = Json::Object{};
-    entry.set("dtype", t.dtype == DType::kUnknown ? t.dtype_name : std::string(dtype_name(t.dtype)));
-    entry.set("shape", std::move(shape));
-    entry.set("data_offsets", Json::Array{static_cast<int64_t>(t.begin), static_cast<int64_t>(t.end)});
+    Json entry = Json::object();
+    entry["dtype"] = t.dtype == DType::kUnknown ? t.dtype_name : std::string(dtype_name(t.dtype));
+    entry["shape"] = std::move(shape);
+    entry["data_offsets"] = Json::array_t{static_cast<int64_t>(t.begin), static_cast<int64_t>(t.end)};
     // No duplicate check here: set() would be quadratic over 90,000 tensors.
-    root.as_object().emplace_back(t.name, std::move(entry));
+    root.get_ref<Json::object_t&>().emplace_back(t.name, std::move(entry));
   }
-  std::string json = root.dump();
+  std::string json = dump(root);
   while ((8 + json.size()) % 64) json += ' ';
   const uint64_t length = json.size();
   std::string out(reinterpret_cast<const char*>(&length), 8);

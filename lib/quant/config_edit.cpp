@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/json_value.h"
+
 namespace ds::quant {
 namespace {
 
@@ -72,8 +74,8 @@ std::string edit_json_members(const std::string& text,
 std::string pretty_json(const Json& value, int depth) {
   const std::string inner(2 * (depth + 1), ' '), outer(2 * depth, ' ');
   std::string out;
-  if (value.is_object() && !value.as_object().empty()) {
-    for (const auto& [key, member] : value.as_object()) {
+  if (value.is_object() && !value.empty()) {
+    for (const auto& [key, member] : value.items()) {
       out += out.empty() ? "{\n" : ",\n";
       out += inner;
       append_json_string(out, key);
@@ -81,12 +83,12 @@ std::string pretty_json(const Json& value, int depth) {
     }
     return out + "\n" + outer + "}";
   }
-  if (value.is_array() && !value.as_array().empty()) {
-    for (const Json& element : value.as_array())
+  if (value.is_array() && !value.empty()) {
+    for (const Json& element : value)
       out += (out.empty() ? "[\n" : ",\n") + inner + pretty_json(element, depth + 1);
     return out + "\n" + outer + "]";
   }
-  return value.dump();
+  return dump(value);
 }
 
 }  // namespace ds::quant

@@ -6,6 +6,7 @@
 #include <regex>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "quant/config_edit.h"
 
 namespace ds::quant {
@@ -216,7 +217,7 @@ void lay_out(PlannedShard& shard, const QuantizeOptions& o) {
 }
 
 std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions& o) {
-  Json::Array kept;
+  Json::array_t kept;
   bool has_head = false;
   for (const PlannedShard& shard : plan.shards)
     for (const QuantStep& step : shard.steps) {
@@ -228,15 +229,15 @@ std::string quantization_config(const QuantizePlan& plan, const QuantizeOptions&
       kept.push_back(module);
     }
   if (!has_head) kept.push_back("lm_head");  // tied to the embeddings, yet a Linear of its own to loaders
-  Json q = Json::Object{};
-  q.set("activation_scheme", "dynamic");
-  q.set("fmt", "e4m3");
-  q.set("quant_method", "fp8");
-  q.set("weight_block_size", Json::Array{o.block_rows, o.block_cols});
-  if (o.scales == ScaleKind::kPow2) q.set("scale_fmt", "ue8m0");
+  Json q = Json::object();
+  q["activation_scheme"] = "dynamic";
+  q["fmt"] = "e4m3";
+  q["quant_method"] = "fp8";
+  q["weight_block_size"] = Json::array_t{o.block_rows, o.block_cols};
+  if (o.scales == ScaleKind::kPow2) q["scale_fmt"] = "ue8m0";
   // transformers and vLLM read different keys; SGLang either.
-  q.set("modules_to_not_convert", kept);
-  q.set("ignored_layers", kept);
+  q["modules_to_not_convert"] = kept;
+  q["ignored_layers"] = kept;
   return pretty_json(q, 1);
 }
 
@@ -246,7 +247,7 @@ std::string edited_config(const ModelFolder& model, const QuantizeOptions& o, co
   if (o.target == QuantTarget::kBF16) {
     if (plan.n_decoded == 0 && !model.is_quantised()) return model.config_text();
     edits = {{"quantization_config", {}}, {"compression_config", {}}, {"expert_dtype", {}}};
-    const bool has_dtype = model.config_json().find("dtype");
+    const bool has_dtype = find(model.config_json(), "dtype");
     if (plan.n_decoded > 0) edits.push_back({has_dtype ? "dtype" : "torch_dtype", "\"bfloat16\""});
   } else if (o.target == QuantTarget::kExpertsFp8) {
     edits = {{"expert_dtype", {}}};

@@ -9,6 +9,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/rope_scaling.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::quant {
 namespace {
@@ -128,17 +129,17 @@ std::vector<float> llama3_divisors(const ModelConfig& c) {
 
 // Which of llama.cpp's pre-tokenizers splits as this one does.
 std::string pre_tokenizer_name(const std::string& model_type, const Json& tokenizer) {
-  const Json* pre = tokenizer.find("pre_tokenizer");
-  const std::string text = pre ? pre->dump() : "";
+  const Json* pre = find(tokenizer, "pre_tokenizer");
+  const std::string text = pre ? dump(*pre) : "";
   if (text.find("individual_digits\":true") != std::string::npos) return "smollm";
   if (text.find("\xE4\xB8\x80-") != std::string::npos && text.find("{1,3}") != std::string::npos)
     return "deepseek-v3";
   if (model_type.rfind("deepseek", 0) == 0) return "deepseek-llm";
   if (text.find("{1,3}") != std::string::npos) {
     // One regular expression, two names: only the first takes whole words of the vocabulary before it merges.
-    const Json* bpe = tokenizer.find("model");
-    const Json* whole_words = bpe ? bpe->find("ignore_merges") : nullptr;
-    return whole_words && whole_words->is_bool() && whole_words->as_bool() ? "llama-bpe" : "smaug-bpe";
+    const Json* bpe = find(tokenizer, "model");
+    const Json* whole_words = bpe ? find(*bpe, "ignore_merges") : nullptr;
+    return whole_words && whole_words->is_boolean() && whole_words->get<bool>() ? "llama-bpe" : "smaug-bpe";
   }
   if (text.find("\\\\p{N}|") != std::string::npos) return "qwen2";  // digits one by one
   return "gpt-2";
@@ -159,9 +160,9 @@ void set_tokenizer(GgufMetadata& m, const ModelFolder& model, std::vector<std::s
     return;
   }
   const Json json = read_model_json(path);
-  const Json* bpe = json.find("model");
-  const Json* vocab = bpe ? bpe->find("vocab") : nullptr;
-  const Json* merges = bpe ? bpe->find("merges") : nullptr;
+  const Json* bpe = find(json, "model");
+  const Json* vocab = bpe ? find(*bpe, "vocab") : nullptr;
+  const Json* merges = bpe ? find(*bpe, "merges") : nullptr;
   if (!vocab || !vocab->is_object() || !merges || !merges->is_array())
     bad(path, "is no byte-level BPE tokenizer (model.vocab and model.merges)");
   const int64_t n = model.config().vocab_size;
@@ -169,30 +170,29 @@ void set_tokenizer(GgufMetadata& m, const ModelFolder& model, std::vector<std::s
   std::vector<int32_t> types(n, 5);  // unused, until named
   for (int64_t i = 0; i < n; ++i) tokens[i] = "[PAD" + std::to_string(i) + "]";
   const auto place = [&](const Json* id, const std::string& text, int32_t type) {
-    if (!id || !id->is_int() || id->as_int() < 0 || id->as_int() >= n) return;
-    tokens[id->as_int()] = text;
-    types[id->as_int()] = type;
+    if (!id || !is_int(*id) || as_int(*id) < 0 || as_int(*id) >= n) return;
+    tokens[as_int(*id)] = text;
+    types[as_int(*id)] = type;
   };
-  for (const auto& [text, id] : vocab->as_object()) place(&id, text, 1);
+  for (const auto& [text, id] : vocab->items()) place(&id, text, 1);
   std::string special_ids;
-  if (const Json* added = json.find("added_tokens"); added && added->is_array())
-    for (const Json& t : added->as_array()) {
-      const Json* content = t.find("content");
-      const Json* special = t.find("special");
+  if (const Json* added = find(json, "added_tokens"); added && added->is_array())
+    for (const Json& t : *added) {
+      const Json* content = find(t, "content");
+      const Json* special = find(t, "special");
       if (content && content->is_string())
-        place(
-            t.find("id"), content->as_string(),
-            (special && special->is_bool() && special->as_bool()) || looks_like_control(content->as_string())
-                ? 3
-                : 4);
+        place(find(t, "id"), as_string(*content),
+              (special && special->is_boolean() && special->get<bool>()) ||
+                      looks_like_control(as_string(*content))
+                  ? 3
+                  : 4);
     }
   std::vector<std::string> pairs;
-  for (const Json& merge : merges->as_array()) {
+  for (const Json& merge : *merges) {
     if (merge.is_string()) {
-      pairs.push_back(merge.as_string());
-    } else if (merge.is_array() && merge.as_array().size() == 2 && merge.as_array()[0].is_string() &&
-               merge.as_array()[1].is_string()) {
-      pairs.push_back(merge.as_array()[0].as_string() + " " + merge.as_array()[1].as_string());
+      pairs.push_back(as_string(merge));
+    } else if (merge.is_array() && merge.size() == 2 && merge[0].is_string() && merge[1].is_string()) {
+      pairs.push_back(as_string(merge[0]) + " " + as_string(merge[1]));
     } else {
       bad(path, "model.merges holds something else than pairs");
     }
@@ -204,25 +204,25 @@ void set_tokenizer(GgufMetadata& m, const ModelFolder& model, std::vector<std::s
   m.set_strings("tokenizer.ggml.merges", pairs);
   const std::string config_path = model.path() + "/tokenizer_config.json";
   bool add_bos = false;
-  Json config = Json::Object{};
+  Json config = Json::object();
   if (model_file_exists(config_path)) {
     config = read_model_json(config_path);
-    const Json* flag = config.find("add_bos_token");
-    add_bos = flag && flag->is_bool() && flag->as_bool();
-    const Json* chat = config.find("chat_template");
-    if (chat && chat->is_string()) m.set_string("tokenizer.chat_template", chat->as_string());
+    const Json* flag = find(config, "add_bos_token");
+    add_bos = flag && flag->is_boolean() && flag->get<bool>();
+    const Json* chat = find(config, "chat_template");
+    if (chat && chat->is_string()) m.set_string("tokenizer.chat_template", as_string(*chat));
   }
   // The tokenizer's own word first: config.json of a fine-tuned model often still has the old ids.
   const auto set_id = [&](const std::string& token, const char* name) {
-    const Json* text = config.find(token);
-    if (text && text->is_object()) text = text->find("content");
+    const Json* text = find(config, token);
+    if (text && text->is_object()) text = find(*text, "content");
     if (text && text->is_string()) {
-      const auto at = std::find(tokens.begin(), tokens.end(), text->as_string());
+      const auto at = std::find(tokens.begin(), tokens.end(), as_string(*text));
       if (at != tokens.end()) return m.set_u32(name, at - tokens.begin());
     }
-    const Json* id = model.config_json().find(token + "_id");
-    if (id && id->is_array() && !id->as_array().empty()) id = &id->as_array()[0];
-    if (id && id->is_int() && id->as_int() >= 0) m.set_u32(name, id->as_int());
+    const Json* id = find(model.config_json(), token + "_id");
+    if (id && id->is_array() && !id->empty()) id = &(*id)[0];
+    if (id && is_int(*id) && as_int(*id) >= 0) m.set_u32(name, as_int(*id));
   };
   set_id("bos_token", "tokenizer.ggml.bos_token_id");
   set_id("eos_token", "tokenizer.ggml.eos_token_id");

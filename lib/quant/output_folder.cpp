@@ -11,6 +11,7 @@
 #include <filesystem>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
 
@@ -162,9 +163,9 @@ void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
     if (first) head = parse_json(*first, path);
   } catch (const Error&) {  // killed while writing its first line: nothing was done yet
   }
-  const Json* found = head.find("fingerprint");
+  const Json* found = find(head, "fingerprint");
   if (!found || !found->is_string()) return start_manifest(fingerprint);
-  if (found->as_string() != fingerprint)
+  if (as_string(*found) != fingerprint)
     throw Error(ErrorKind::kUsage, "the stopped run had other options, or MODEL has changed since", path,
                 "repeat the same command, or --force to start anew");
   int64_t good = static_cast<int64_t>(first->size()) + 1;
@@ -175,15 +176,15 @@ void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
     } catch (const Error&) {  // the line a kill cut off
       break;
     }
-    const Json* name = entry.find("shard");
-    const Json* mtime = entry.find("mtime_ns");
-    const Json* boot = entry.find("boot");
-    const Json* stats = entry.find("tensors");
-    if (!name || !name->is_string() || !mtime || !mtime->is_int() || !stats || !stats->is_array()) break;
-    if (boot && (!boot->is_string() || boot->as_string() != boot_id())) break;
-    FinishedShard& shard = done_[name->as_string()];
-    shard = {mtime->as_int(), {}};
-    for (const Json& s : stats->as_array()) shard.stats.push_back(TensorStats::from_json(s));
+    const Json* name = find(entry, "shard");
+    const Json* mtime = find(entry, "mtime_ns");
+    const Json* boot = find(entry, "boot");
+    const Json* stats = find(entry, "tensors");
+    if (!name || !name->is_string() || !mtime || !is_int(*mtime) || !stats || !stats->is_array()) break;
+    if (boot && (!boot->is_string() || as_string(*boot) != boot_id())) break;
+    FinishedShard& shard = done_[as_string(*name)];
+    shard = {as_int(*mtime), {}};
+    for (const Json& s : *stats) shard.stats.push_back(TensorStats::from_json(s));
     good += static_cast<int64_t>(line->size()) + 1;
   }
   manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
@@ -195,10 +196,10 @@ void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
 
 void OutputFolder::start_manifest(const std::string& fingerprint) {
   const std::string path = path_ + "/" + kManifest;
-  Json head = Json::Object{};
-  head.set("fingerprint", fingerprint);
+  Json head = Json::object();
+  head["fingerprint"] = fingerprint;
   AtomicFile file(path, AtomicFile::Existing::kReplace);
-  file.write(head.dump() + "\n");
+  file.write(dump(head) + "\n");
   file.commit();
   manifest_ = FileHandle(::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW));
   if (manifest_.get() < 0) cannot(path, "cannot open: " + os_error());
@@ -215,14 +216,14 @@ void OutputFolder::record_shard(const std::string& name, const std::vector<Tenso
   struct stat st {};
   if (::lstat((path_ + "/" + name).c_str(), &st) != 0)
     throw Error(ErrorKind::kIo, "was there a moment ago: " + os_error(), path_ + "/" + name);
-  Json entry = Json::Object{};
-  entry.set("shard", name);
-  entry.set("mtime_ns", mtime_ns(st));
-  if (!sync) entry.set("boot", boot_id());
-  Json::Array list;
+  Json entry = Json::object();
+  entry["shard"] = name;
+  entry["mtime_ns"] = mtime_ns(st);
+  if (!sync) entry["boot"] = boot_id();
+  Json::array_t list;
   for (const TensorStats& s : stats) list.push_back(s.to_json());
-  entry.set("tensors", std::move(list));
-  write_all(manifest_.get(), entry.dump() + "\n", path_ + "/" + kManifest);
+  entry["tensors"] = std::move(list);
+  write_all(manifest_.get(), dump(entry) + "\n", path_ + "/" + kManifest);
   if (sync && ::fsync(manifest_.get()) != 0)
     throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), path_ + "/" + kManifest);
 }

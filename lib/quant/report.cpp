@@ -7,6 +7,8 @@
 #include <ctime>
 #include <numeric>
 
+#include "core/json_value.h"
+
 namespace ds::quant {
 namespace {
 
@@ -107,17 +109,17 @@ std::string svg_bars(const std::string& title, const std::string& explanation, c
 
 void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   const TensorStats total = total_of(tensors);
-  j.set("sqnr_db", total.sqnr_db());
-  j.set("relative_error", total.relative_error());
-  j.set("max_error", total.max_error);
-  j.set("n_values", total.n);
+  j["sqnr_db"] = total.sqnr_db();
+  j["relative_error"] = total.relative_error();
+  j["max_error"] = total.max_error;
+  j["n_values"] = total.n;
   if (!total.histogram.empty()) {
-    j.set("saturated_frac", ratio(total.n_saturated, total.n_codes));
-    j.set("zero_frac", ratio(total.n_zero, total.n_codes));
+    j["saturated_frac"] = ratio(total.n_saturated, total.n_codes);
+    j["zero_frac"] = ratio(total.n_zero, total.n_codes);
   }
-  Json::Array list;
+  Json::array_t list;
   for (const TensorStats& t : tensors) list.push_back(t.to_json());
-  j.set("tensors", std::move(list));
+  j["tensors"] = std::move(list);
 }
 
 std::string count_text(int64_t n) {
@@ -153,28 +155,28 @@ std::string quantize_plan_text(const QuantizePlan& p) {
 }
 
 Json quantize_plan_json(const QuantizePlan& p) {
-  Json j = Json::Object{};
-  j.set("n_parameters", p.n_parameters);
-  j.set("bytes_before", p.bytes_before);
-  j.set("bytes_after", p.bytes_after);
-  j.set("ratio_to_model", ratio(p.bytes_after, p.bytes_before));
-  j.set("ratio_to_f32", ratio(p.bytes_after, p.bytes_as_f32));
-  j.set("ratio_to_bf16", ratio(p.bytes_after, p.bytes_as_bf16));
-  j.set("n_encoded", p.n_encoded);
-  j.set("n_decoded", p.n_decoded);
-  j.set("n_copied", p.n_copied);
-  Json::Array shards;
+  Json j = Json::object();
+  j["n_parameters"] = p.n_parameters;
+  j["bytes_before"] = p.bytes_before;
+  j["bytes_after"] = p.bytes_after;
+  j["ratio_to_model"] = ratio(p.bytes_after, p.bytes_before);
+  j["ratio_to_f32"] = ratio(p.bytes_after, p.bytes_as_f32);
+  j["ratio_to_bf16"] = ratio(p.bytes_after, p.bytes_as_bf16);
+  j["n_encoded"] = p.n_encoded;
+  j["n_decoded"] = p.n_decoded;
+  j["n_copied"] = p.n_copied;
+  Json::array_t shards;
   for (const PlannedShard& s : p.shards) {
-    Json shard = Json::Object{};
-    shard.set("name", s.name);
-    shard.set("bytes", s.file_bytes());
-    shard.set("n_tensors", static_cast<int64_t>(s.tensors.size()));
+    Json shard = Json::object();
+    shard["name"] = s.name;
+    shard["bytes"] = s.file_bytes();
+    shard["n_tensors"] = static_cast<int64_t>(s.tensors.size());
     shards.push_back(std::move(shard));
   }
-  j.set("shards", std::move(shards));
-  Json::Array notes;
+  j["shards"] = std::move(shards);
+  Json::array_t notes;
   for (const std::string& n : p.notes) notes.push_back(n);
-  j.set("notes", std::move(notes));
+  j["notes"] = std::move(notes);
   return j;
 }
 
@@ -193,38 +195,38 @@ std::string quantize_text(const QuantizeReport& r) {
 
 Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
   Json j = quantize_plan_json(plan);
-  j.set("out", r.out);
-  j.set("seconds", r.seconds);
-  j.set("bytes_read", r.bytes_read);
-  j.set("bytes_written", r.bytes_written);
-  j.set("n_resumed_shards", r.n_resumed);
-  j.set("n_nan_codes", r.n_nan_codes);
+  j["out"] = r.out;
+  j["seconds"] = r.seconds;
+  j["bytes_read"] = r.bytes_read;
+  j["bytes_written"] = r.bytes_written;
+  j["n_resumed_shards"] = r.n_resumed;
+  j["n_nan_codes"] = r.n_nan_codes;
   set_totals(j, r.tensors);
   return j;
 }
 
 Json gguf_json(const GgufReport& r) {
-  Json j = Json::Object{};
-  j.set("n_tensors", r.n_tensors);
-  j.set("bytes_planned", r.bytes_planned);
-  j.set("bytes_written", r.bytes_written);
-  j.set("seconds", r.seconds);
-  Json::Array notes;
+  Json j = Json::object();
+  j["n_tensors"] = r.n_tensors;
+  j["bytes_planned"] = r.bytes_planned;
+  j["bytes_written"] = r.bytes_written;
+  j["seconds"] = r.seconds;
+  Json::array_t notes;
   for (const std::string& n : r.notes) notes.push_back(n);
-  j.set("notes", std::move(notes));
+  j["notes"] = std::move(notes);
   return j;
 }
 
 Json verify_json(const VerifyReport& r, double min_sqnr_db) {
-  Json j = Json::Object{};
+  Json j = Json::object();
   const auto below = r.below(min_sqnr_db);
-  j.set("passed", below.empty() && r.problems.empty());
-  j.set("min_sqnr_db", min_sqnr_db);
-  j.set("n_below", static_cast<int64_t>(below.size()));
-  Json::Array problems;
+  j["passed"] = below.empty() && r.problems.empty();
+  j["min_sqnr_db"] = min_sqnr_db;
+  j["n_below"] = static_cast<int64_t>(below.size());
+  Json::array_t problems;
   for (const std::string& p : r.problems) problems.push_back(p);
-  j.set("problems", std::move(problems));
-  j.set("seconds", r.seconds);
+  j["problems"] = std::move(problems);
+  j["seconds"] = r.seconds;
   set_totals(j, r.tensors);
   return j;
 }

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_value.h"
 #include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/verify.h"

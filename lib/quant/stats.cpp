@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "core/json_value.h"
+
 namespace ds::quant {
 
 double TensorStats::sqnr_db() const {
@@ -29,29 +31,29 @@ void TensorStats::add(const TensorStats& part) {
 }
 
 Json TensorStats::to_json() const {
-  Json j = Json::Object{};
-  j.set("name", name);
-  j.set("n", n);
-  j.set("sqnr_db", sqnr_db());  // null when nothing changed
-  j.set("relative_error", relative_error());
-  j.set("max_error", max_error);
-  j.set("max_value", max_value);
+  Json j = Json::object();
+  j["name"] = name;
+  j["n"] = n;
+  j["sqnr_db"] = sqnr_db();  // null when nothing changed
+  j["relative_error"] = relative_error();
+  j["max_error"] = max_error;
+  j["max_value"] = max_value;
   if (n_codes > 0) {
     const auto all = static_cast<double>(n_codes);
-    j.set("saturated_frac", static_cast<double>(n_saturated) / all);
-    j.set("zero_frac", static_cast<double>(n_zero) / all);
+    j["saturated_frac"] = static_cast<double>(n_saturated) / all;
+    j["zero_frac"] = static_cast<double>(n_zero) / all;
   }
-  j.set("n_non_finite", n_non_finite);
-  j.set("signal", signal);
-  j.set("error", error);
+  j["n_non_finite"] = n_non_finite;
+  j["signal"] = signal;
+  j["error"] = error;
   if (n_codes > 0) {
-    j.set("n_codes", n_codes);
-    j.set("n_zero", n_zero);
-    j.set("n_saturated", n_saturated);
-    j.set("n_nan", n_nan);
-    Json::Array counts;
+    j["n_codes"] = n_codes;
+    j["n_zero"] = n_zero;
+    j["n_saturated"] = n_saturated;
+    j["n_nan"] = n_nan;
+    Json::array_t counts;
     for (const int64_t c : histogram) counts.push_back(c);
-    j.set("histogram", std::move(counts));
+    j["histogram"] = std::move(counts);
   }
   return j;
 }
@@ -59,10 +61,10 @@ Json TensorStats::to_json() const {
 TensorStats TensorStats::from_json(const Json& json) {
   TensorStats s;
   const auto number = [&](const char* key) {
-    const Json* v = json.find(key);
-    return v && v->is_number() ? v->as_double() : 0;
+    const Json* v = find(json, key);
+    return v && v->is_number() ? v->get<double>() : 0;
   };
-  if (const Json* name = json.find("name"); name && name->is_string()) s.name = name->as_string();
+  if (const Json* name = find(json, "name"); name && name->is_string()) s.name = as_string(*name);
   s.n = static_cast<int64_t>(number("n"));
   s.signal = number("signal");
   s.error = number("error");
@@ -73,9 +75,9 @@ TensorStats TensorStats::from_json(const Json& json) {
   s.n_zero = static_cast<int64_t>(number("n_zero"));
   s.n_saturated = static_cast<int64_t>(number("n_saturated"));
   s.n_nan = static_cast<int64_t>(number("n_nan"));
-  if (const Json* histogram = json.find("histogram");
-      histogram && histogram->is_array() && histogram->as_array().size() == 128)
-    for (const Json& c : histogram->as_array()) s.histogram.push_back(c.is_int() ? c.as_int() : 0);
+  if (const Json* histogram = find(json, "histogram");
+      histogram && histogram->is_array() && histogram->size() == 128)
+    for (const Json& c : *histogram) s.histogram.push_back(is_int(c) ? as_int(c) : 0);
   return s;
 }
 

@@ -9,6 +9,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/parallel.h"
 #include "io/json.h"
 #include "quant/bands.h"
@@ -75,11 +76,11 @@ bool same_bytes(const ModelFolder& a, const StoredTensor& x, const ModelFolder& 
 void check_structure(const ModelFolder& out, std::vector<std::string>& problems) {
   bool has_fp8 = false;
   std::set<std::string> kept;
-  const Json* q = out.config_json().find("quantization_config");
+  const Json* q = find(out.config_json(), "quantization_config");
   for (const char* key : {"modules_to_not_convert", "ignored_layers"})
-    if (const Json* list = q ? q->find(key) : nullptr; list && list->is_array())
-      for (const Json& m : list->as_array())
-        if (m.is_string()) kept.insert(m.as_string());
+    if (const Json* list = q ? find(*q, key) : nullptr; list && list->is_array())
+      for (const Json& m : *list)
+        if (m.is_string()) kept.insert(as_string(m));
   int64_t total = 0;
   for (const StoredTensor& t : out.tensors()) {
     total += static_cast<int64_t>(t.bytes());
@@ -100,12 +101,12 @@ void check_structure(const ModelFolder& out, std::vector<std::string>& problems)
   if (!out.has_index()) return;
   const std::string path = out.path() + "/model.safetensors.index.json";
   const Json index = parse_json(read_file(path), path, ErrorKind::kBadModel);
-  const Json* metadata = index.find("metadata");
-  const Json* size = metadata ? metadata->find("total_size") : nullptr;
-  if (!size || !size->is_int() || size->as_int() != total)
-    problems.push_back(path + ": metadata.total_size is " + (size ? size->dump() : "missing") +
+  const Json* metadata = find(index, "metadata");
+  const Json* size = metadata ? find(*metadata, "total_size") : nullptr;
+  if (!size || !is_int(*size) || as_int(*size) != total)
+    problems.push_back(path + ": metadata.total_size is " + (size ? dump(*size) : "missing") +
                        ", tensors have " + std::to_string(total) + " bytes");
-  const size_t listed = index.find("weight_map")->as_object().size();
+  const size_t listed = find(index, "weight_map")->size();
   if (listed != out.tensors().size())
     problems.push_back(path + " lists " + std::to_string(listed) + " of " +
                        std::to_string(out.tensors().size()) + " tensors");

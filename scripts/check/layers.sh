@@ -38,6 +38,8 @@ only() {
   done < <(grep -rnE "^#include [<\"]($2)" tools lib kernels --include='*.h' --include='*.cpp' --include='*.cu' || true)
 }
 only '^lib/(io|text)/.*\.cpp$' 'simdjson'
+# core/json.h declares the document, core/json_value.h defines it for who holds, builds or walks one.
+only '^lib/core/json(_value)?\.h$' 'nlohmann'
 only '^tools/' 'CLI/'
 only '(\.cu|^kernels/cuda/.*)$' 'cuda|cublas'
 

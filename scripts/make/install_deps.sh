@@ -9,7 +9,7 @@ set -euo pipefail
 packages=(
   g++ cmake ninja-build pkg-config  # to build
   libcli11-dev                      # command lines (tools/)
-  libsimdjson-dev                   # reading JSON
+  nlohmann-json3-dev libsimdjson-dev  # JSON documents; reading JSON streams
   libpcre2-dev libicu-dev           # tokenizer patterns, Unicode normalisation
   zlib1g-dev libzstd-dev liblzma-dev libbz2-dev  # compressed input
   libre2-dev libcld2-dev libxxhash-dev  # filter: patterns, language, hashes

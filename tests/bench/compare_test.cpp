@@ -7,6 +7,7 @@
 
 #include "bench/load/load.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 using namespace ds::bench;
 
@@ -18,9 +19,9 @@ RecordSet simulate(uint64_t seed, int n, double factor, const char* plan = "p", 
   std::normal_distribution<double> normal;
   std::uniform_real_distribution<double> uniform(0, 1);
   RecordSet set;
-  ds::Json header(ds::Json::Object{{"type", "header"}});
-  header.set("plan", ds::Json(ds::Json::Object{{"arrivals", "closed"}, {"hash", plan}}));
-  header.set("env", ds::Json(ds::Json::Object{{"cpu_model", "X"}, {"threads", 2}}));
+  ds::Json header{{"type", "header"}};
+  header["plan"] = ds::Json{{"arrivals", "closed"}, {"hash", plan}};
+  header["env"] = ds::Json{{"cpu_model", "X"}, {"threads", 2}};
   set.headers.push_back(header);
   int64_t now = 0;
   for (int i = 0; i < n; ++i) {
@@ -115,7 +116,7 @@ TEST_CASE("other plans and other machines are refused with the differing fields"
   RecordSet b = simulate(2, 50, 1, "another");
   CHECK_THROWS_AS(compare_runs(a, b, {}), ds::Error);
   b = simulate(2, 50, 1);
-  b.headers[0].set("env", ds::Json(ds::Json::Object{{"cpu_model", "Y"}, {"threads", 2}}));
+  b.headers[0]["env"] = ds::Json{{"cpu_model", "Y"}, {"threads", 2}};
   try {
     compare_runs(a, b, {});
     FAIL("not refused");
@@ -318,9 +319,7 @@ TEST_CASE("gates") {
 
 TEST_CASE("a difference between runs on an unequally busy machine is not believed") {
   RecordSet a = simulate(1, 200, 1), b = simulate(2, 200, 1.5);
-  const auto busy = [](double share) {
-    return ds::Json(ds::Json::Object{{"type", "trailer"}, {"others_cpu_share", share}});
-  };
+  const auto busy = [](double share) { return ds::Json{{"type", "trailer"}, {"others_cpu_share", share}}; };
   a.trailers = {busy(0.05)}, b.trailers = {busy(0.6)};
   CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 3);
   b.trailers = {busy(0.1)};

@@ -14,6 +14,7 @@
 #include "bench/records/embedded.h"
 #include "bench/render/html_report.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
 using namespace ds::bench;
@@ -33,8 +34,7 @@ struct EchoTarget : Target {
 
 RecordSet evaluation(int n, int n_wrong, const std::string& wrong_text = "no") {
   RecordSet set;
-  set.headers.push_back(ds::Json(
-      ds::Json::Object{{"type", "header"}, {"target", ds::Json(ds::Json::Object{{"digest", "d"}})}}));
+  set.headers.push_back(ds::Json{{"type", "header"}, {"target", ds::Json{{"digest", "d"}}}});
   for (int i = 0; i < n; ++i) {
     ItemRecord r;
     r.id = "q" + std::to_string(i), r.set = "math", r.expected = "1";
@@ -42,7 +42,7 @@ RecordSet evaluation(int n, int n_wrong, const std::string& wrong_text = "no") {
     r.text = r.correct ? "1" : wrong_text;
     set.items.push_back(r);
   }
-  set.trailers.push_back(ds::Json(ds::Json::Object{{"type", "trailer"}}));
+  set.trailers.push_back(ds::Json{{"type", "trailer"}});
   return set;
 }
 

@@ -11,8 +11,10 @@
 #include "bench/load/threads.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
+using namespace ds;
 using namespace ds::bench;
 
 namespace {
@@ -89,12 +91,8 @@ TEST_CASE("a known stall of 1 s: from send P99 is 20 ms, from plan 520 ms and P9
   auto sent = metric_values(group_records(set, group), Metric::kE2e, Clock::kSvc);
   std::sort(sent.begin(), sent.end());
   CHECK(quantile(sent, 0.999) == doctest::Approx(20));
-  CHECK(stats_json(set, {group}, {})
-            .find("groups")
-            ->as_array()[0]
-            .find("coordinated_omission_ms")
-            ->find("p99")
-            ->as_double() == doctest::Approx(500));
+  CHECK(find(*find((*find(stats_json(set, {group}, {}), "groups"))[0], "coordinated_omission_ms"), "p99")
+            ->get<double>() == doctest::Approx(500));
 }
 
 TEST_CASE("closed loop, shards and resume send every request exactly once") {

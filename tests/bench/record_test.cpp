@@ -6,8 +6,10 @@
 #include "bench/stats/metric.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "report/html.h"
 
+using namespace ds;
 using namespace ds::bench;
 
 namespace {
@@ -23,9 +25,9 @@ TEST_CASE("a request survives writing and reading") {
   r.id = "r1", r.arm = "b", r.point = "c=4", r.block = 3, r.segment = 1;
   r.t_plan_ns = 5, r.t_send_ns = 10, r.t_first_ns = 30, r.t_last_ns = 90, r.t_done_ns = 100;
   r.gaps_ns = {20, 40}, r.n_in = 7, r.n_out = 3, r.tokens_source = "server", r.finish = "stop";
-  const RecordSet set = parse(to_json(r).dump());
+  const RecordSet set = parse(dump(to_json(r)));
   REQUIRE(set.requests.size() == 1);
-  CHECK(to_json(set.requests[0]).dump() == to_json(r).dump());
+  CHECK(dump(to_json(set.requests[0])) == dump(to_json(r)));
   CHECK(*metric_ms(r, Metric::kTtft, Clock::kSvc) == doctest::Approx(20e-6));
   CHECK(*metric_ms(r, Metric::kTtft, Clock::kResp) == doctest::Approx(25e-6));
   CHECK(*metric_ms(r, Metric::kTpot, Clock::kSvc) == doctest::Approx(30e-6));

@@ -16,9 +16,11 @@
 #include "bench/targets/sse.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/json.h"
 
+using namespace ds;
 using namespace ds::bench;
 
 namespace {
@@ -70,7 +72,7 @@ TEST_CASE("the model's name is asked from the server, and both APIs work") {
   TargetOptions options;
   options.api = "completions";
   const auto target = make_http_target(server.url() + "/v1/", options);
-  CHECK(target->describe().find("model")->as_string() == "scripted");
+  CHECK(as_string(*find(target->describe(), "model")) == "scripted");
   Request r;
   r.prompt = "x";
   CHECK(target->send(r, {}).ok());
@@ -172,16 +174,16 @@ TEST_CASE("the base of an address, what a prompt file adds, and whole conversati
   std::remove(file.c_str());
   REQUIRE(seen.size() == 2);
   const ds::Json body = ds::io::parse_json(seen[1].body, "body");
-  CHECK(body.find("top_p")->as_double() == 0.5);
-  CHECK(body.find("stop"));
-  CHECK(body.find("tools"));
-  CHECK(body.find("lora"));
-  CHECK(!body.find("category"));
+  CHECK(find(body, "top_p")->get<double>() == 0.5);
+  CHECK(find(body, "stop"));
+  CHECK(find(body, "tools"));
+  CHECK(find(body, "lora"));
+  CHECK(!find(body, "category"));
   CHECK(seen[1].head.find("X-Team: blue") != std::string::npos);
-  const auto& messages = body.find("messages")->as_array();
+  const auto& messages = find(body, "messages")->get_ref<const ds::Json::array_t&>();
   REQUIRE(messages.size() == 3);
-  CHECK(messages[1].find("content")->as_string() == "said");
-  CHECK(messages[2].find("content")->as_string() == "two");
+  CHECK(as_string(*find(messages[1], "content")) == "said");
+  CHECK(as_string(*find(messages[2], "content")) == "two");
 }
 
 TEST_CASE("no end: the connection closes in the middle") {
@@ -323,7 +325,7 @@ TEST_CASE("refusals carry the status, what the server advises, and the body's st
   RequestRecord record;
   record.error_detail = refused("500 Oops", "", "\xff\xfe\x80 \xe2\x82").error_detail;
   record.error = "http_500";
-  CHECK_NOTHROW(ds::io::parse_json(to_json(record).dump(), "record"));
+  CHECK_NOTHROW(ds::io::parse_json(dump(to_json(record)), "record"));
 }
 
 TEST_CASE("IPv6 addresses") {
@@ -337,7 +339,7 @@ TEST_CASE("IPv6 addresses") {
   CHECK(server->url().starts_with("http://[::1]:"));
   TargetOptions options;
   const auto target = make_http_target(server->url(), options);
-  CHECK(target->describe().find("url")->as_string() == server->url() + "/v1");
+  CHECK(as_string(*find(target->describe(), "url")) == server->url() + "/v1");
   CHECK(target->send({}, {}).ok());
 }
 
@@ -381,7 +383,7 @@ TEST_CASE("a bearer token is sent, and shows nowhere") {
   CHECK(o.error == "http_401");
   CHECK(o.error_detail.find("you said") != std::string::npos);
   CHECK(o.error_detail.find("s3cr3t") == std::string::npos);
-  CHECK(target->describe().dump().find("pa55") == std::string::npos);
+  CHECK(dump(target->describe()).find("pa55") == std::string::npos);
 }
 
 TEST_CASE("command lines and addresses are written down without their secrets") {

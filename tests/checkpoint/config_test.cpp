@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 
 using namespace ds;

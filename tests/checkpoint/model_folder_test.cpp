@@ -12,6 +12,7 @@
 #include "checkpoint/model_file.h"
 #include "checkpoint/model_maker.h"
 #include "checkpoint/weights.h"
+#include "core/json_value.h"
 
 using namespace ds;
 using namespace ds::checkpoint;
@@ -121,7 +122,7 @@ TEST_CASE("JSON as Python writes it: NaN and infinities matter to who uses them"
                config(R"("time_step_limit":[0.0, Infinity],"a":NaN,"b":-Infinity,"c":"NaN \" Infinity")"));
   const ModelFolder model(folder.path());
   CHECK(model.config().hidden_size == 2);
-  CHECK(model.config_json().find("c")->as_string() == "NaN \" Infinity");
+  CHECK(as_string(*find(model.config_json(), "c")) == "NaN \" Infinity");
   folder.write("config.json", config(R"("rope_theta":Infinity)"));
   CHECK(has(refusal(ErrorKind::kBadModel, [&] { ModelFolder(folder.path()).config(); }), "rope_theta"));
   folder.write("config.json", config(R"("a":Infinit)"));

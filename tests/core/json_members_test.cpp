@@ -2,11 +2,13 @@
 
 #include <doctest/doctest.h>
 
+#include "core/json_value.h"
+
 using namespace ds;
 
 namespace {
 
-Json object_of(Json::Object members) { return Json(std::move(members)); }
+Json object_of(Json::object_t members) { return Json(std::move(members)); }
 
 // What the refusal says.
 template <class F>
@@ -29,8 +31,8 @@ TEST_CASE("members are checked by type; absent and null are none") {
                                {"i", 4},
                                {"neg", -1},
                                {"null", Json()},
-                               {"list", Json::Array{1}},
-                               {"object", Json::Object{}}});
+                               {"list", Json::array_t{1}},
+                               {"object", Json::object()}});
   const std::string where = "f:3";
   const JsonMembers m(json, where, ErrorKind::kBadModel);
   CHECK(*m.string("s") == "x");
@@ -39,7 +41,7 @@ TEST_CASE("members are checked by type; absent and null are none") {
   CHECK(m.number("i") == 4.0);
   CHECK(m.integer("neg") == -1);
   CHECK(m.count("i") == 4);
-  CHECK(m.list("list")->as_array().size() == 1);
+  CHECK(m.list("list")->size() == 1);
   CHECK(m.object("object")->is_object());
   for (const char* none : {"null", "absent"}) {
     CHECK(m.find(none) == nullptr);
@@ -59,7 +61,7 @@ TEST_CASE("members are checked by type; absent and null are none") {
 TEST_CASE("a member is found under its synonyms; two that differ are refused") {
   constexpr JsonSynonym kSynonyms[] = {{"limit", "max"}, {"most", "max"}, {"other", "different"}};
   const std::string where = "f";
-  const auto max_of = [&](Json::Object members) {
+  const auto max_of = [&](Json::object_t members) {
     const Json json = object_of(std::move(members));
     return JsonMembers(json, where, ErrorKind::kBadModel, kSynonyms).count("max");
   };

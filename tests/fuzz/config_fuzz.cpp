@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "model/model.h"
@@ -84,11 +85,11 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
     const size_t space = line.find(' ');
     if (space == std::string::npos) continue;
     try {
-      config.set(line.substr(0, space), parse_json(line.substr(space + 1), "edit"));
+      config[line.substr(0, space)] = parse_json(line.substr(space + 1), "edit");
     } catch (const Error&) {
     }
   }
-  std::ofstream(base.folder + "/config.json", std::ios::binary) << config.dump();
+  std::ofstream(base.folder + "/config.json", std::ios::binary) << dump(config);
   try {
     answer(*load_model(open_model(base.folder)));
   } catch (const Error& e) {

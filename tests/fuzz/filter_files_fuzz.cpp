@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <string>
 
+#include "core/json_value.h"
 #include "filter/passes/segment.h"
 #include "filter/passes/shards.h"
 #include "filter/semantic/embedder.h"

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "text/jinja/chat_template.h"
 
 using namespace ds;
@@ -13,28 +14,27 @@ namespace {
 Json conversation() {
   const auto message = [](const char* role, Json content) {
     Json m;
-    m.set("role", role);
-    m.set("content", std::move(content));
+    m["role"] = role;
+    m["content"] = std::move(content);
     return m;
   };
   Json call, function, arguments;
-  arguments.set("city", "Köln");
-  arguments.set("n", int64_t{3});
-  function.set("name", "weather");
-  function.set("arguments", arguments);
-  call.set("type", "function");
-  call.set("function", function);
+  arguments["city"] = "Köln";
+  arguments["n"] = int64_t{3};
+  function["name"] = "weather";
+  function["arguments"] = arguments;
+  call["type"] = "function";
+  call["function"] = function;
   Json with_call = message("assistant", Json());
-  with_call.set("tool_calls", Json(Json::Array{call}));
+  with_call["tool_calls"] = Json::array({call});
   Json v;
-  v.set("messages",
-        Json(Json::Array{message("system", "Be brief."), message("user", "Hi <b>你好</b>\n"), with_call,
-                         message("tool", "12.5"), message("assistant", "<think>x</think>ok")}));
-  v.set("tools", Json(Json::Array{call}));
-  v.set("add_generation_prompt", true);
-  v.set("bos_token", "<s>");
-  v.set("eos_token", "</s>");
-  v.set("x", 1.5);
+  v["messages"] = Json::array({message("system", "Be brief."), message("user", "Hi <b>你好</b>\n"), with_call,
+                               message("tool", "12.5"), message("assistant", "<think>x</think>ok")});
+  v["tools"] = Json::array({call});
+  v["add_generation_prompt"] = true;
+  v["bos_token"] = "<s>";
+  v["eos_token"] = "</s>";
+  v["x"] = 1.5;
   return v;
 }
 

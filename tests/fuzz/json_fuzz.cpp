@@ -3,6 +3,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 
 using namespace ds;
@@ -11,10 +12,10 @@ using namespace ds::io;
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* bytes, size_t n) {
   try {
     const Json value = parse_json(std::string_view(reinterpret_cast<const char*>(bytes), n), "fuzz");
-    const std::string once = value.dump();
+    const std::string once = dump(value);
     std::string twice;
     try {
-      twice = parse_json(once, "again", ErrorKind::kInternal).dump();
+      twice = dump(parse_json(once, "again", ErrorKind::kInternal));
     } catch (const Error&) {
       __builtin_trap();  // what we wrote ourselves must parse
     }

@@ -1,6 +1,7 @@
 // Bytes as JSONL lines: every line is a record or an Error, never a crash.
 #include <cstdint>
 
+#include "core/json_value.h"
 #include "infer/records.h"
 #include "infer/request.h"
 #include "infer/text_jobs.h"
@@ -24,8 +25,8 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       const Json id = id_of(record);
       DS_CHECK(id.is_string() || id.is_number());
       // What was read can be written and read again.
-      const std::string again = record.json.dump();
-      DS_CHECK(parse_jsonl_line(again, "fuzz:1").dump() == again);
+      const std::string again = dump(record.json);
+      DS_CHECK(dump(parse_jsonl_line(again, "fuzz:1")) == again);
       const JsonMembers members = record.members();
       members.string("prompt");
       members.boolean("thinking");
@@ -34,7 +35,7 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
       ids_member(members, "input_ids");
       if (const Json* messages = members.list("messages")) chat_of(record, *messages, {}, ChatEnd::kAnswer);
     } catch (const Error& e) {
-      error_record("line", e).dump();
+      dump(error_record("line", e));
     }
     text.remove_prefix(std::min(end + 1, text.size()));
   }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "text/tokenizer/tokenizer.h"
 

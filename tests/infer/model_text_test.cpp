@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/json_value.h"
 #include "infer/messages.h"
 #include "io/json.h"
 #include "io/lines.h"
@@ -21,7 +22,7 @@ Json golden(const std::string& name) {
 
 std::vector<int32_t> to_ids(const Json& list) {
   std::vector<int32_t> out;
-  for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
+  for (const Json& id : list) out.push_back(static_cast<int32_t>(as_int(id)));
   return out;
 }
 
@@ -64,40 +65,40 @@ std::string rendered(const std::string& source, const std::string& messages, con
 
 TEST_CASE("folders whose tokens are told by several files are read as transformers reads them") {
   const Json all = golden("tokenizer_files.json");
-  for (const Json& entry : all.find("folders")->as_array()) {
+  for (const Json& entry : *find(all, "folders")) {
     const test::TempFolder folder;
-    for (const auto& [name, json] : entry.find("files")->as_object()) {
+    for (const auto& [name, json] : find(entry, "files")->items()) {
       Json whole = json;
       if (name == "tokenizer.json")
-        for (const auto& [key, value] : all.find("base")->as_object()) whole.set(key, value);
-      folder.write(name, whole.dump());
+        for (const auto& [key, value] : find(all, "base")->items()) whole[key] = value;
+      folder.write(name, dump(whole));
     }
     const auto text = ModelText::open(folder.path());
-    for (const Json& c : entry.find("cases")->as_array()) {
-      INFO(c.dump());
-      CHECK(text->tokenizer().encode(c.find("text")->as_string()) == to_ids(*c.find("ids")));
-      CHECK(text->encode_plain(c.find("text")->as_string()) == to_ids(*c.find("framed")));
+    for (const Json& c : *find(entry, "cases")) {
+      INFO(dump(c));
+      CHECK(text->tokenizer().encode(as_string(*find(c, "text"))) == to_ids(*find(c, "ids")));
+      CHECK(text->encode_plain(as_string(*find(c, "text"))) == to_ids(*find(c, "framed")));
     }
     RenderRequest request;
-    request.messages = Json::Array{Json(Json::Object{{"role", "user"}, {"content", "hi"}})};
+    request.messages = Json::array_t{Json{{"role", "user"}, {"content", "hi"}}};
     request.add_generation_prompt = false;
-    CHECK(text->render(request, "") == entry.find("rendered")->as_string());
+    CHECK(text->render(request, "") == as_string(*find(entry, "rendered")));
   }
 }
 
 TEST_CASE("conversations become the prompts that transformers makes of them") {
   const Json all = golden("messages.json");
-  for (const Json& c : all.as_array()) {
-    INFO(c.dump());
-    const Json* how = c.find("continue_final_message");
+  for (const Json& c : all) {
+    INFO(dump(c));
+    const Json* how = find(c, "continue_final_message");
     const test::TempFolder folder;
     folder.write("tokenizer.json", kTokenizerJson + "}");
-    folder.write("chat_template.jinja", c.find("template")->as_string());
+    folder.write("chat_template.jinja", as_string(*find(c, "template")));
     RenderRequest request;
-    request.messages = *c.find("messages");
-    request.add_generation_prompt = c.find("add_generation_prompt")->as_bool();
-    if (how) request.continue_member = how->is_string() ? how->as_string() : "content";
-    CHECK(ModelText::open(folder.path())->render(request, "") == c.find("rendered")->as_string());
+    request.messages = *find(c, "messages");
+    request.add_generation_prompt = find(c, "add_generation_prompt")->get<bool>();
+    if (how) request.continue_member = how->is_string() ? as_string(*how) : "content";
+    CHECK(ModelText::open(folder.path())->render(request, "") == as_string(*find(c, "rendered")));
   }
 }
 
@@ -114,9 +115,9 @@ TEST_CASE("DeepSeek's own chats keep a content of null, for its templates ask wh
     const Json chat = io::parse_json(*line, lines.where());
     if (line->find("\"content\": null") == line->npos) continue;
     RenderRequest request;
-    request.messages = *chat.find("variables")->find("messages");
-    request.add_generation_prompt = chat.find("variables")->find("add_generation_prompt")->as_bool();
-    CHECK(text->render(request, lines.where()) == chat.find("rendered")->as_string());
+    request.messages = *find(*find(chat, "variables"), "messages");
+    request.add_generation_prompt = find(*find(chat, "variables"), "add_generation_prompt")->get<bool>();
+    CHECK(text->render(request, lines.where()) == as_string(*find(chat, "rendered")));
     ++n;
   }
   CHECK(n >= 3);

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "core/json_value.h"
 #include "infer/generation_config.h"
 #include "infer/prompt.h"
 #include "infer/request.h"
@@ -34,23 +35,23 @@ ReadBack read_all(const std::string& text, const MemberNames& known) {
   job.on_note = [&](const std::string& note) { out.notes.push_back(note.substr(note.find("in.jsonl"))); };
   JsonlRecordReader reader(job, known);
   const auto on_bad = [&](const Json& id, const Error&, std::string_view) {
-    out.ids.push_back("bad " + id.dump());
+    out.ids.push_back("bad " + dump(id));
   };
-  while (const auto record = reader.next(on_bad)) out.ids.push_back(record->id.dump());
+  while (const auto record = reader.next(on_bad)) out.ids.push_back(dump(record->id));
   return out;
 }
 
 }  // namespace
 
 TEST_CASE("records keep their id; one without is called by its line, and no other can take that name") {
-  CHECK(id_in(R"({"id":"a"})").as_string() == "a");
-  CHECK(id_in(R"({"custom_id":"a"})").as_string() == "a");
-  CHECK(id_in(R"({"id":7})").as_int() == 7);
-  CHECK(id_in(R"({"id":null})").as_string() == "line:3");
-  CHECK(id_in("{}").as_string() == "line:3");
-  CHECK(id_in(R"({"id":"line:3"})").as_string() == "line:3");  // an answer given back
+  CHECK(as_string(id_in(R"({"id":"a"})")) == "a");
+  CHECK(as_string(id_in(R"({"custom_id":"a"})")) == "a");
+  CHECK(as_int(id_in(R"({"id":7})")) == 7);
+  CHECK(as_string(id_in(R"({"id":null})")) == "line:3");
+  CHECK(as_string(id_in("{}")) == "line:3");
+  CHECK(as_string(id_in(R"({"id":"line:3"})")) == "line:3");  // an answer given back
   for (const char* own : {"line:", "line:x", "line:4x", "inline:4"})
-    CHECK(id_in(R"({"id":")" + std::string(own) + "\"}").as_string() == own);
+    CHECK(as_string(id_in(R"({"id":")" + std::string(own) + "\"}")) == own);
   for (const char* bad : {"", "[]", "7", R"({"id":true})", R"({"id":{}})", "{", R"({"id":"line:4"})"})
     CHECK_THROWS_AS(id_in(bad), Error);
   CHECK(read_all("{\"id\":2}\n{}\n\noops\n{\"id\":\"line:2\"}\n{}\n", {"id"}).ids ==
@@ -86,16 +87,16 @@ TEST_CASE("a conversation ends where the record says, or where its last message 
     const Record record = parse("{" + members + "}");
     RequestDefaults defaults;
     defaults.system = "be brief";
-    return chat_of(record, *record.json.find("messages"), defaults, end);
+    return chat_of(record, *find(record.json, "messages"), defaults, end);
   };
   const std::string asked = R"("messages":[{"role":"user","content":"q"}])";
   const std::string begun =
       R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":"a"}])";
   CHECK(chat(asked, ChatEnd::kAnswer).add_generation_prompt);
   CHECK(chat(asked, ChatEnd::kAnswer).continue_member.empty());
-  CHECK(chat(asked, ChatEnd::kAnswer).messages.dump() ==
+  CHECK(dump(chat(asked, ChatEnd::kAnswer).messages) ==
         R"([{"role":"system","content":"be brief"},{"role":"user","content":"q"}])");
-  CHECK(chat(asked + R"(,"system":"")", ChatEnd::kAnswer).messages.as_array().size() == 1);
+  CHECK(chat(asked + R"(,"system":"")", ChatEnd::kAnswer).messages.size() == 1);
   CHECK_FALSE(chat(asked, ChatEnd::kWhole).add_generation_prompt);
   CHECK(chat(begun, ChatEnd::kAnswer).continue_member == "content");
   CHECK_FALSE(chat(begun, ChatEnd::kAnswer).add_generation_prompt);
@@ -113,7 +114,7 @@ TEST_CASE("a conversation ends where the record says, or where its last message 
 
 TEST_CASE("error records carry message, place and remedy") {
   const Json record = error_record("a", Error(ErrorKind::kBadData, "what", "file:1", "do this"));
-  CHECK(record.dump() == R"({"id":"a","error":{"message":"what","where":"file:1","hint":"do this"}})");
+  CHECK(dump(record) == R"({"id":"a","error":{"message":"what","where":"file:1","hint":"do this"}})");
 }
 
 TEST_CASE("prompts are joined with a blank line; piped text loses one line feed") {

@@ -8,6 +8,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/json_value.h"
 #include "io/jsonl.h"
 #include "io/temp_folder.h"
 
@@ -196,7 +197,7 @@ TEST_CASE("JSONL: objects with their place; bad lines are handed over or thrown"
   CHECK(bad == std::vector<std::string>{path + ":4 [1]", path + ":6 oops"});
   CHECK(reader.n_read() == 5);
   JsonlReader strict(path);
-  CHECK(strict.next()->json.find("a")->as_int() == 1);
+  CHECK(as_int(*find(strict.next()->json, "a")) == 1);
   CHECK_THROWS_AS(strict.next(), Error);
-  CHECK(strict.next()->json.find("a")->as_int() == 2);
+  CHECK(as_int(*find(strict.next()->json, "a")) == 2);
 }

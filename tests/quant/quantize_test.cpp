@@ -9,6 +9,7 @@
 #include <filesystem>
 
 #include "checkpoint/model_maker.h"
+#include "core/json_value.h"
 #include "io/json.h"
 #include "quant/bands.h"
 #include "quant/gguf_export.h"
@@ -125,12 +126,12 @@ TEST_CASE("quantise: ragged, zero, subnormal, empty; the rest is carried over") 
       CHECK(slurp(to + "/tokenizer.json") == slurp(model / "tokenizer.json"));
       CHECK(slurp(to + "/config.json").find("1e-06") != std::string::npos);
       const Json config = parse_json(slurp(to + "/config.json"), "config");
-      const Json* q = config.find("quantization_config");
+      const Json* q = find(config, "quantization_config");
       REQUIRE(q != nullptr);
-      CHECK(q->find("ignored_layers")->dump() == q->find("modules_to_not_convert")->dump());
-      CHECK(q->find("ignored_layers")->dump() ==
+      CHECK(dump(*find(*q, "ignored_layers")) == dump(*find(*q, "modules_to_not_convert")));
+      CHECK(dump(*find(*q, "ignored_layers")) ==
             "[\"model.embed_tokens\",\"model.layers.0.mlp.gate\",\"lm_head\"]");
-      CHECK((q->find("scale_fmt") != nullptr) == (scales == ScaleKind::kPow2));
+      CHECK((find(*q, "scale_fmt") != nullptr) == (scales == ScaleKind::kPow2));
       const VerifyReport verdict = verify(ModelFolder(model.path()), result, o);
       CHECK(verdict.problems.empty());
       for (const TensorStats* t : verdict.below(28)) CHECK(t->name == "model.layers.0.small.weight");

@@ -1,13 +1,14 @@
 #include "text/jinja/chat_template.h"
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "doctest/doctest.h"
 #include "text_goldens.h"
 
 namespace ds::text {
 namespace {
 
-std::string render(const std::string& source, const Json& variables = Json(Json::Object{})) {
+std::string render(const std::string& source, const Json& variables = Json::object()) {
   return ChatTemplate::parse(source, "test").render(variables);
 }
 
@@ -30,26 +31,26 @@ TEST_CASE("chat templates render as transformers does") {
     const auto records = read_records(kTextGoldens + "chat/" + name + ".jsonl");
     CHECK(records.size() > 50);
     for (const Json& r : records) {
-      INFO(name << ": " << r.find("variables")->dump());
-      CHECK(t.render(*r.find("variables")) == r.find("rendered")->as_string());
+      INFO(name << ": " << dump(*find(r, "variables")));
+      CHECK(t.render(*find(r, "variables")) == as_string(*find(r, "rendered")));
     }
   }
 }
 
 TEST_CASE("templates render as jinja2 does, and fail where it fails") {
   for (const Json& r : read_records(kTextGoldens + "templates.jsonl")) {
-    INFO(r.find("name")->as_string() << ": " << r.find("variables")->dump());
+    INFO(as_string(*find(r, "name")) << ": " << dump(*find(r, "variables")));
     std::string text;
     bool failed = false;
     try {
-      text = render(r.find("template")->as_string(), *r.find("variables"));
+      text = render(as_string(*find(r, "template")), *find(r, "variables"));
     } catch (const Error& e) {
       failed = true;
       INFO(e.what());
       CHECK(e.kind() != ErrorKind::kInternal);
     }
-    CHECK(failed == r.find("rendered")->is_null());
-    if (!failed && r.find("rendered")->is_string()) CHECK(text == r.find("rendered")->as_string());
+    CHECK(failed == find(r, "rendered")->is_null());
+    if (!failed && find(r, "rendered")->is_string()) CHECK(text == as_string(*find(r, "rendered")));
   }
 }
 

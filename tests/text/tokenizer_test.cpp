@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "doctest/doctest.h"
 #include "text_goldens.h"
@@ -23,7 +24,7 @@ const Tokenizer& embedded() {
 
 std::vector<int32_t> to_ids(const Json& list) {
   std::vector<int32_t> out;
-  for (const Json& id : list.as_array()) out.push_back(static_cast<int32_t>(id.as_int()));
+  for (const Json& id : list) out.push_back(static_cast<int32_t>(as_int(id)));
   return out;
 }
 
@@ -46,16 +47,16 @@ std::string byte_level(const std::string& bytes) {
 
 TEST_CASE("small tokenizers of every style give the reference library's ids") {
   const Json entries = io::parse_json(read_text(kTextGoldens + "tokenizers.json"), "tokenizers.json");
-  for (const Json& entry : entries.as_array()) {
-    const std::string& name = entry.find("name")->as_string();
+  for (const Json& entry : entries) {
+    const std::string& name = as_string(*find(entry, "name"));
     INFO(name);
-    const Tokenizer tokenizer = Tokenizer::from_json(entry.find("tokenizer")->dump(), name);
-    for (const Json& c : entry.find("cases")->as_array()) {
-      const auto& fields = c.as_array();
-      INFO(fields[0].as_string());
-      const auto ids = tokenizer.encode(fields[0].as_string(), fields[1].as_bool());
+    const Tokenizer tokenizer = Tokenizer::from_json(dump(*find(entry, "tokenizer")), name);
+    for (const Json& c : *find(entry, "cases")) {
+      const auto& fields = c.get_ref<const ds::Json::array_t&>();
+      INFO(as_string(fields[0]));
+      const auto ids = tokenizer.encode(as_string(fields[0]), fields[1].get<bool>());
       CHECK(ids == to_ids(fields[2]));
-      CHECK(replace_invalid_utf8(tokenizer.decode(ids)) == fields[3].as_string());
+      CHECK(replace_invalid_utf8(tokenizer.decode(ids)) == as_string(fields[3]));
     }
   }
 }
@@ -67,13 +68,13 @@ TEST_CASE("published tokenizers give the reference library's ids (with DS_SHARED
     const std::string folder = std::string(shared) + "/tokenizers/" + name;
     const Tokenizer tokenizer = Tokenizer::from_json(read_text(folder + "/tokenizer.json"), folder);
     for (const Json& r : read_records(std::string(shared) + "/golden/tokenizer/" + name + ".jsonl")) {
-      const std::string& text = r.find("text")->as_string();
+      const std::string& text = as_string(*find(r, "text"));
       INFO(name << ": " << text);
-      const auto ids = tokenizer.encode(text, r.find("parse_special")->as_bool());
-      CHECK(ids == to_ids(*r.find("ids")));
-      CHECK(tokenizer.decode(ids) == r.find("decoded")->as_string());
-      const Json* skipped = r.find("decoded_skip_special");
-      CHECK(tokenizer.decode(ids, true) == (skipped ? *skipped : *r.find("decoded")).as_string());
+      const auto ids = tokenizer.encode(text, find(r, "parse_special")->get<bool>());
+      CHECK(ids == to_ids(*find(r, "ids")));
+      CHECK(tokenizer.decode(ids) == as_string(*find(r, "decoded")));
+      const Json* skipped = find(r, "decoded_skip_special");
+      CHECK(tokenizer.decode(ids, true) == as_string((skipped ? *skipped : *find(r, "decoded"))));
     }
   }
 }
@@ -185,16 +186,16 @@ void check_random_merges(const std::vector<std::string>& characters, size_t long
   std::vector<size_t> order(ranks.size());
   std::iota(order.begin(), order.end(), size_t{0});
   if (!learnt) std::shuffle(order.begin(), order.end(), random);
-  Json vocab{Json::Object{}};
-  for (size_t id = 0; id < tokens.size(); ++id) vocab.set(byte_level(tokens[id]), static_cast<int64_t>(id));
-  Json::Array merges(ranks.size());
+  Json vocab = Json::object();
+  for (size_t id = 0; id < tokens.size(); ++id) vocab[byte_level(tokens[id])] = static_cast<int64_t>(id);
+  Json::array_t merges(ranks.size());
   for (auto& [pair, rank] : ranks) {
     rank = order[rank];
-    merges[rank] = Json(Json::Array{byte_level(pair.first), byte_level(pair.second)});
+    merges[rank] = Json::array({byte_level(pair.first), byte_level(pair.second)});
   }
   const std::string json = R"({"pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": false, )"
                            R"("use_regex": false}, "model": {"type": "BPE", "vocab": )" +
-                           vocab.dump() + ", \"merges\": " + Json(std::move(merges)).dump() + "}}";
+                           dump(vocab) + ", \"merges\": " + dump(Json(std::move(merges))) + "}}";
   const Tokenizer tokenizer = Tokenizer::from_json(json, "random");
   for (size_t n_left = 1200; n_left > 0;) {
     const size_t n = 1 + random() % std::min(longest, n_left);

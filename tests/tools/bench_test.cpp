@@ -6,10 +6,13 @@
 #include <cstdlib>
 #include <string>
 
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "io/lines.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -56,7 +59,7 @@ TEST_CASE("run, stats, compare, report over a command") {
   r = shell("$B stats bt_a.jsonl --json");
   CHECK(r.code == 0);
   const ds::Json stats = ds::io::parse_json(r.out, "stats");
-  CHECK(stats.find("groups")->as_array()[0].find("n")->as_int() == 40);
+  CHECK(as_int(*find((*find(stats, "groups"))[0], "n")) == 40);
   r = shell("$B stats - < bt_a.jsonl");
   CHECK(r.code == 0);
   CHECK(r.out.find("e2e") != std::string::npos);
@@ -72,7 +75,7 @@ TEST_CASE("run, stats, compare, report over a command") {
   CHECK(r.code == 0);
   r = shell("$B report bt_a.jsonl -o bt.html && $B stats bt.html --json");
   CHECK(r.code == 0);
-  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 40);
+  CHECK(as_int(*find((*find(ds::io::parse_json(r.out, "stats"), "groups"))[0], "n")) == 40);
   r = shell("$B run --cmd true -n 41 --no-overhead -q > bt_c.jsonl; $B compare bt_a.jsonl bt_c.jsonl 2>&1");
   CHECK(r.code == 65);
   CHECK(r.out.find("plan.n_requests: 40 against 41") != std::string::npos);
@@ -225,7 +228,7 @@ TEST_CASE("shards of a plan meet in stats") {
   const Ran r = shell(
       "for i in 0 1 2; do $B run --cmd true -n 30 --shard $i/3 --no-overhead -q > bt_s$i.jsonl; done; "
       "$B stats bt_s*.jsonl --json; rm -f bt_s*.jsonl");
-  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n")->as_int() == 30);
+  CHECK(as_int(*find((*find(ds::io::parse_json(r.out, "stats"), "groups"))[0], "n")) == 30);
 }
 
 TEST_CASE("a server, open loop, sweep and goodput search") {
@@ -240,11 +243,11 @@ TEST_CASE("a server, open loop, sweep and goodput search") {
   CHECK(r.code == 0);
   const Ran s = shell("$B stats bt_u.jsonl --slo ttft=5s --json");
   const ds::Json stats = ds::io::parse_json(s.out, "stats");
-  REQUIRE(stats.find("groups")->as_array().size() == 2);
-  for (const ds::Json& g : stats.find("groups")->as_array()) {
-    CHECK(g.find("n_ok")->as_int() == 40);
-    CHECK(g.find("good_share")->find("share")->as_double() == 1);
-    CHECK(g.find("n_out")->as_array()[1].as_int() == 3);
+  REQUIRE(find(stats, "groups")->size() == 2);
+  for (const ds::Json& g : *find(stats, "groups")) {
+    CHECK(as_int(*find(g, "n_ok")) == 40);
+    CHECK(find(*find(g, "good_share"), "share")->get<double>() == 1);
+    CHECK(as_int((*find(g, "n_out"))[1]) == 3);
   }
   shell("rm -f bt_u.jsonl bt_g.jsonl");
 }
@@ -269,7 +272,7 @@ TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
             " -n 40 --output-tokens 4 --ignore-eos -q --no-overhead | $B stats - --json");
   CHECK(r.code == 0);
   const ds::Json stats = ds::io::parse_json(r.out, "stats");
-  CHECK(stats.find("groups")->as_array()[0].find("n_out")->as_array()[0].as_int() == 4);
+  CHECK(as_int((*find((*find(stats, "groups"))[0], "n_out"))[0]) == 4);
   shell("rm -f bt_e.jsonl bt_l.jsonl bt_w.jsonl");
 }
 
@@ -279,7 +282,7 @@ TEST_CASE("ds-run --timings | ds-bench stats -") {
   const Ran r = shell("printf '{\"prompt\":\"2+3=?\"}\\n{\"prompt\":\"4+5=?\"}\\n' | " DS_BIN_DIR "/ds-run " +
                       kModel + " --jsonl --timings - 2>/dev/null | $B stats - --json");
   CHECK(r.code == 0);
-  CHECK(ds::io::parse_json(r.out, "stats").find("groups")->as_array()[0].find("n_ok")->as_int() == 2);
+  CHECK(as_int(*find((*find(ds::io::parse_json(r.out, "stats"), "groups"))[0], "n_ok")) == 2);
 }
 
 TEST_CASE("files given together are runs side by side, and stay so in a report") {
@@ -291,9 +294,9 @@ TEST_CASE("files given together are runs side by side, and stay so in a report")
       "bt_xy.html");
   CHECK(r.code == 0);
   const ds::Json stats = ds::io::parse_json(r.out, "stats");
-  REQUIRE(stats.find("groups")->as_array().size() == 2);
-  CHECK(stats.find("groups")->as_array()[1].find("run")->as_string() == "bt_y");
-  CHECK(stats.find("groups")->as_array()[1].find("n")->as_int() == 30);
+  REQUIRE(find(stats, "groups")->size() == 2);
+  CHECK(as_string(*find((*find(stats, "groups"))[1], "run")) == "bt_y");
+  CHECK(as_int(*find((*find(stats, "groups"))[1], "n")) == 30);
 }
 
 TEST_CASE(

@@ -3,8 +3,11 @@
 
 #include <cstdio>
 
+#include "core/json_value.h"
 #include "io/json.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -26,10 +29,10 @@ Score evaluate(const std::string& set) {
   for (size_t i = 0; i < questions.size(); ++i) {
     const ds::Json question = ds::io::parse_json(questions[i], path),
                    answer = ds::io::parse_json(answers[i], "answers");
-    REQUIRE(question.find("id")->as_string() == answer.find("id")->as_string());
-    const std::string &expected = question.find("answer")->as_string(),
-                      &text = answer.find("text")->as_string();
-    const bool contains = question.find("match")->as_string() == "contains";
+    REQUIRE(as_string(*find(question, "id")) == as_string(*find(answer, "id")));
+    const std::string &expected = as_string(*find(question, "answer")),
+                      &text = as_string(*find(answer, "text"));
+    const bool contains = as_string(*find(question, "match")) == "contains";
     ++score.n;
     score.n_correct += contains ? text.find(expected) != std::string::npos : text == expected;
   }

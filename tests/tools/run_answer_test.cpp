@@ -3,9 +3,12 @@
 
 #include <cstdlib>
 
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "io/json.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -102,17 +105,17 @@ TEST_CASE("generation stops at --max-tokens, --stop and the end of the context")
   using ds::io::parse_json;
   const auto record = [](const ProgramResult& r) { return parse_json(r.out, "ds-run"); };
   const ds::Json cut = record(ask({"Why is the sky blue?", "--json", "-n", "5"}));
-  CHECK(cut.find("finish_reason")->as_string() == "length");
-  CHECK(cut.find("usage")->find("completion_tokens")->as_int() == 5);
+  CHECK(as_string(*find(cut, "finish_reason")) == "length");
+  CHECK(as_int(*find(*find(cut, "usage"), "completion_tokens")) == 5);
   const std::string whole = ask({"Why is the sky blue?"}).out;
   CHECK(ask({"Why is the sky blue?", "--stop", "light", "--stop", "colours"}).out ==
         "Sun" + std::string("\n"));
   const ds::Json stopped = record(ask({"Why is the sky blue?", "--json", "--stop", " the air"}));
-  CHECK(stopped.find("finish_reason")->as_string() == "stop");
-  CHECK(whole.find(stopped.find("text")->as_string()) == 0);
+  CHECK(as_string(*find(stopped, "finish_reason")) == "stop");
+  CHECK(whole.find(as_string(*find(stopped, "text"))) == 0);
   const ds::Json full = record(ask({"Why is the sky blue?", "--json", "--ctx", "16"}));
-  CHECK(full.find("finish_reason")->as_string() == "length");
-  CHECK(full.find("usage")->find("total_tokens")->as_int() == 16);
+  CHECK(as_string(*find(full, "finish_reason")) == "length");
+  CHECK(as_int(*find(*find(full, "usage"), "total_tokens")) == 16);
   const ProgramResult too_long = ask({"Why is the sky blue?", "--ctx", "4"});
   CHECK(too_long.rc == 65);
   CHECK(too_long.err.find("context of 4") != std::string::npos);
@@ -146,7 +149,7 @@ TEST_CASE("the same bits for any number of threads; a seed fixes sampled answers
 
 TEST_CASE("a system prompt reaches the model") {
   const auto n_prompt = [](const ProgramResult& r) {
-    return ds::io::parse_json(r.out, "ds-run").find("usage")->find("prompt_tokens")->as_int();
+    return as_int(*find(*find(ds::io::parse_json(r.out, "ds-run"), "usage"), "prompt_tokens"));
   };
   CHECK(n_prompt(ask({"hi", "--json"})) < n_prompt(ask({"hi", "--json", "-s", "Be brief."})));
 }
@@ -156,19 +159,18 @@ TEST_CASE("--timings: a line per answer; - puts it on stdout in place of the ans
   const std::string path = folder.path() + "/t.jsonl";
   CHECK(ask({"What is 62*7?", "--timings", path}).out == "434\n");
   const ds::Json line = ds::io::parse_json(file_bytes(path), path);
-  CHECK(line.find("completion_tokens")->as_int() ==
-        static_cast<int64_t>(line.find("token_ns")->as_array().size()));
-  CHECK(line.find("ttft_ns")->as_int() > 0);
+  CHECK(as_int(*find(line, "completion_tokens")) == static_cast<int64_t>(find(line, "token_ns")->size()));
+  CHECK(as_int(*find(line, "ttft_ns")) > 0);
   const ProgramResult r = ask({"What is 62*7?", "--timings", "-"});
   CHECK(lines_of(r.out).size() == 1);
-  CHECK(ds::io::parse_json(r.out, "stdout").find("ttft_ns")->as_int() > 0);
+  CHECK(as_int(*find(ds::io::parse_json(r.out, "stdout"), "ttft_ns")) > 0);
 }
 
 TEST_CASE("options come from DS_<FLAG> too") {
   ProgramOptions options;
   options.environment = {"DS_MAX_TOKENS=3"};
   const ProgramResult r = ask({"Why is the sky blue?", "--json"}, options);
-  CHECK(ds::io::parse_json(r.out, "ds-run").find("usage")->find("completion_tokens")->as_int() == 3);
+  CHECK(as_int(*find(*find(ds::io::parse_json(r.out, "ds-run"), "usage"), "completion_tokens")) == 3);
   options.environment = {"DS_TEMPERATURE=hot"};
   const ProgramResult bad = ask({"hi"}, options);
   CHECK(bad.rc == 2);
@@ -181,9 +183,9 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
   for (const char* word : {"weights", "context", "cache", "per token", "threads", "kernels"})
     CHECK(r.out.find(word) != std::string::npos);
   const ds::Json json = ds::io::parse_json(ask({"--plan", "--json", "--ctx", "100"}).out, "plan");
-  CHECK(json.find("cache_bytes_per_token")->as_int() ==
+  CHECK(as_int(*find(json, "cache_bytes_per_token")) ==
         4 * (64 + 16) * 4);  // 4 layers of latent and rope key
-  CHECK(json.find("ctx_tokens")->as_int() == 100);
+  CHECK(as_int(*find(json, "ctx_tokens")) == 100);
   CHECK(ask({"--plan", "--ctx", "5000"}).rc == 2);
   const ProgramResult scalar = ask({"--plan", "--isa", "scalar"});
   CHECK(scalar.out.find("scalar") != std::string::npos);
@@ -194,7 +196,7 @@ TEST_CASE("peak memory is mapped weights, planned cache and at most 150 MB") {
   const ds::Json plan = ds::io::parse_json(ask({"--plan", "--json"}).out, "plan");
   const ProgramResult r = ask({"Why is the sky blue?"});
   CHECK(r.peak_rss_bytes <
-        plan.find("weight_file_bytes")->as_int() + plan.find("cache_bytes")->as_int() + 150'000'000);
+        as_int(*find(plan, "weight_file_bytes")) + as_int(*find(plan, "cache_bytes")) + 150'000'000);
 }
 
 TEST_CASE("--help teaches, --version tells the levels, --man and --completion come from the same table") {

@@ -9,10 +9,13 @@
 #include <filesystem>
 #include <tuple>
 
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -141,7 +144,7 @@ TEST_CASE("fewer layers than the files hold, numbers that are none, a pipe for a
         {"model.norm.weight", std::string("\xC0\x7F", 2), "model.norm.weight"},
         {"model.layers.0.self_attn.q_a_proj.weight", "\x7F", "q_a_proj.weight, element 0"}}) {
     std::string broken = weights;
-    const auto begin = header.find(name)->find("data_offsets")->as_array()[0].as_int();
+    const auto begin = as_int((*find(*find(header, name), "data_offsets"))[0]);
     broken.replace(8 + header_bytes + begin, bytes.size(), bytes);
     shallow.write("model.safetensors", broken);
     const ProgramResult r = score(shallow);

@@ -6,9 +6,12 @@
 #include <cstring>
 
 #include "core/cpu.h"
+#include "core/json_value.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -83,7 +86,7 @@ TEST_CASE("greedy continuations equal the golden ids") {
     const ProgramResult r = run_program(
         "ds-run", {model_of(name), "--jsonl", "--quiet", "--temperature", "0", "-n", "32"}, options);
     CHECK(r.rc == 0);
-    CHECK(ds::io::parse_json(r.out, name).find("output_ids")->dump() == ids_json(golden, "greedy_ids"));
+    CHECK(dump(*find(ds::io::parse_json(r.out, name), "output_ids")) == ids_json(golden, "greedy_ids"));
   }
 }
 

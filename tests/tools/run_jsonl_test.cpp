@@ -4,8 +4,11 @@
 
 #include <cstdlib>
 
+#include "core/json_value.h"
 #include "io/json.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -20,7 +23,7 @@ std::vector<ds::Json> records_of(const ProgramResult& r) {
   for (const std::string& line : lines_of(r.out)) out.push_back(ds::io::parse_json(line, "stdout"));
   return out;
 }
-std::string text_of(const ds::Json& record) { return record.find("text")->as_string(); }
+std::string text_of(const ds::Json& record) { return as_string(*find(record, "text")); }
 
 }  // namespace
 
@@ -33,17 +36,17 @@ TEST_CASE("answers come in order, with text, reasoning, finish_reason and usage"
   CHECK(r.rc == 0);
   const auto records = records_of(r);
   REQUIRE(records.size() == 3);
-  CHECK(records[0].find("id")->as_string() == "a");
+  CHECK(as_string(*find(records[0], "id")) == "a");
   CHECK(text_of(records[0]) == "434");
-  CHECK(records[0].find("reasoning")->as_string() == "7*2=14, 7*6=42, 42+1=43");
-  CHECK(records[0].find("finish_reason")->as_string() == "stop");
-  CHECK(records[0].find("output_ids") == nullptr);
-  const ds::Json& usage = *records[0].find("usage");
-  CHECK(usage.find("prompt_tokens")->as_int() + usage.find("completion_tokens")->as_int() ==
-        usage.find("total_tokens")->as_int());
-  CHECK(records[1].find("id")->as_int() == 2);
+  CHECK(as_string(*find(records[0], "reasoning")) == "7*2=14, 7*6=42, 42+1=43");
+  CHECK(as_string(*find(records[0], "finish_reason")) == "stop");
+  CHECK(find(records[0], "output_ids") == nullptr);
+  const ds::Json& usage = *find(records[0], "usage");
+  CHECK(as_int(*find(usage, "prompt_tokens")) + as_int(*find(usage, "completion_tokens")) ==
+        as_int(*find(usage, "total_tokens")));
+  CHECK(as_int(*find(records[1], "id")) == 2);
   CHECK(text_of(records[1]) == "623");
-  CHECK(records[2].find("id")->as_string() == "line:4");
+  CHECK(as_string(*find(records[2], "id")) == "line:4");
   CHECK(text_of(records[2]) == "434");
 }
 
@@ -57,10 +60,10 @@ TEST_CASE("input_ids give output_ids; records override the command line") {
   CHECK(r.rc == 0);
   const auto records = records_of(r);
   REQUIRE(records.size() == 4);
-  CHECK(records[0].find("output_ids")->as_array().size() == 3);
-  CHECK(records[1].find("output_ids")->as_array().size() == 4);
+  CHECK(find(records[0], "output_ids")->size() == 3);
+  CHECK(find(records[1], "output_ids")->size() == 4);
   CHECK(text_of(records[2]) == "Sun");
-  CHECK(records[2].find("output_ids") == nullptr);
+  CHECK(find(records[2], "output_ids") == nullptr);
 }
 
 TEST_CASE("an answer does not depend on the records around it") {
@@ -109,10 +112,10 @@ TEST_CASE("a bad record yields an error record in its place, the rest go on, exi
   CHECK(text_of(records.back()) == "434");
   for (size_t i = 0; i < bad.size(); ++i) {
     CAPTURE(bad[i].substr(0, 100));
-    const ds::Json* error = records[i + 1].find("error");
+    const ds::Json* error = find(records[i + 1], "error");
     REQUIRE(error != nullptr);
-    CHECK_FALSE(error->find("message")->as_string().empty());
-    CHECK(error->find("where")->as_string() == "<stdin>:" + std::to_string(i + 2));
+    CHECK_FALSE(as_string(*find(*error, "message")).empty());
+    CHECK(as_string(*find(*error, "where")) == "<stdin>:" + std::to_string(i + 2));
   }
 }
 
@@ -149,7 +152,7 @@ TEST_CASE("SIGTERM and SIGUSR1 in the middle: whole records only, exit 75") {
     const auto records = records_of(r);
     CHECK(records.size() < 2000);
     for (size_t i = 0; i < records.size(); ++i)
-      CHECK(records[i].find("id")->as_int() == static_cast<int64_t>(i));
+      CHECK(as_int(*find(records[i], "id")) == static_cast<int64_t>(i));
   }
 }
 
@@ -170,9 +173,9 @@ TEST_CASE("folders without a tokenizer answer input_ids; text is refused per rec
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 2);
-  CHECK(records[0].find("output_ids")->as_array().size() == 4);
-  CHECK(records[0].find("text")->is_null());
-  CHECK(records[1].find("error")->find("message") != nullptr);
+  CHECK(find(records[0], "output_ids")->size() == 4);
+  CHECK(find(records[0], "text")->is_null());
+  CHECK(find(*find(records[1], "error"), "message") != nullptr);
 }
 
 TEST_CASE("other programs' names of members are obeyed; unknown ones are told once") {
@@ -189,9 +192,9 @@ TEST_CASE("other programs' names of members are obeyed; unknown ones are told on
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 3);
-  CHECK(records[0].find("output_ids")->as_array().size() == 3);
-  CHECK(records[1].find("output_ids")->as_array().size() == 4);
-  CHECK(records[2].find("error")->find("message")->as_string().find("mean the same and differ") !=
+  CHECK(find(records[0], "output_ids")->size() == 3);
+  CHECK(find(records[1], "output_ids")->size() == 4);
+  CHECK(as_string(*find(*find(records[2], "error"), "message")).find("mean the same and differ") !=
         std::string::npos);
   const size_t told = r.err.find("member \"user\" is not known");
   CHECK(told != std::string::npos);

@@ -4,9 +4,12 @@
 #include <cmath>
 #include <filesystem>
 
+#include "core/json_value.h"
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "run_program.h"
+
+using namespace ds;
 
 namespace {
 
@@ -38,19 +41,19 @@ TEST_CASE("--score: log-probabilities of text, messages and input_ids") {
   const auto records = records_of(r);
   REQUIRE(records.size() == 5);
   for (const ds::Json& record : records) {
-    const auto& logprobs = record.find("logprobs")->as_array();
-    REQUIRE(static_cast<int64_t>(logprobs.size()) == record.find("n_tokens")->as_int());
+    const auto& logprobs = find(record, "logprobs")->get_ref<const ds::Json::array_t&>();
+    REQUIRE(static_cast<int64_t>(logprobs.size()) == as_int(*find(record, "n_tokens")));
     double sum = 0;
     for (size_t t = 1; t < logprobs.size(); ++t) {
-      CHECK(logprobs[t].as_double() < 0);
-      sum += logprobs[t].as_double();
+      CHECK(logprobs[t].get<double>() < 0);
+      sum += logprobs[t].get<double>();
     }
-    CHECK(record.find("sum_logprob")->as_double() == doctest::Approx(sum));
+    CHECK(find(record, "sum_logprob")->get<double>() == doctest::Approx(sum));
     if (logprobs.size() > 1) {
-      CHECK(record.find("perplexity")->as_double() ==
+      CHECK(find(record, "perplexity")->get<double>() ==
             doctest::Approx(std::exp(-sum / (logprobs.size() - 1.0))));
     } else {
-      CHECK(record.find("perplexity")->is_null());
+      CHECK(find(record, "perplexity")->is_null());
     }
     if (!logprobs.empty()) CHECK(logprobs[0].is_null());
   }
@@ -68,7 +71,7 @@ TEST_CASE("--score --logits: a tensor [T, V] under each id, in a file that appea
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 5);
-  for (const size_t bad : {1, 2, 4}) CHECK(records[bad].find("error") != nullptr);
+  for (const size_t bad : {1, 2, 4}) CHECK(find(records[bad], "error") != nullptr);
   const ds::io::SafetensorsFile file(path);
   CHECK(file.tensors().size() == 2);
   const ds::io::TensorInfo* a = file.find("a");
@@ -80,7 +83,7 @@ TEST_CASE("--score --logits: a tensor [T, V] under each id, in a file that appea
   double sum = 0;
   for (int v = 0; v < 2048; ++v) sum += std::exp(static_cast<double>(logits[v]));
   const double expected = logits[3] - std::log(sum);
-  CHECK(records[0].find("logprobs")->as_array()[1].as_double() == doctest::Approx(expected).epsilon(1e-6));
+  CHECK((*find(records[0], "logprobs"))[1].get<double>() == doctest::Approx(expected).epsilon(1e-6));
   CHECK(run_job({kTinyModel, "--logits", path, "x"}, "").rc == 2);  // without --score
 }
 
@@ -93,8 +96,8 @@ TEST_CASE("long text is scored in chunks with the same result as its beginning a
       run_job({kTinyModel, "--score"}, "{\"input_ids\":[" + ids + "]}\n{\"input_ids\":[" + start + "]}\n"));
   REQUIRE(records.size() == 2);
   for (int t = 1; t < 40; ++t)
-    CHECK(records[0].find("logprobs")->as_array()[t].as_double() ==
-          doctest::Approx(records[1].find("logprobs")->as_array()[t].as_double()).epsilon(1e-3));
+    CHECK((*find(records[0], "logprobs"))[t].get<double>() ==
+          doctest::Approx((*find(records[1], "logprobs"))[t].get<double>()).epsilon(1e-3));
 }
 
 TEST_CASE("--tokenize and --detokenize give the bytes back, on a folder of tokenizer files alone") {
@@ -119,16 +122,16 @@ TEST_CASE("--tokenize --jsonl honours parse_special; --detokenize --jsonl revers
   CHECK(r.rc == 65);
   const auto records = records_of(r);
   REQUIRE(records.size() == 3);
-  CHECK(records[0].find("ids")->dump() == "[0]");
-  CHECK(records[1].find("ids")->as_array().size() > 1);
-  CHECK(records[2].find("error") != nullptr);
+  CHECK(dump(*find(records[0], "ids")) == "[0]");
+  CHECK(find(records[1], "ids")->size() > 1);
+  CHECK(find(records[2], "error") != nullptr);
   const auto back =
       records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, r.out.substr(0, r.out.find("{\"id\":3"))));
   REQUIRE(back.size() == 2);
-  for (const ds::Json& record : back) CHECK(record.find("text")->as_string() == "<｜begin▁of▁sentence｜>");
+  for (const ds::Json& record : back) CHECK(as_string(*find(record, "text")) == "<｜begin▁of▁sentence｜>");
   const auto bad = records_of(run_job({kTinyModel, "--detokenize", "--jsonl"}, "{\"ids\":[0,99999]}\n"));
   REQUIRE(bad.size() == 1);
-  CHECK(bad[0].find("error")->find("where")->as_string() == "<stdin>:1");
+  CHECK(as_string(*find(*find(bad[0], "error"), "where")) == "<stdin>:1");
 }
 
 TEST_CASE("--render: where the template comes from, as transformers looks for it") {
@@ -142,8 +145,8 @@ TEST_CASE("--render: where the template comes from, as transformers looks for it
     CAPTURE(r.err);
     const auto records = records_of(r);
     REQUIRE(records.size() == 2);
-    CHECK(records[0].find("text")->as_string() == without);
-    CHECK(records[1].find("text")->as_string() == with);
+    CHECK(as_string(*find(records[0], "text")) == without);
+    CHECK(as_string(*find(records[1], "text")) == with);
   };
   folder.write("tokenizer_config.json", "{}");
   folder.write("chat_template.json", R"({"chat_template":"json"})");
@@ -170,14 +173,14 @@ TEST_CASE("--render shows the prompt; --chat-template and extra variables reach 
   const auto records = records_of(r);
   REQUIRE(records.size() == 4);
   const std::string start = "<｜begin▁of▁sentence｜><｜User｜>hi";
-  CHECK(records[0].find("text")->as_string() == start + "<｜Assistant｜>");
-  CHECK(records[1].find("text")->as_string() == start);
-  CHECK(records[2].find("text")->as_string() == start + "<｜Assistant｜><think>");
+  CHECK(as_string(*find(records[0], "text")) == start + "<｜Assistant｜>");
+  CHECK(as_string(*find(records[1], "text")) == start);
+  CHECK(as_string(*find(records[2], "text")) == start + "<｜Assistant｜><think>");
   const std::string jinja = folder.write("t.jinja", "[{{ messages[0]['content'] }}|{{ mood }}]");
   const auto own = records_of(run_job({folder.path(), "--render", "--chat-template", jinja},
                                       "{" + chat + ",\"extra\":{\"mood\":\"glad\"}}\n"));
   REQUIRE(own.size() == 1);
-  CHECK(own[0].find("text")->as_string() == "[hi|glad]");
+  CHECK(as_string(*find(own[0], "text")) == "[hi|glad]");
   const std::string broken = folder.write("broken.jinja", "{% if %}");
   CHECK(run_job({folder.path(), "--render", "--chat-template", broken}, "{" + chat + "}\n").rc == 78);
 }
@@ -200,6 +203,6 @@ TEST_CASE("--tokenize says what it leaves out, and adds it when asked; --score a
   const auto records = records_of(run_job({folder.path(), "--tokenize", "--jsonl"},
                                           "{\"text\":\"a\",\"add_special\":true}\n{\"text\":\"a\"}\n"));
   REQUIRE(records.size() == 2);
-  CHECK(records[0].find("ids")->as_array().size() == records[1].find("ids")->as_array().size() + 1);
+  CHECK(find(records[0], "ids")->size() == find(records[1], "ids")->size() + 1);
   CHECK(run_job({folder.path(), "--add-special", "x"}, "").rc == 2);
 }

@@ -11,6 +11,7 @@
 #include "bench/stats/quantile.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -291,17 +292,17 @@ Comparison compare(Arms& arms, const CompareOptions& options) {
 
 std::string plan_hash(const RecordSet& set) {
   const Json* header = header_of(set, 0);
-  const Json* plan = header ? header->find("plan") : nullptr;
-  const Json* hash = plan ? plan->find("hash") : nullptr;
-  return hash && hash->is_string() ? hash->as_string() : "";
+  const Json* plan = header ? find(*header, "plan") : nullptr;
+  const Json* hash = plan ? find(*plan, "hash") : nullptr;
+  return hash && hash->is_string() ? as_string(*hash) : "";
 }
 
 // What others took of the machine during the run; -1 when not recorded.
 double others_share(const RecordSet& set) {
   double share = -1;
   for (const Json& t : set.trailers)
-    if (const Json* v = t.find("others_cpu_share"); v && v->is_number())
-      share = std::max(share, v->as_double());
+    if (const Json* v = find(t, "others_cpu_share"); v && v->is_number())
+      share = std::max(share, v->get<double>());
   return share;
 }
 
@@ -324,9 +325,9 @@ void distrust(Comparison& c, double a, double b) {
 
 bool is_open(const RecordSet& set) {
   const Json* header = header_of(set, 0);
-  const Json* plan = header ? header->find("plan") : nullptr;
-  const Json* arrivals = plan ? plan->find("arrivals") : nullptr;
-  return arrivals && arrivals->is_string() && arrivals->as_string() != "closed";
+  const Json* plan = header ? find(*header, "plan") : nullptr;
+  const Json* arrivals = plan ? find(*plan, "arrivals") : nullptr;
+  return arrivals && arrivals->is_string() && as_string(*arrivals) != "closed";
 }
 
 // Requests in a row after which the next no longer depends on the first: twice the correlation time of what
@@ -403,14 +404,14 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
   if (ha && hb) {
     if (plan_hash(a) != plan_hash(b)) {
-      const Json *pa = ha->find("plan"), *pb = hb->find("plan");
+      const Json *pa = find(*ha, "plan"), *pb = find(*hb, "plan");
       std::string fields;
       if (pa && pb && pa->is_object())
-        for (const auto& [key, value] : pa->as_object()) {
-          const Json* other = pb->find(key);
-          if (key != "hash" && (!other || other->dump() != value.dump()))
-            differences.push_back("plan." + key + ": " + value.dump() + " against " +
-                                  (other ? other->dump() : "absent"));
+        for (const auto& [key, value] : pa->items()) {
+          const Json* other = find(*pb, key);
+          if (key != "hash" && (!other || dump(*other) != dump(value)))
+            differences.push_back("plan." + key + ": " + dump(value) + " against " +
+                                  (other ? dump(*other) : "absent"));
         }
       if (differences.empty()) differences.push_back("plan: other prompts or arrival times");
     }
@@ -463,7 +464,7 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   note_incomplete(c, b, "B");
   c.notes.push_back(kSeparateRuns);
   if (!options.force) distrust(c, others_share(a), others_share(b));
-  if (!ha || !hb || !ha->find("plan") || !hb->find("plan"))
+  if (!ha || !hb || !find(*ha, "plan") || !find(*hb, "plan"))
     c.notes.push_back("records without a header: plan and environment could not be checked");
   return c;
 }
@@ -548,32 +549,32 @@ std::string comparison_text(const Comparison& c, int width) {
 }
 
 Json comparison_json(const Comparison& c) {
-  Json::Array gates;
+  Json::array_t gates;
   for (const GateComparison& g : c.gates) {
     const auto number = [](double v) { return std::isfinite(v) ? Json(v) : Json(); };
-    gates.push_back(Json(Json::Object{{"gate", g.gate.name},
-                                      {"a", number(g.a)},
-                                      {"b", number(g.b)},
-                                      {"ratio", number(g.ratio)},
-                                      {"lo", number(g.interval.lo)},
-                                      {"hi", number(g.interval.hi)},
-                                      {"p", g.p},
-                                      {"n_a", g.n_a},
-                                      {"n_b", g.n_b},
-                                      {"verdict", verdict_name(g.verdict)},
-                                      {"result", g.result == GateResult::kPass   ? "pass"
-                                                 : g.result == GateResult::kFail ? "fail"
-                                                                                 : "open"},
-                                      {"why", g.why.empty() ? Json() : Json(g.why)}}));
+    gates.push_back(Json{{"gate", g.gate.name},
+                         {"a", number(g.a)},
+                         {"b", number(g.b)},
+                         {"ratio", number(g.ratio)},
+                         {"lo", number(g.interval.lo)},
+                         {"hi", number(g.interval.hi)},
+                         {"p", g.p},
+                         {"n_a", g.n_a},
+                         {"n_b", g.n_b},
+                         {"verdict", verdict_name(g.verdict)},
+                         {"result", g.result == GateResult::kPass   ? "pass"
+                                    : g.result == GateResult::kFail ? "fail"
+                                                                    : "open"},
+                         {"why", g.why.empty() ? Json() : Json(g.why)}});
   }
-  Json::Array differences(c.differences.begin(), c.differences.end());
-  return Json(Json::Object{{"schema", "dsbench-compare/1"},
-                           {"verdict", verdict_name(c.overall)},
-                           {"exit", c.exit_code},
-                           {"paired", c.paired},
-                           {"more_errors", c.more_errors},
-                           {"gates", std::move(gates)},
-                           {"differences", std::move(differences)}});
+  Json::array_t differences(c.differences.begin(), c.differences.end());
+  return Json{{"schema", "dsbench-compare/1"},
+              {"verdict", verdict_name(c.overall)},
+              {"exit", c.exit_code},
+              {"paired", c.paired},
+              {"more_errors", c.more_errors},
+              {"gates", std::move(gates)},
+              {"differences", std::move(differences)}};
 }
 
 }  // namespace ds::bench

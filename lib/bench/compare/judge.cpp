@@ -2,6 +2,7 @@
 
 #include "bench/eval/eval.h"
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 namespace {
@@ -24,8 +25,8 @@ void check_alike(const RecordSet& a, const RecordSet& b, bool force) {
   const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
   if (!ha || !hb || force) return;
   for (const char* key : {"set", "set_digest", "extractor", "max_tokens"}) {
-    const Json *x = ha->find(key), *y = hb->find(key);
-    const std::string left = x ? x->dump() : "absent", right = y ? y->dump() : "absent";
+    const Json *x = find(*ha, key), *y = find(*hb, key);
+    const std::string left = x ? dump(*x) : "absent", right = y ? dump(*y) : "absent";
     if (left != right) differences += std::string("\n  ") + key + ": " + left + " against " + right;
   }
   if (!differences.empty())

@@ -13,6 +13,7 @@
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "report/words.h"
@@ -24,26 +25,26 @@ constexpr double kOddsFall = 3;  // the fall of the odds of being right that the
 constexpr size_t kShownItems = 8;
 
 double number(const Json& entry, const char* key, double otherwise = 0) {
-  const Json* v = entry.find(key);
-  return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : otherwise;
+  const Json* v = find(entry, key);
+  return v && v->is_number() ? std::clamp(v->get<double>(), -1e15, 1e15) : otherwise;
 }
 std::string text(const Json* object, const char* key) {
-  const Json* v = object ? object->find(key) : nullptr;
-  return v && v->is_string() ? v->as_string() : "";
+  const Json* v = object ? find(*object, key) : nullptr;
+  return v && v->is_string() ? as_string(*v) : "";
 }
 
 // The hash covers everything in the entry but itself.
 std::string entry_hash(const Json& entry) {
-  Json bare{Json::Object{}};
-  for (const auto& [key, value] : entry.as_object())
-    if (key != "hash") bare.set(key, value);
-  return sha256_hex(bare.dump());
+  Json bare = Json::object();
+  for (const auto& [key, value] : entry.items())
+    if (key != "hash") bare[key] = value;
+  return sha256_hex(dump(bare));
 }
 
 // Short digests of each answer, so that the first change can be named later.
 Json answer_digests(const RecordSet& set) {
-  Json out{Json::Object{}};
-  for (const auto& i : set.items) out.set(i.id, sha256_hex(i.text).substr(0, 8));
+  Json out = Json::object();
+  for (const auto& i : set.items) out[i.id] = sha256_hex(i.text).substr(0, 8);
   return out;
 }
 
@@ -58,13 +59,13 @@ std::string set_name(const RecordSet& set) {
   return digest.hex();
 }
 
-Json ids_json(const std::vector<std::string>& ids) { return Json(Json::Array(ids.begin(), ids.end())); }
+Json ids_json(const std::vector<std::string>& ids) { return Json(Json::array_t(ids.begin(), ids.end())); }
 
 std::vector<std::string> wrong_ids(const Json& entry) {
   std::vector<std::string> out;
-  if (const Json* list = entry.find("wrong"); list && list->is_array())
-    for (const Json& id : list->as_array())
-      if (id.is_string()) out.push_back(id.as_string());
+  if (const Json* list = find(entry, "wrong"); list && list->is_array())
+    for (const Json& id : *list)
+      if (id.is_string()) out.push_back(as_string(id));
   return out;
 }
 
@@ -193,11 +194,11 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
     PastAnswers past;
     // Days of an alarm are no part of what was usual.
     for (const Json& entry : entries)
-      if (const Json* alarm = entry.find("alarm"); !(alarm && alarm->is_bool() && alarm->as_bool()))
+      if (const Json* alarm = find(entry, "alarm"); !(alarm && alarm->is_boolean() && alarm->get<bool>()))
         count_day(past, entry, today);
-    const Json* alarm = last->find("alarm");
+    const Json* alarm = find(*last, "alarm");
     const bool ended =
-        alarm && alarm->is_bool() && alarm->as_bool();  // an alarm that was given ends its episode
+        alarm && alarm->is_boolean() && alarm->get<bool>();  // an alarm that was given ends its episode
     r.sum = std::max(0.0, (ended ? 0 : number(*last, "cusum")) + drift_evidence(past, today));
     r.alarm = r.sum >= r.limit;
     const std::vector<std::string> list = wrong_ids(*last);
@@ -208,44 +209,44 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
 
   const Json digests = answer_digests(set);
   const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
-  const Json *target = header ? header->find("target") : nullptr,
-             *env = header ? header->find("env") : nullptr;
+  const Json *target = header ? find(*header, "target") : nullptr,
+             *env = header ? find(*header, "env") : nullptr;
   const std::string model = text(target, "digest"), cpu = text(env, "cpu_model"), isa = text(env, "isa");
   if (last && !model.empty() && text(last, "model") == model && text(last, "cpu") == cpu &&
       text(last, "isa") == isa)
-    if (const Json* before = last->find("answers"); before && before->is_object())
-      for (const auto& [id, answer] : digests.as_object()) {
-        const Json* old = before->find(id);
-        if (r.outputs_changed || (old && old->dump() == answer.dump())) continue;
+    if (const Json* before = find(*last, "answers"); before && before->is_object())
+      for (const auto& [id, answer] : digests.items()) {
+        const Json* old = find(*before, id);
+        if (r.outputs_changed || (old && dump(*old) == dump(answer))) continue;
         r.outputs_changed = true;
         r.first_changed = id;
       }
   r.n_entries = static_cast<int64_t>(entries.size()) + 1;
-  r.entry = Json(Json::Object{{"type", "drift"},
-                              {"schema", "dsbench-drift/2"},
-                              {"seq", r.n_entries},
-                              {"time_utc", o.time_utc},
-                              {"set", name},
-                              {"set_digest", digest},
-                              {"n", r.n},
-                              {"n_correct", r.n_correct},
-                              {"wrong", ids_json(wrong)},
-                              {"lost", static_cast<int64_t>(r.lost.size())},
-                              {"won", static_cast<int64_t>(r.won.size())},
-                              {"cusum", r.sum},
-                              {"h", r.limit},
-                              {"alarm", r.alarm},
-                              {"outputs_changed", r.outputs_changed},
-                              {"model", model},
-                              {"cpu", cpu},
-                              {"isa", isa},
-                              {"answers", digests},
-                              {"prev", last ? text(last, "hash") : ""}});
-  r.entry.set("hash", entry_hash(r.entry));
+  r.entry = Json{{"type", "drift"},
+                 {"schema", "dsbench-drift/2"},
+                 {"seq", r.n_entries},
+                 {"time_utc", o.time_utc},
+                 {"set", name},
+                 {"set_digest", digest},
+                 {"n", r.n},
+                 {"n_correct", r.n_correct},
+                 {"wrong", ids_json(wrong)},
+                 {"lost", static_cast<int64_t>(r.lost.size())},
+                 {"won", static_cast<int64_t>(r.won.size())},
+                 {"cusum", r.sum},
+                 {"h", r.limit},
+                 {"alarm", r.alarm},
+                 {"outputs_changed", r.outputs_changed},
+                 {"model", model},
+                 {"cpu", cpu},
+                 {"isa", isa},
+                 {"answers", digests},
+                 {"prev", last ? text(last, "hash") : ""}};
+  r.entry["hash"] = entry_hash(r.entry);
   r.text = entry_text(r, o, last != nullptr);
   if (::ftruncate(ledger.get(), end) != 0 || ::lseek(ledger.get(), end, SEEK_SET) != end)
     throw Error(ErrorKind::kIo, "cannot go to the end: " + os_error(), o.ledger);
-  write_all(ledger.get(), r.entry.dump() + "\n", o.ledger);
+  write_all(ledger.get(), dump(r.entry) + "\n", o.ledger);
   if (::fsync(ledger.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), o.ledger);
   return r;
 }

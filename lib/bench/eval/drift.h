@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "bench/records/record.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 

@@ -12,6 +12,7 @@
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
 #include "report/words.h"
@@ -20,21 +21,20 @@ namespace ds::bench {
 namespace {
 
 std::string text_of(const Json& object, const char* key, const std::string& where) {
-  const Json* v = object.find(key);
+  const Json* v = find(object, key);
   if (!v || v->is_null()) return "";
-  if (v->is_number()) return v->dump();
+  if (v->is_number()) return dump(*v);
   if (!v->is_string()) throw Error(ErrorKind::kBadData, std::string("\"") + key + "\" is no text", where);
-  return v->as_string();
+  return as_string(*v);
 }
 
 // One answer, or a list of which each counts; "aliases" adds to it.
 std::vector<std::string> expected_of(const Json& object, const std::string& where) {
   std::vector<std::string> out;
   for (const char* key : {"answer", "aliases"}) {
-    const Json* v = object.find(key);
+    const Json* v = find(object, key);
     if (v && v->is_array()) {
-      for (const Json& one : v->as_array())
-        out.push_back(text_of(Json(Json::Object{{key, one}}), key, where));
+      for (const Json& one : *v) out.push_back(text_of(Json{{key, one}}, key, where));
     } else if (v && !v->is_null()) {
       out.push_back(text_of(object, key, where));
     }
@@ -57,22 +57,22 @@ EvalQuestion question_from(const Json& object, const std::string& set, int64_t n
     throw Error(ErrorKind::kBadData, "unknown \"match\": " + q.match, where,
                 "exact, contains, number or choice");
   for (const auto& [key, out] : {std::pair("turns", &q.turns), std::pair("distance", &q.distance)})
-    if (const Json* v = object.find(key); v && v->is_int()) *out = v->as_int();
-  const Json* messages = object.find("messages");
-  if (messages && messages->is_array() && !messages->as_array().empty()) {
-    for (const Json& m : messages->as_array()) {
-      const Json *role = m.find("role"), *content = m.find("content");
+    if (const Json* v = find(object, key); v && is_int(*v)) *out = as_int(*v);
+  const Json* messages = find(object, "messages");
+  if (messages && messages->is_array() && !messages->empty()) {
+    for (const Json& m : *messages) {
+      const Json *role = find(m, "role"), *content = find(m, "content");
       if (!role || !role->is_string() || !content || !content->is_string())
         throw Error(ErrorKind::kBadData, "a message has no role or no text", where);
-      q.request.prompt = content->as_string();
+      q.request.prompt = as_string(*content);
     }
-    q.request.messages = messages->as_array();
+    q.request.messages = messages->get_ref<const Json::array_t&>();
   } else {
     q.request.prompt = text_of(object, "prompt", where);
     if (q.request.prompt.empty()) q.request.prompt = text_of(object, "question", where);
     if (q.request.prompt.empty())
       throw Error(ErrorKind::kBadData, "none of \"messages\", \"prompt\", \"question\"", where);
-    q.request.messages = {Json(Json::Object{{"role", "user"}, {"content", q.request.prompt}})};
+    q.request.messages = {Json{{"role", "user"}, {"content", q.request.prompt}}};
   }
   return q;
 }
@@ -141,10 +141,10 @@ std::vector<EvalQuestion> read_questions(const std::string& set, const std::stri
 std::string set_digest(const std::vector<EvalQuestion>& questions) {
   std::map<std::string, std::string> parts;
   for (const EvalQuestion& q : questions) {
-    Json one(Json::Object{{"prompt", q.request.prompt}, {"match", q.match}});
-    one.set("messages", q.request.messages);
-    one.set("expected", Json::Array(q.expected.begin(), q.expected.end()));
-    parts[q.request.id] = one.dump();
+    Json one{{"prompt", q.request.prompt}, {"match", q.match}};
+    one["messages"] = q.request.messages;
+    one["expected"] = Json::array_t(q.expected.begin(), q.expected.end());
+    parts[q.request.id] = dump(one);
   }
   Sha256 digest;
   for (const auto& [id, part] : parts) digest.update(id + "\n" + part + "\n");
@@ -283,25 +283,25 @@ std::string scores_text(const std::vector<ItemRecord>& items) {
 }
 
 Json scores_json(const std::vector<ItemRecord>& items) {
-  Json::Array list;
+  Json::array_t list;
   const Likelihood l = likelihood(items);
   if (l.n_tokens)
-    list.push_back(Json(Json::Object{{"name", "perplexity"},
-                                     {"n", l.n_tokens},
-                                     {"perplexity", l.perplexity()},
-                                     {"bits_per_byte", l.n_bytes > 0 ? Json(l.bits_per_byte()) : Json()},
-                                     {"kl", l.n_kl_tokens ? Json(l.kl()) : Json()}}));
+    list.push_back(Json{{"name", "perplexity"},
+                        {"n", l.n_tokens},
+                        {"perplexity", l.perplexity()},
+                        {"bits_per_byte", l.n_bytes > 0 ? Json(l.bits_per_byte()) : Json()},
+                        {"kl", l.n_kl_tokens ? Json(l.kl()) : Json()}});
   for (const Score& s : scores(items))
     if (s.n)
-      list.push_back(Json(Json::Object{{"name", s.name},
-                                       {"n", s.n},
-                                       {"n_correct", s.n_correct},
-                                       {"n_strict", s.n_strict},
-                                       {"n_flexible", s.n_flexible},
-                                       {"n_unparsed", s.n_unparsed},
-                                       {"n_errors", s.n_errors},
-                                       {"lo", s.interval.lo},
-                                       {"hi", s.interval.hi}}));
+      list.push_back(Json{{"name", s.name},
+                          {"n", s.n},
+                          {"n_correct", s.n_correct},
+                          {"n_strict", s.n_strict},
+                          {"n_flexible", s.n_flexible},
+                          {"n_unparsed", s.n_unparsed},
+                          {"n_errors", s.n_errors},
+                          {"lo", s.interval.lo},
+                          {"hi", s.interval.hi}});
   return Json(std::move(list));
 }
 
@@ -322,11 +322,11 @@ std::string scores_text(const RecordSet& set) {
 }
 
 Json scores_json(const RecordSet& set) {
-  Json::Array out;
+  Json::array_t out;
   for (const auto& [name, items] : items_by_run(set)) {
     const Json list = scores_json(items);
-    for (Json s : list.as_array()) {
-      s.set("run", name);
+    for (Json s : list) {
+      s["run"] = name;
       out.push_back(std::move(s));
     }
   }
@@ -386,19 +386,19 @@ std::string item_comparison_text(const ItemComparison& c) {
 }
 
 Json item_comparison_json(const ItemComparison& c) {
-  Json::Array flipped(c.flipped.begin(), c.flipped.end());
-  return Json(Json::Object{{"schema", "dsbench-compare-items/1"},
-                           {"verdict", c.verdict},
-                           {"exit", c.exit_code},
-                           {"n", c.n_common},
-                           {"share_a", c.share_a},
-                           {"share_b", c.share_b},
-                           {"only_a", c.n_only_a},
-                           {"only_b", c.n_only_b},
-                           {"mid_p", c.p},
-                           {"lo", c.difference.lo},
-                           {"hi", c.difference.hi},
-                           {"flipped", std::move(flipped)}});
+  Json::array_t flipped(c.flipped.begin(), c.flipped.end());
+  return Json{{"schema", "dsbench-compare-items/1"},
+              {"verdict", c.verdict},
+              {"exit", c.exit_code},
+              {"n", c.n_common},
+              {"share_a", c.share_a},
+              {"share_b", c.share_b},
+              {"only_a", c.n_only_a},
+              {"only_b", c.n_only_b},
+              {"mid_p", c.p},
+              {"lo", c.difference.lo},
+              {"hi", c.difference.hi},
+              {"flipped", std::move(flipped)}};
 }
 
 }  // namespace ds::bench

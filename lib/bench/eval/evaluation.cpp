@@ -6,6 +6,7 @@
 #include "bench/records/redact.h"
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
 namespace ds::bench {
@@ -13,17 +14,16 @@ namespace {
 
 Json header(const EvaluationOptions& o, Json target) {
   const TargetOptions& t = o.target.options;
-  Json out(Json::Object{
-      {"type", "header"},
-      {"schema", kSchema},
-      {"env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads)},
-      {"target", std::move(target)},
-      {"set", o.set},
-      {"extractor", kExtractorVersion},
-      {"max_tokens", o.eval.max_tokens},
-      {"argv", redacted(o.argv)}});
+  Json out{{"type", "header"},
+           {"schema", kSchema},
+           {"env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads)},
+           {"target", std::move(target)},
+           {"set", o.set},
+           {"extractor", kExtractorVersion},
+           {"max_tokens", o.eval.max_tokens},
+           {"argv", redacted(o.argv)}};
   if (o.eval.shard.n > 1)
-    out.set("shard", std::to_string(o.eval.shard.idx) + "/" + std::to_string(o.eval.shard.n));
+    out["shard"] = std::to_string(o.eval.shard.idx) + "/" + std::to_string(o.eval.shard.n);
   return out;
 }
 
@@ -33,11 +33,11 @@ std::vector<ItemRecord> answered(const std::string& path, const Json& now) {
   const RecordSet old = read_records({path});
   for (const Json& before : old.headers)
     for (const char* key : {"set", "set_digest", "target", "extractor", "max_tokens"}) {
-      const Json *a = before.find(key), *b = now.find(key);
-      if (a && b && a->dump() != b->dump())
+      const Json *a = find(before, key), *b = find(now, key);
+      if (a && b && dump(*a) != dump(*b))
         throw Error(
             ErrorKind::kBadData,
-            std::string("these answers come from another ") + key + ": " + a->dump() + ", not " + b->dump(),
+            std::string("these answers come from another ") + key + ": " + dump(*a) + ", not " + dump(*b),
             path, "resume with the same options, or start anew");
     }
   std::vector<ItemRecord> out;
@@ -53,7 +53,7 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
   std::vector<ItemRecord> items;
   const auto keep = [&](const ItemRecord& i) {
     items.push_back(i);
-    o.write_line(to_json(i).dump());
+    o.write_line(dump(to_json(i)));
   };
   bool complete = true;
   if (o.set == "ppl" || o.set == "kld") {
@@ -67,10 +67,10 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
       throw Error(ErrorKind::kUsage, "no baseline", "--set kld",
                   "make one with --write-baseline FILE, then compare with --baseline FILE");
     const auto scorer = make_engine_scorer(o.target.model, o.target.options);
-    Json target(Json::Object{{"kind", "engine"},
-                             {"digest", scorer->digest()},
-                             {"convention", perplexity_convention(*scorer, o.perplexity)}});
-    o.write_line(header(o, std::move(target)).dump());
+    Json target{{"kind", "engine"},
+                {"digest", scorer->digest()},
+                {"convention", perplexity_convention(*scorer, o.perplexity)}};
+    o.write_line(dump(header(o, std::move(target))));
     PerplexityOptions p = o.perplexity;
     p.stop = o.eval.stop;
     p.on_item = keep;
@@ -82,29 +82,27 @@ EvaluationResult run_evaluation(const EvaluationOptions& o) {
     EvalOptions e = o.eval;
     const auto target = make_target(o.target);
     Json head = header(o, target->describe());
-    head.set("set_digest", set_digest(questions));
+    head["set_digest"] = set_digest(questions);
     std::vector<ItemRecord> earlier;
     if (!o.resume_path.empty()) earlier = answered(o.resume_path, head);
-    o.write_line(head.dump());
+    o.write_line(dump(head));
     for (const auto& i : earlier) e.skip.insert(i.id), keep(i);
     e.on_item = keep;
     try {
       complete = run_eval(*target, questions, e);
     } catch (const Error& error) {
       // What was answered until now is worth keeping: --resume goes on from it.
-      o.write_line(
-          Json(Json::Object{{"type", "trailer"}, {"interrupted", true}, {"error", error.message()}}).dump());
+      o.write_line(dump(Json{{"type", "trailer"}, {"interrupted", true}, {"error", error.message()}}));
       throw;
     }
   }
   const auto n_errors =
       std::count_if(items.begin(), items.end(), [](const auto& i) { return !i.error.empty(); });
-  o.write_line(Json(Json::Object{{"type", "trailer"},
-                                 {"n_items", static_cast<int64_t>(items.size())},
-                                 {"n_errors", static_cast<int64_t>(n_errors)},
-                                 {"scores", scores_json(items)},
-                                 {"interrupted", !complete}})
-                   .dump());
+  o.write_line(dump(Json{{"type", "trailer"},
+                         {"n_items", static_cast<int64_t>(items.size())},
+                         {"n_errors", static_cast<int64_t>(n_errors)},
+                         {"scores", scores_json(items)},
+                         {"interrupted", !complete}}));
   result.text += scores_text(items);
   if (!complete)
     result.exit_code = static_cast<int>(ErrorKind::kInterrupted);

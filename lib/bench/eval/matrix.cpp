@@ -6,6 +6,7 @@
 #include "bench/load/load.h"
 #include "bench/stats/stats.h"
 #include "core/clock.h"
+#include "core/json_value.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -103,15 +104,14 @@ std::string matrix_text(const Matrix& m, int width) {
 }
 
 Json matrix_json(const Matrix& m) {
-  Json::Array rows;
+  Json::array_t rows;
   for (const MatrixRow& r : m.rows)
-    rows.push_back(Json(Json::Object{{"capability", r.capability},
-                                     {"metric", r.metric},
-                                     {"measured", r.measured},
-                                     {"interval", r.interval},
-                                     {"n", r.n}}));
-  return Json(
-      Json::Object{{"schema", "dsbench-matrix/1"}, {"complete", m.complete}, {"rows", std::move(rows)}});
+    rows.push_back(Json{{"capability", r.capability},
+                        {"metric", r.metric},
+                        {"measured", r.measured},
+                        {"interval", r.interval},
+                        {"n", r.n}});
+  return Json{{"schema", "dsbench-matrix/1"}, {"complete", m.complete}, {"rows", std::move(rows)}};
 }
 
 }  // namespace ds::bench

@@ -9,6 +9,7 @@
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "report/words.h"
 
@@ -229,22 +230,22 @@ std::string perplexity_comparison_text(const PerplexityComparison& c) {
 }
 
 Json perplexity_comparison_json(const PerplexityComparison& c) {
-  return Json(Json::Object{{"schema", "dsbench-compare-perplexity/1"},
-                           {"verdict", c.verdict},
-                           {"exit", c.exit_code},
-                           {"n_windows", c.n_windows},
-                           {"n_tokens", c.n_tokens},
-                           {"a", c.a},
-                           {"b", c.b},
-                           {"ratio_lo", c.ratio.lo},
-                           {"ratio_hi", c.ratio.hi}});
+  return Json{{"schema", "dsbench-compare-perplexity/1"},
+              {"verdict", c.verdict},
+              {"exit", c.exit_code},
+              {"n_windows", c.n_windows},
+              {"n_tokens", c.n_tokens},
+              {"a", c.a},
+              {"b", c.b},
+              {"ratio_lo", c.ratio.lo},
+              {"ratio_hi", c.ratio.hi}};
 }
 
 std::string embedded_text(const std::string& data_folder) {
   std::string text;
   for (const char* set : {"multiturn", "reading"})
     for (const EvalQuestion& q : read_questions(set, data_folder)) {
-      for (const Json& m : q.request.messages) text += m.find("content")->as_string() + "\n";
+      for (const Json& m : q.request.messages) text += as_string(*find(m, "content")) + "\n";
       text += q.expected[0] + "\n";
     }
   return text;

@@ -9,6 +9,7 @@
 #include "bench/stats/stats.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/json_value.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -42,7 +43,7 @@ double clock_step_ns() {
   return static_cast<double>(least);
 }
 
-double member(const Json& object, const char* key) { return object.find(key)->as_double(); }
+double member(const Json& object, const char* key) { return find(object, key)->get<double>(); }
 
 }  // namespace
 
@@ -56,21 +57,21 @@ Doctor examine(const Build& build, int width) {
                step = clock_step_ns();
   const Comparison aa = a_against_a();
   d.self_test_ok = aa.overall == Verdict::kSame || aa.overall == Verdict::kInconclusive;
-  d.facts = Json(Json::Object{{"schema", "dsbench-doctor/1"},
-                              {"env", env},
-                              {"clock_step_ns", step},
-                              {"null_command", cmd},
-                              {"null_server", url},
-                              {"null_target", none},
-                              {"null_server_requests_per_s", ceiling},
-                              {"read_gb_s", bandwidth},
-                              {"a_against_a", verdict_name(aa.overall)}});
+  d.facts = Json{{"schema", "dsbench-doctor/1"},
+                 {"env", env},
+                 {"clock_step_ns", step},
+                 {"null_command", cmd},
+                 {"null_server", url},
+                 {"null_target", none},
+                 {"null_server_requests_per_s", ceiling},
+                 {"read_gb_s", bandwidth},
+                 {"a_against_a", verdict_name(aa.overall)}};
   const auto line = [&](const std::string& name, const std::string& value) {
     d.text += fold(name + std::string(name.size() < 18 ? 18 - name.size() : 1, ' ') + value, width, 18);
   };
   const auto text = [&](const char* key) {
-    const Json* v = env.find(key);
-    return v && v->is_string() ? v->as_string() : v ? v->dump() : "";
+    const Json* v = find(env, key);
+    return v && v->is_string() ? as_string(*v) : v ? dump(*v) : "";
   };
   line("machine", text("cpu_model") + ", " + text("isa") + ", " + std::to_string(threads) + " threads (" +
                       text("threads_reason") + ")");
@@ -88,9 +89,9 @@ Doctor examine(const Build& build, int width) {
   line("A against A", std::string(verdict_name(aa.overall)) + " over " + std::to_string(kBlocks) +
                           " interleaved blocks of /bin/true" +
                           (d.self_test_ok ? "" : ": a false alarm; about one in twenty is expected"));
-  if (const Json* missing = env.find("missing"); missing && missing->is_object())
-    for (const auto& [key, why] : missing->as_object())
-      line("not known: " + key, why.is_string() ? why.as_string() : "");
+  if (const Json* missing = find(env, "missing"); missing && missing->is_object())
+    for (const auto& [key, why] : missing->items())
+      line("not known: " + key, why.is_string() ? as_string(why) : "");
   const double noise = member(cmd, "ttft_p99_ms") / std::max(1e-9, member(cmd, "e2e_p50_ms"));
   line("noise", "P99 / P50 of the null command is " + short_number(noise) +
                     (noise > 3 ? ": a busy machine; trust interleaved runs (--ab) only" : ": quiet enough"));

@@ -3,6 +3,7 @@
 #include <string>
 
 #include "bench/records/environment.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 

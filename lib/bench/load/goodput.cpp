@@ -4,6 +4,7 @@
 
 #include "bench/load/run.h"
 #include "bench/stats/distributions.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 namespace {
@@ -92,20 +93,20 @@ GoodputSearch find_goodput(const std::vector<Objective>& objectives, double firs
 }
 
 Json to_json(const GoodputSearch& s, const std::string& objectives) {
-  Json::Array probes;
+  Json::array_t probes;
   constexpr const char* kAnswers[] = {"met", "refuted", "open"};
   for (const auto& p : s.probes)
-    probes.push_back(Json(Json::Object{{"rate", p.rate},
-                                       {"n", p.n},
-                                       {"n_good", p.n_good},
-                                       {"worst_share", p.worst_share},
-                                       {"answer", kAnswers[static_cast<int>(p.answer)]}}));
-  return Json(Json::Object{{"type", "goodput"},
-                           {"objectives", objectives},
-                           {"confidence", kConfidence},
-                           {"met_rate", s.met_rate > 0 ? Json(s.met_rate) : Json()},
-                           {"refuted_rate", s.refuted_rate > 0 ? Json(s.refuted_rate) : Json()},
-                           {"probes", std::move(probes)}});
+    probes.push_back(Json{{"rate", p.rate},
+                          {"n", p.n},
+                          {"n_good", p.n_good},
+                          {"worst_share", p.worst_share},
+                          {"answer", kAnswers[static_cast<int>(p.answer)]}});
+  return Json{{"type", "goodput"},
+              {"objectives", objectives},
+              {"confidence", kConfidence},
+              {"met_rate", s.met_rate > 0 ? Json(s.met_rate) : Json()},
+              {"refuted_rate", s.refuted_rate > 0 ? Json(s.refuted_rate) : Json()},
+              {"probes", std::move(probes)}};
 }
 
 }  // namespace ds::bench

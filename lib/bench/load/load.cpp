@@ -13,6 +13,7 @@
 #include "bench/load/threads.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/rng.h"
 
 namespace ds::bench {
@@ -120,7 +121,7 @@ class Load {
     Request turn = request;
     for (size_t i = 0; i < request.next_turns.size() && r.ok() && !stop_now(); ++i) {
       const auto message = [](const char* role, const std::string& text) {
-        return Json(Json::Object{{"role", role}, {"content", text}});
+        return Json{{"role", role}, {"content", text}};
       };
       if (turn.messages.empty()) turn.messages.push_back(message("user", turn.prompt));
       turn.messages.push_back(message("assistant", answer));

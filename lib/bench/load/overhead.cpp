@@ -11,6 +11,7 @@
 #include "bench/targets/target.h"
 #include "core/clock.h"
 #include "core/cpu.h"
+#include "core/json_value.h"
 #include "core/parallel.h"
 #include "kernels/probe.h"
 
@@ -45,11 +46,11 @@ Json measure_overhead(const std::string& kind, int n) {
   }
   std::sort(first.begin(), first.end());
   std::sort(all.begin(), all.end());
-  return Json(Json::Object{{"what", what},
-                           {"n", n},
-                           {"ttft_p50_ms", quantile(first, 0.5)},
-                           {"ttft_p99_ms", quantile(first, 0.99)},
-                           {"e2e_p50_ms", quantile(all, 0.5)}});
+  return Json{{"what", what},
+              {"n", n},
+              {"ttft_p50_ms", quantile(first, 0.5)},
+              {"ttft_p99_ms", quantile(first, 0.99)},
+              {"e2e_p50_ms", quantile(all, 0.5)}};
 }
 
 double measure_read_bandwidth(int n_threads) {

@@ -13,6 +13,7 @@
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -44,17 +45,17 @@ OwnCost measure_own_cost(const RunOptions& o) {
 }
 
 Json header(const RunOptions& o, const OwnCost& cost, const Target& target, const Target* second) {
-  Json h(Json::Object{{"type", "header"}, {"schema", kSchema}});
+  Json h{{"type", "header"}, {"schema", kSchema}};
   const TargetOptions& t = o.target.options;
-  h.set("env", capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads));
-  h.set("target", target.describe());
-  if (second) h.set("target_b", second->describe());
-  h.set("plan", o.plan.describe());
-  h.set("argv", redacted(o.argv));
-  if (o.shard.n > 1) h.set("shard", std::to_string(o.shard.idx) + "/" + std::to_string(o.shard.n));
-  h.set("run_id", sha256_hex(h.dump() + std::to_string(now_ns())).substr(0, 16));
-  if (o.overhead) h.set("overhead", cost.overhead);
-  if (cost.read_gb_s > 0) h.set("read_gb_s", cost.read_gb_s);
+  h["env"] = capture_environment(o.build, t.isa == "auto" ? isa_name(best_isa()) : t.isa, t.threads);
+  h["target"] = target.describe();
+  if (second) h["target_b"] = second->describe();
+  h["plan"] = o.plan.describe();
+  h["argv"] = redacted(o.argv);
+  if (o.shard.n > 1) h["shard"] = std::to_string(o.shard.idx) + "/" + std::to_string(o.shard.n);
+  h["run_id"] = sha256_hex(dump(h) + std::to_string(now_ns())).substr(0, 16);
+  if (o.overhead) h["overhead"] = cost.overhead;
+  if (cost.read_gb_s > 0) h["read_gb_s"] = cost.read_gb_s;
   return h;
 }
 
@@ -86,15 +87,15 @@ void check_same_run(const RecordSet& earlier, const Json& now, const std::string
   };
   if (earlier.headers.empty()) refuse("no header: these records are not of ds-bench run");
   const auto hash = [](const Json& header) {
-    const Json* plan = header.find("plan");
-    const Json* h = plan ? plan->find("hash") : nullptr;
-    return h && h->is_string() ? h->as_string() : "";
+    const Json* plan = find(header, "plan");
+    const Json* h = plan ? find(*plan, "hash") : nullptr;
+    return h && h->is_string() ? as_string(*h) : "";
   };
   for (const Json& before : earlier.headers) {
     if (hash(before) != hash(now)) refuse("these records come from another plan");
     for (const char* key : {"target", "target_b"}) {
-      const Json *a = before.find(key), *b = now.find(key);
-      const std::string was = a ? a->dump() : "nothing", is = b ? b->dump() : "nothing";
+      const Json *a = find(before, key), *b = find(now, key);
+      const std::string was = a ? dump(*a) : "nothing", is = b ? dump(*b) : "nothing";
       if (was != is) refuse("these records come from " + was + ", not from " + is);
     }
     if (const auto differences = environment_differences(before, now); !differences.empty())
@@ -107,7 +108,7 @@ void take_over(const RunOptions& o, const RecordSet& earlier, LoadOptions& load,
   for (const RequestRecord& r : earlier.requests) {
     if (r.phase == "warmup" || !r.ok()) continue;
     load.skip.insert(skip_key(r));
-    o.write_line(to_json(r).dump());
+    o.write_line(dump(to_json(r)));
     ++result.n_resumed;
   }
 }
@@ -166,7 +167,7 @@ void search_goodput(const RunOptions& o, Target& target, const LoadOptions& load
   }
   const GoodputSearch s = find_goodput(objectives, first, probe, o.stop);
   if (o.stop && o.stop()) return;  // half a search has no result
-  o.write_line(to_json(s, o.find_goodput).dump());
+  o.write_line(dump(to_json(s, o.find_goodput)));
   result.summary = s.met_rate > 0
                        ? "highest rate met with 95 % confidence: " + short_number(s.met_rate) + "/s"
                        : "no rate met the limits with 95 % confidence";
@@ -213,7 +214,7 @@ RunResult run_bench(const RunOptions& o) {
     failures.add(r);
     // Two models in one process have one peak, which is neither's.
     if (second && !o.target.model.empty()) r.peak_rss_bytes = -1;
-    o.write_line(to_json(r).dump());
+    o.write_line(dump(to_json(r)));
   };
   RecordSet earlier;
   Json head = header(o, cost, *target, second.get());
@@ -221,9 +222,9 @@ RunResult run_bench(const RunOptions& o) {
     earlier = read_records({o.resume_path});
     check_same_run(earlier, head, o.resume_path);
     for (const RequestRecord& r : earlier.requests) load.segment = std::max(load.segment, r.segment + 1);
-    head.set("segment", load.segment);
+    head["segment"] = load.segment;
   }
-  o.write_line(head.dump());
+  o.write_line(dump(head));
   take_over(o, earlier, load, result);
 
   const CpuTimes before = cpu_times();
@@ -237,23 +238,22 @@ RunResult run_bench(const RunOptions& o) {
     }
   } catch (const Error& e) {
     // What was measured until now is worth keeping: --resume goes on from it.
-    o.write_line(
-        Json(Json::Object{{"type", "trailer"}, {"interrupted", true}, {"error", e.message()}}).dump());
+    o.write_line(dump(Json{{"type", "trailer"}, {"interrupted", true}, {"error", e.message()}}));
     throw;
   }
   const bool interrupted = result.load.stopped;
-  Json trailer(Json::Object{{"type", "trailer"},
-                            {"n_sent", result.load.n_sent},
-                            {"n_ok", result.load.n_ok},
-                            {"n_errors", result.load.n_errors},
-                            {"n_resumed", result.n_resumed},
-                            {"n_warmup", result.load.n_warmup},
-                            {"warmup", result.load.warmup_reason},
-                            {"interrupted", interrupted}});
+  Json trailer{{"type", "trailer"},
+               {"n_sent", result.load.n_sent},
+               {"n_ok", result.load.n_ok},
+               {"n_errors", result.load.n_errors},
+               {"n_resumed", result.n_resumed},
+               {"n_warmup", result.load.n_warmup},
+               {"warmup", result.load.warmup_reason},
+               {"interrupted", interrupted}};
   if (const double share = others_cpu_share(before, cpu_times()); share >= 0 && o.target.url.empty())
-    trailer.set("others_cpu_share", share);
-  if (!result.load.gave_up.empty()) trailer.set("gave_up", result.load.gave_up);
-  o.write_line(trailer.dump());
+    trailer["others_cpu_share"] = share;
+  if (!result.load.gave_up.empty()) trailer["gave_up"] = result.load.gave_up;
+  o.write_line(dump(trailer));
 
   if (interrupted)
     result.exit_code = static_cast<int>(ErrorKind::kInterrupted);

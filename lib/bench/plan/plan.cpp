@@ -10,6 +10,7 @@
 #include "bench/stats/distributions.h"
 #include "bench/stats/quantile.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/rng.h"
 #include "io/files.h"
 #include "io/json.h"
@@ -76,24 +77,24 @@ std::vector<Request> generated_requests(const PlanOptions& o) {
 
 // Text of a message: a string, or the text parts of a list; "" where there is none (a tool call).
 std::string message_text(const Json& message) {
-  const Json* content = message.find("content");
+  const Json* content = find(message, "content");
   if (!content || content->is_null()) return "";
-  if (content->is_string()) return content->as_string();
+  if (content->is_string()) return as_string(*content);
   std::string out;
   if (content->is_array())
-    for (const Json& part : content->as_array())
-      if (const Json* text = part.find("text"); text && text->is_string()) out += text->as_string();
+    for (const Json& part : *content)
+      if (const Json* text = find(part, "text"); text && text->is_string()) out += as_string(*text);
   return out;
 }
 
 int64_t max_tokens_of(const Json& object, int64_t otherwise, const std::string& where) {
   for (const char* key : {"max_tokens", "max_completion_tokens"})
-    if (const Json* n = object.find(key); n && !n->is_null()) {
-      if (!n->is_int() || n->as_int() < 1 || n->as_int() > kMaxOutputTokens)
+    if (const Json* n = find(object, key); n && !n->is_null()) {
+      if (!is_int(*n) || as_int(*n) < 1 || as_int(*n) > kMaxOutputTokens)
         throw Error(ErrorKind::kBadData,
                     "\"" + std::string(key) + "\" is no number from 1 to " + std::to_string(kMaxOutputTokens),
                     where);
-      return n->as_int();
+      return as_int(*n);
     }
   return otherwise;
 }
@@ -119,46 +120,46 @@ void read_server_members(Request& r, const Json& object, const std::string& wher
                                    "seed",
                                    "user"};
   for (const char* key : kSent)
-    if (const Json* v = object.find(key)) r.body.set(key, *v);
-  if (const Json* more = object.find("extra_body"); more && more->is_object())
-    for (const auto& [key, value] : more->as_object()) r.body.set(key, value);
-  if (const Json* headers = object.find("headers"); headers && headers->is_object())
-    for (const auto& [name, value] : headers->as_object()) {
-      if (!value.is_string() || (name + value.as_string()).find_first_of("\r\n") != std::string::npos)
+    if (const Json* v = find(object, key)) r.body[key] = *v;
+  if (const Json* more = find(object, "extra_body"); more && more->is_object())
+    for (const auto& [key, value] : more->items()) r.body[key] = value;
+  if (const Json* headers = find(object, "headers"); headers && headers->is_object())
+    for (const auto& [name, value] : headers->items()) {
+      if (!value.is_string() || (name + as_string(value)).find_first_of("\r\n") != std::string::npos)
         throw Error(ErrorKind::kBadData, "header \"" + name + "\" is no line of text", where);
-      r.headers.emplace_back(name, value.as_string());
+      r.headers.emplace_back(name, as_string(value));
     }
 }
 
 void read_turns(Request& r, const Json& turns, int64_t output_tokens, const std::string& where) {
-  for (const Json& turn : turns.as_array()) {
-    const Json* content = turn.is_object() ? turn.find("content") : &turn;
+  for (const Json& turn : turns) {
+    const Json* content = turn.is_object() ? find(turn, "content") : &turn;
     if (!content || !content->is_string())
       throw Error(ErrorKind::kBadData, "a turn is a text or {\"content\": text}", where);
     const int64_t most = max_tokens_of(turn, output_tokens, where);
     if (r.prompt.empty() && r.next_turns.empty())
-      r.prompt = content->as_string(), r.max_tokens = most;
+      r.prompt = as_string(*content), r.max_tokens = most;
     else
-      r.next_turns.emplace_back(content->as_string(), most);
+      r.next_turns.emplace_back(as_string(*content), most);
   }
 }
 
 // A line that says no "max_tokens" of its own gets output_tokens.
 Request request_from_line(const Json& object, int64_t output_tokens, const std::string& where) {
   Request r;
-  const Json *messages = object.find("messages"), *prompt = object.find("prompt"),
-             *turns = object.find("turns");
+  const Json *messages = find(object, "messages"), *prompt = find(object, "prompt"),
+             *turns = find(object, "turns");
   r.max_tokens = max_tokens_of(object, output_tokens, where);
-  if (messages && messages->is_array() && !messages->as_array().empty()) {
-    r.messages = messages->as_array();
+  if (messages && messages->is_array() && !messages->empty()) {
+    r.messages = messages->get_ref<const Json::array_t&>();
     for (const Json& m : r.messages) {
-      if (!m.is_object() || (!m.find("content") && !m.find("tool_calls")))
+      if (!m.is_object() || (!find(m, "content") && !find(m, "tool_calls")))
         throw Error(ErrorKind::kBadData, "a message has neither \"content\" nor \"tool_calls\"", where);
       if (const std::string text = message_text(m); !text.empty()) r.prompt = text;
     }
   } else if (prompt && prompt->is_string()) {
-    r.prompt = prompt->as_string();
-  } else if (!turns || !turns->is_array() || turns->as_array().empty()) {
+    r.prompt = as_string(*prompt);
+  } else if (!turns || !turns->is_array() || turns->empty()) {
     throw Error(ErrorKind::kBadData, "none of \"messages\", \"prompt\", \"turns\"", where);
   }
   if (turns && turns->is_array()) read_turns(r, *turns, r.max_tokens, where);
@@ -178,20 +179,20 @@ int64_t estimated_tokens(std::string_view text) {
 std::vector<Request> conversations(const std::string& path) {
   std::vector<Request> out;
   const Json list = parse_json(read_file(path, kMaxPromptBytes), path);
-  for (const Json& item : list.as_array()) {
-    const Json* turns = item.find("conversations");
+  for (const Json& item : list) {
+    const Json* turns = find(item, "conversations");
     if (!turns || !turns->is_array())
       throw Error(ErrorKind::kBadData, "no \"conversations\" in an item", path);
     std::vector<std::pair<std::string, int64_t>> said;  // with the length of the reply
     bool human = false;
-    for (const Json& t : turns->as_array()) {
-      const Json *from = t.find("from"), *value = t.find("value");
+    for (const Json& t : *turns) {
+      const Json *from = find(t, "from"), *value = find(t, "value");
       if (!from || !from->is_string() || !value || !value->is_string()) continue;
-      const bool by_human = from->as_string() == "human" || from->as_string() == "user";
+      const bool by_human = as_string(*from) == "human" || as_string(*from) == "user";
       if (by_human)
-        said.emplace_back(value->as_string(), 0);
+        said.emplace_back(as_string(*value), 0);
       else if (human)
-        said.back().second = std::min(kMaxOutputTokens, estimated_tokens(value->as_string()));
+        said.back().second = std::min(kMaxOutputTokens, estimated_tokens(as_string(*value)));
       human = by_human;
     }
     std::erase_if(said, [](const auto& turn) { return turn.second == 0 || turn.first.empty(); });
@@ -227,20 +228,20 @@ struct TraceEntry {
 
 TraceEntry trace_entry(const Json& v, const std::string& where) {
   TraceEntry e;
-  const Json *t = v.is_object() ? v.find("t") : &v, *ms = v.find("timestamp");
+  const Json *t = v.is_object() ? find(v, "t") : &v, *ms = find(v, "timestamp");
   if (t && t->is_number())
-    e.t = t->as_double();
+    e.t = t->get<double>();
   else if (ms && ms->is_number())  // Mooncake traces count milliseconds
-    e.t = ms->as_double() / 1e3;
+    e.t = ms->get<double>() / 1e3;
   else
     throw Error(ErrorKind::kBadData, "no time: expected a number of seconds or {\"t\": seconds}", where);
   if (!(e.t >= 0)) throw Error(ErrorKind::kBadData, "a time before the start", where);
   for (const auto& [key, out] : {std::pair("input_length", &e.n_in), std::pair("output_length", &e.n_out)})
-    if (const Json* n = v.find(key); n && n->is_int())
-      *out = std::clamp<int64_t>(n->as_int(), 1, kMaxOutputTokens);
-  if (const Json* ids = v.find("hash_ids"); ids && ids->is_array())
-    for (const Json& id : ids->as_array())
-      if (id.is_int()) e.blocks.push_back(id.as_int());
+    if (const Json* n = find(v, key); n && is_int(*n))
+      *out = std::clamp<int64_t>(as_int(*n), 1, kMaxOutputTokens);
+  if (const Json* ids = find(v, "hash_ids"); ids && ids->is_array())
+    for (const Json& id : *ids)
+      if (is_int(id)) e.blocks.push_back(as_int(id));
   return e;
 }
 
@@ -296,31 +297,31 @@ void follow_trace(Plan& plan) {
 }
 
 Json request_json(const Request& r) {
-  Json out(Json::Object{{"type", "plan_request"}, {"id", r.id}});
+  Json out{{"type", "plan_request"}, {"id", r.id}};
   if (r.messages.empty())
-    out.set("prompt", r.prompt);
+    out["prompt"] = r.prompt;
   else
-    out.set("messages", r.messages);
-  out.set("max_tokens", r.max_tokens);
+    out["messages"] = r.messages;
+  out["max_tokens"] = r.max_tokens;
   if (!r.next_turns.empty()) {
-    Json::Array turns;
+    Json::array_t turns;
     for (const auto& [text, most] : r.next_turns)
-      turns.push_back(Json(Json::Object{{"content", text}, {"max_tokens", most}}));
-    out.set("turns", std::move(turns));
+      turns.push_back(Json{{"content", text}, {"max_tokens", most}});
+    out["turns"] = std::move(turns);
   }
-  if (r.body.is_object()) out.set("extra_body", r.body);
+  if (r.body.is_object()) out["extra_body"] = r.body;
   if (!r.headers.empty()) {
-    Json headers{Json::Object{}};
-    for (const auto& [name, value] : r.headers) headers.set(name, value);
-    out.set("headers", std::move(headers));
+    Json headers = Json::object();
+    for (const auto& [name, value] : r.headers) headers[name] = value;
+    out["headers"] = std::move(headers);
   }
   return out;
 }
 
 uint64_t seed_of(const Json& head) {
-  const Json* seed = head.find("seed");
-  if (seed && seed->is_int()) return static_cast<uint64_t>(seed->as_int());
-  return seed && seed->is_string() ? std::strtoull(seed->as_string().c_str(), nullptr, 10) : 0;
+  const Json* seed = find(head, "seed");
+  if (seed && is_int(*seed)) return static_cast<uint64_t>(as_int(*seed));
+  return seed && seed->is_string() ? std::strtoull(as_string(*seed).c_str(), nullptr, 10) : 0;
 }
 
 void check(const PlanOptions& o) {
@@ -346,8 +347,8 @@ void check(const PlanOptions& o) {
 
 std::string hash_of(const Plan& plan) {
   Sha256 digest;
-  digest.update(plan.describe().dump());
-  for (const Request& r : plan.requests) digest.update(request_json(r).dump());
+  digest.update(dump(plan.describe()));
+  for (const Request& r : plan.requests) digest.update(dump(request_json(r)));
   for (const double t : plan.arrivals) {
     std::string number;
     append_json_number(number, t);
@@ -386,24 +387,23 @@ double Plan::arrival_s(int64_t idx, double rate) const {
 
 Json Plan::describe() const {
   const PlanOptions& o = options;
-  Json::Array rates(o.rates.begin(), o.rates.end()), clients(o.clients.begin(), o.clients.end());
-  Json out(Json::Object{
-      {"arrivals", kArrivalNames[static_cast<int>(o.arrivals)]},
-      {"n_requests", o.n_requests},
-      {"duration_s", o.duration_s},
-      {"rates", std::move(rates)},
-      {"concurrency", std::move(clients)},
-      {"prompts", o.prompts_path.empty() ? "generated" : "file"},
-      {"input_tokens", o.prompts_path.empty() ? Json(o.input_tokens) : Json()},
-      {"output_tokens", o.output_tokens},
-      {"ignore_eos", o.ignore_eos},
-      {"temperature", o.temperature},
-      // Beyond 63 bits as text: a reader of JSON may know no larger integers.
-      {"seed", o.seed <= INT64_MAX ? Json(static_cast<int64_t>(o.seed)) : Json(std::to_string(o.seed))},
-      {"warmup", o.warmup < 0 ? Json("by rule") : Json(o.warmup)}});
-  if (o.length_spread > 0) out.set("length_spread", o.length_spread);
-  if (o.shared_prefix > 0) out.set("shared_prefix", o.shared_prefix);
-  if (!hash.empty()) out.set("hash", hash);
+  Json::array_t rates(o.rates.begin(), o.rates.end()), clients(o.clients.begin(), o.clients.end());
+  Json out{{"arrivals", kArrivalNames[static_cast<int>(o.arrivals)]},
+           {"n_requests", o.n_requests},
+           {"duration_s", o.duration_s},
+           {"rates", std::move(rates)},
+           {"concurrency", std::move(clients)},
+           {"prompts", o.prompts_path.empty() ? "generated" : "file"},
+           {"input_tokens", o.prompts_path.empty() ? Json(o.input_tokens) : Json()},
+           {"output_tokens", o.output_tokens},
+           {"ignore_eos", o.ignore_eos},
+           {"temperature", o.temperature},
+           // Beyond 63 bits as text: a reader of JSON may know no larger integers.
+           {"seed", o.seed <= INT64_MAX ? Json(static_cast<int64_t>(o.seed)) : Json(std::to_string(o.seed))},
+           {"warmup", o.warmup < 0 ? Json("by rule") : Json(o.warmup)}};
+  if (o.length_spread > 0) out["length_spread"] = o.length_spread;
+  if (o.shared_prefix > 0) out["shared_prefix"] = o.shared_prefix;
+  if (!hash.empty()) out["hash"] = hash;
   return out;
 }
 
@@ -429,13 +429,12 @@ Plan make_plan(const PlanOptions& options) {
 
 std::string plan_text(const Plan& plan) {
   Json head = plan.describe();
-  Json line(Json::Object{{"type", "plan"}, {"schema", "dsbench/1"}});
-  for (auto& [key, value] : head.as_object()) line.set(key, value);
-  std::string out = line.dump() + "\n";
-  for (const Request& r : plan.requests) out += request_json(r).dump() + "\n";
+  Json line{{"type", "plan"}, {"schema", "dsbench/1"}};
+  for (auto& [key, value] : head.get_ref<Json::object_t&>()) line[key] = value;
+  std::string out = dump(line) + "\n";
+  for (const Request& r : plan.requests) out += dump(request_json(r)) + "\n";
   if (plan.options.arrivals == Arrivals::kTrace || plan.options.arrivals == Arrivals::kPoisson)
-    for (const double t : plan.arrivals)
-      out += Json(Json::Object{{"type", "plan_arrival"}, {"t", t}}).dump() + "\n";
+    for (const double t : plan.arrivals) out += dump(Json{{"type", "plan_arrival"}, {"t", t}}) + "\n";
   return out;
 }
 
@@ -446,19 +445,19 @@ Plan read_plan(const std::string& path) {
   std::string stated;
   bool has_head = false;
   const auto number = [&](const Json& j, const char* key) {
-    const Json* v = j.find(key);
-    return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : 0.0;
+    const Json* v = find(j, key);
+    return v && v->is_number() ? std::clamp(v->get<double>(), -1e15, 1e15) : 0.0;
   };
   while (const auto text = lines.next()) {
     if (text->empty()) continue;
     const Json line = parse_json(*text, lines.where());
-    const Json* type = line.find("type");
-    const std::string kind = type && type->is_string() ? type->as_string() : "";
+    const Json* type = find(line, "type");
+    const std::string kind = type && type->is_string() ? as_string(*type) : "";
     if (kind == "plan") {
       has_head = true;
       const auto text_of = [&](const char* key) {
-        const Json* v = line.find(key);
-        return v && v->is_string() ? v->as_string() : std::string();
+        const Json* v = find(line, key);
+        return v && v->is_string() ? as_string(*v) : std::string();
       };
       stated = text_of("hash");
       for (int i = 0; i < 4; ++i)
@@ -471,22 +470,22 @@ Plan read_plan(const std::string& path) {
       o.seed = seed_of(line);
       o.length_spread = number(line, "length_spread");
       o.shared_prefix = number(line, "shared_prefix");
-      const Json* eos = line.find("ignore_eos");
-      o.ignore_eos = eos && eos->is_bool() && eos->as_bool();
-      const Json* warmup = line.find("warmup");
-      o.warmup = warmup && warmup->is_int() ? warmup->as_int() : -1;
+      const Json* eos = find(line, "ignore_eos");
+      o.ignore_eos = eos && eos->is_boolean() && eos->get<bool>();
+      const Json* warmup = find(line, "warmup");
+      o.warmup = warmup && is_int(*warmup) ? as_int(*warmup) : -1;
       o.prompts_path = text_of("prompts") == "generated" ? "" : "file";
       o.clients.clear();
-      if (const Json* a = line.find("rates"); a && a->is_array())
-        for (const Json& v : a->as_array())
-          if (v.is_number()) o.rates.push_back(v.as_double());
-      if (const Json* a = line.find("concurrency"); a && a->is_array())
-        for (const Json& v : a->as_array())
-          if (v.is_int()) o.clients.push_back(v.as_int());
+      if (const Json* a = find(line, "rates"); a && a->is_array())
+        for (const Json& v : *a)
+          if (v.is_number()) o.rates.push_back(v.get<double>());
+      if (const Json* a = find(line, "concurrency"); a && a->is_array())
+        for (const Json& v : *a)
+          if (is_int(v)) o.clients.push_back(as_int(v));
     } else if (kind == "plan_request") {
       Request r = request_from_line(line, o.output_tokens, lines.where());
-      const Json* id = line.find("id");
-      if (id && id->is_string()) r.id = id->as_string();
+      const Json* id = find(line, "id");
+      if (id && id->is_string()) r.id = as_string(*id);
       plan.requests.push_back(std::move(r));
     } else if (kind == "plan_arrival") {
       plan.arrivals.push_back(number(line, "t"));

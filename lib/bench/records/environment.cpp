@@ -12,6 +12,7 @@
 
 #include "bench/records/sha256.h"
 #include "core/cpu.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
 namespace ds::bench {
@@ -39,13 +40,13 @@ std::string field_of(const std::string& path, const std::string& key) {
 
 // Fills `env`, or says in `missing` why not.
 struct Fields {
-  Json env, missing{Json::Object{}};
+  Json env, missing = Json::object();
   void add(const char* key, const std::string& value, const char* reason) {
     if (value.empty()) {
-      env.set(key, Json());
-      missing.set(key, reason);
+      env[key] = Json();
+      missing[key] = reason;
     } else {
-      env.set(key, value);
+      env[key] = value;
     }
   }
 };
@@ -67,7 +68,7 @@ std::string container() {
 
 // The facts of a job that explain its numbers: which node, how much of it, alone or not, which try.
 Json slurm_job() {
-  Json::Object job;
+  Json::object_t job;
   for (const auto& [key, variable] : {std::pair("job_id", "SLURM_JOB_ID"),
                                       {"array_job_id", "SLURM_ARRAY_JOB_ID"},
                                       {"array_task_id", "SLURM_ARRAY_TASK_ID"},
@@ -85,29 +86,29 @@ Json slurm_job() {
 }
 
 const Json* path(const Json& root, const char* a, const char* b) {
-  const Json* v = root.find(a);
-  return v ? v->find(b) : nullptr;
+  const Json* v = find(root, a);
+  return v ? find(*v, b) : nullptr;
 }
 
 }  // namespace
 
 Json capture_environment(const Build& build, const std::string& isa, int threads) {
   Fields f;
-  f.env.set("tool", "ds-bench " + build.version);
+  f.env["tool"] = "ds-bench " + build.version;
   f.add("commit", build.commit, "built outside a git checkout");
-  f.env.set("compiler", build.compiler);
+  f.env["compiler"] = build.compiler;
   f.add("cpu_model", cpu_model_name(), "no model name in /proc/cpuinfo");
-  f.env.set("isa", isa);
-  f.env.set("isa_best", isa_name(best_isa()));
+  f.env["isa"] = isa;
+  f.env["isa_best"] = isa_name(best_isa());
   const ThreadBudget budget = default_threads();
-  f.env.set("threads", threads > 0 ? threads : budget.n_threads);
-  f.env.set("threads_reason", threads > 0 ? "as asked" : budget.reason);
-  f.env.set("processors", available_processors());
+  f.env["threads"] = threads > 0 ? threads : budget.n_threads;
+  f.env["threads_reason"] = threads > 0 ? "as asked" : budget.reason;
+  f.env["processors"] = available_processors();
   f.add("cgroup_cpu", cgroup_quota(), "no cgroup CPU controller is visible");
   utsname names{};
   if (::uname(&names) == 0) {
-    f.env.set("kernel", std::string(names.release) + " " + names.machine);
-    f.env.set("host", names.nodename);
+    f.env["kernel"] = std::string(names.release) + " " + names.machine;
+    f.env["host"] = names.nodename;
   }
   f.add("microcode", field_of("/proc/cpuinfo", "microcode"), "not shown in /proc/cpuinfo");
   const std::string cpu0 = "/sys/devices/system/cpu/";
@@ -124,14 +125,14 @@ Json capture_environment(const Build& build, const std::string& isa, int threads
   f.add("huge_pages", first_line("/sys/kernel/mm/transparent_hugepage/enabled"), "not shown by this kernel");
   f.add("clock_source", first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource"),
         "not shown by this kernel");
-  f.env.set("container", container());
-  if (Json job = slurm_job(); job.is_object()) f.env.set("slurm", std::move(job));
+  f.env["container"] = container();
+  if (Json job = slurm_job(); job.is_object()) f.env["slurm"] = std::move(job);
   char when[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc));
-  f.env.set("time_utc", when);
-  f.env.set("missing", f.missing);
+  f.env["time_utc"] = when;
+  f.env["missing"] = f.missing;
   return f.env;
 }
 
@@ -179,7 +180,7 @@ std::vector<std::string> environment_differences(const Json& a, const Json& b) {
   std::vector<std::string> differences;
   const auto compare = [&](const char* group, const char* key) {
     const Json *va = path(a, group, key), *vb = path(b, group, key);
-    const std::string ta = va ? va->dump() : "absent", tb = vb ? vb->dump() : "absent";
+    const std::string ta = va ? dump(*va) : "absent", tb = vb ? dump(*vb) : "absent";
     if (ta != tb) differences.push_back(std::string(group) + "." + key + ": " + ta + " against " + tb);
   };
   for (const char* key : {"cpu_model", "isa", "threads", "processors", "cgroup_cpu", "kernel", "container"})

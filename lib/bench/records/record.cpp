@@ -5,6 +5,7 @@
 #include <map>
 
 #include "bench/records/embedded.h"
+#include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
 
@@ -18,16 +19,16 @@ constexpr size_t kShownBadLines = 5;
 Json optional_count(int64_t v) { return v < 0 ? Json() : Json(v); }
 
 std::string text_member(const Json& object, const char* key) {
-  const Json* v = object.find(key);
-  return v && v->is_string() ? v->as_string() : "";
+  const Json* v = find(object, key);
+  return v && v->is_string() ? as_string(*v) : "";
 }
 
 // What two shards of one run share; empty for a run that is no shard.
 std::string shard_family(const Json& header) {
   if (text_member(header, "shard").empty()) return "";
-  const Json *plan = header.find("plan"), *target = header.find("target");
+  const Json *plan = find(header, "plan"), *target = find(header, "target");
   return (plan ? text_member(*plan, "hash") : "") + " " + text_member(header, "set") + " " +
-         (target ? target->dump() : "");
+         (target ? dump(*target) : "");
 }
 
 // Readers of one member: absent or null leaves the default, another type is an error.
@@ -39,17 +40,17 @@ struct MemberReader {
     throw Error(ErrorKind::kBadData, std::string("\"") + key + "\" is not " + expected, where);
   }
   const Json* get(const char* key) const {
-    const Json* v = object.find(key);
+    const Json* v = find(object, key);
     return v && !v->is_null() ? v : nullptr;
   }
   void read(const char* key, std::string& out) const {
-    if (const Json* v = get(key)) v->is_string() ? void(out = v->as_string()) : wrong(key, "a string");
+    if (const Json* v = get(key)) v->is_string() ? void(out = as_string(*v)) : wrong(key, "a string");
   }
   void read(const char* key, bool& out) const {
-    if (const Json* v = get(key)) v->is_bool() ? void(out = v->as_bool()) : wrong(key, "true or false");
+    if (const Json* v = get(key)) v->is_boolean() ? void(out = v->get<bool>()) : wrong(key, "true or false");
   }
   void read(const char* key, double& out) const {
-    if (const Json* v = get(key)) v->is_number() ? void(out = v->as_double()) : wrong(key, "a number");
+    if (const Json* v = get(key)) v->is_number() ? void(out = v->get<double>()) : wrong(key, "a number");
   }
   void read(const char* key, int64_t& out) const {
     if (const Json* v = get(key)) out = integer(*v, key);
@@ -57,9 +58,9 @@ struct MemberReader {
   // Other writers have 8e6 or 8000000.0 for an integer. Differences of two of these must not overflow.
   int64_t integer(const Json& v, const char* key) const {
     if (!v.is_number()) wrong(key, "an integer");
-    const double d = v.as_double();
+    const double d = v.get<double>();
     if (!(std::fabs(d) < 4e18)) wrong(key, "within range");
-    if (v.is_int()) return v.as_int();
+    if (is_int(v)) return as_int(v);
     if (d != std::floor(d)) wrong(key, "an integer");
     return static_cast<int64_t>(d);
   }
@@ -72,8 +73,8 @@ struct MemberReader {
   void read_id(std::string& out) const {
     const Json* v = get("id");
     if (!v) return;
-    if (!v->is_string() && !v->is_int()) wrong("id", "a string or an integer");
-    out = v->is_int() ? v->dump() : v->as_string();
+    if (!v->is_string() && !is_any_integer(*v)) wrong("id", "a string or an integer");
+    out = v->is_string() ? as_string(*v) : dump(*v);
   }
 };
 
@@ -106,9 +107,9 @@ RequestRecord request_from_json(const Json& object, const std::string& where) {
   in.read_count("peak_rss_bytes", r.peak_rss_bytes);
   int64_t of_gaps = 0;
   if (const Json* gaps = in.get("gaps_ns")) {
-    if (!gaps->is_array() || static_cast<int64_t>(gaps->as_array().size()) > kMaxGaps)
+    if (!gaps->is_array() || static_cast<int64_t>(gaps->size()) > kMaxGaps)
       in.wrong("gaps_ns", "a list of integers");
-    for (const Json& g : gaps->as_array()) {
+    for (const Json& g : *gaps) {
       const int64_t gap = in.integer(g, "gaps_ns");
       if (gap < 0 || gap > INT64_MAX / 4 - of_gaps) in.wrong("gaps_ns", "a list of durations");
       of_gaps += gap;
@@ -152,14 +153,14 @@ RequestRecord timing_line(const Json& object, int64_t begin_ns, int64_t number, 
   r.tokens_source = "engine";
   r.t_plan_ns = r.t_send_ns = begin_ns;
   int64_t last = 0;
-  for (const Json& t : object.find("token_ns")->as_array()) {
-    if (!t.is_int() || t.as_int() < last || t.as_int() > INT64_MAX / 8)
+  for (const Json& t : *find(object, "token_ns")) {
+    if (!is_int(t) || as_int(t) < last || as_int(t) > INT64_MAX / 8)
       in.wrong("token_ns", "a list of rising integers");
     if (r.t_first_ns < 0)
-      r.t_first_ns = r.t_send_ns + t.as_int();
+      r.t_first_ns = r.t_send_ns + as_int(t);
     else
-      r.gaps_ns.push_back(t.as_int() - last);
-    last = t.as_int();
+      r.gaps_ns.push_back(as_int(t) - last);
+    last = as_int(t);
   }
   if (r.t_first_ns >= 0) r.t_last_ns = r.t_send_ns + last;
   r.t_done_ns = r.t_send_ns + last;
@@ -169,7 +170,7 @@ RequestRecord timing_line(const Json& object, int64_t begin_ns, int64_t number, 
 // A line of another program: durations only. Placed after the request before it.
 RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t number,
                               const std::string& where) {
-  const Json* timings = object.find("timings");
+  const Json* timings = find(object, "timings");
   const Json& source = timings && timings->is_object() ? *timings : object;
   const MemberReader in{source, where};
   double e2e_ms = 0, ttft_ms = 0;
@@ -181,15 +182,15 @@ RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t numb
   if (r.id.empty()) r.id = "line-" + std::to_string(number);
   in.read_count("n_in", r.n_in);
   in.read_count("n_out", r.n_out);
-  if (const Json* usage = object.find("usage"); usage && usage->is_object()) {
+  if (const Json* usage = find(object, "usage"); usage && usage->is_object()) {
     const MemberReader u{*usage, where};
     if (r.n_in < 0) u.read_count("prompt_tokens", r.n_in);
     if (r.n_out < 0) u.read_count("completion_tokens", r.n_out);
   }
   if (r.n_out >= 0) r.tokens_source = "engine";
-  if (const Json* reason = object.find("finish_reason"); reason && reason->is_string())
-    r.finish = reason->as_string();
-  if (const Json* error = object.find("error"); error && !error->is_null()) r.error = "reported";
+  if (const Json* reason = find(object, "finish_reason"); reason && reason->is_string())
+    r.finish = as_string(*reason);
+  if (const Json* error = find(object, "error"); error && !error->is_null()) r.error = "reported";
   r.t_plan_ns = r.t_send_ns = begin_ns;
   r.t_done_ns = r.t_send_ns + ms_to_ns(e2e_ms, where);
   const bool has_ttft = in.get("ttft_ms");
@@ -200,9 +201,9 @@ RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t numb
   }
   if (const Json* gaps = in.get("gaps_ms"); gaps && gaps->is_array() && has_ttft) {
     int64_t last = r.t_first_ns;
-    for (const Json& g : gaps->as_array()) {
+    for (const Json& g : *gaps) {
       if (!g.is_number()) in.wrong("gaps_ms", "a list of numbers");
-      r.gaps_ns.push_back(ms_to_ns(g.as_double(), where));
+      r.gaps_ns.push_back(ms_to_ns(g.get<double>(), where));
       last += r.gaps_ns.back();
     }
     r.t_last_ns = std::min(last, r.t_done_ns);
@@ -238,56 +239,56 @@ ItemRecord item_from_json(const Json& object, const std::string& where) {
 }  // namespace
 
 Json to_json(const RequestRecord& r) {
-  Json::Array gaps(r.gaps_ns.begin(), r.gaps_ns.end());
-  Json out(Json::Object{{"type", "request"}, {"id", r.id}, {"arm", r.arm}, {"phase", r.phase}});
-  if (!r.point.empty()) out.set("point", r.point);
-  out.set("block", r.block);
-  if (r.segment) out.set("segment", r.segment);
-  out.set("t_plan_ns", r.t_plan_ns);
-  out.set("t_send_ns", r.t_send_ns);
-  out.set("t_first_ns", optional_count(r.t_first_ns));
-  if (r.t_answer_ns >= 0) out.set("t_answer_ns", r.t_answer_ns);
-  out.set("t_last_ns", optional_count(r.t_last_ns));
-  out.set("t_done_ns", r.t_done_ns);
-  out.set("gaps_ns", std::move(gaps));
-  out.set("n_in", optional_count(r.n_in));
-  if (r.n_in_cached >= 0) out.set("n_in_cached", r.n_in_cached);
-  out.set("n_out", optional_count(r.n_out));
-  out.set("want_in", optional_count(r.want_in));
-  out.set("want_out", optional_count(r.want_out));
-  out.set("tokens_source", r.tokens_source.empty() ? Json() : Json(r.tokens_source));
-  out.set("finish", r.finish.empty() ? Json() : Json(r.finish));
+  Json::array_t gaps(r.gaps_ns.begin(), r.gaps_ns.end());
+  Json out{{"type", "request"}, {"id", r.id}, {"arm", r.arm}, {"phase", r.phase}};
+  if (!r.point.empty()) out["point"] = r.point;
+  out["block"] = r.block;
+  if (r.segment) out["segment"] = r.segment;
+  out["t_plan_ns"] = r.t_plan_ns;
+  out["t_send_ns"] = r.t_send_ns;
+  out["t_first_ns"] = optional_count(r.t_first_ns);
+  if (r.t_answer_ns >= 0) out["t_answer_ns"] = r.t_answer_ns;
+  out["t_last_ns"] = optional_count(r.t_last_ns);
+  out["t_done_ns"] = r.t_done_ns;
+  out["gaps_ns"] = std::move(gaps);
+  out["n_in"] = optional_count(r.n_in);
+  if (r.n_in_cached >= 0) out["n_in_cached"] = r.n_in_cached;
+  out["n_out"] = optional_count(r.n_out);
+  out["want_in"] = optional_count(r.want_in);
+  out["want_out"] = optional_count(r.want_out);
+  out["tokens_source"] = r.tokens_source.empty() ? Json() : Json(r.tokens_source);
+  out["finish"] = r.finish.empty() ? Json() : Json(r.finish);
   if (!r.error.empty()) {
-    out.set("error", r.error);
-    out.set("error_detail", r.error_detail);
+    out["error"] = r.error;
+    out["error_detail"] = r.error_detail;
   }
-  if (r.peak_rss_bytes >= 0) out.set("peak_rss_bytes", r.peak_rss_bytes);
+  if (r.peak_rss_bytes >= 0) out["peak_rss_bytes"] = r.peak_rss_bytes;
   return out;
 }
 
 Json to_json(const ItemRecord& r) {
-  Json out(Json::Object{{"type", "item"}, {"id", r.id}, {"set", r.set}, {"category", r.category}});
-  if (r.arm != "a") out.set("arm", r.arm);
+  Json out{{"type", "item"}, {"id", r.id}, {"set", r.set}, {"category", r.category}};
+  if (r.arm != "a") out["arm"] = r.arm;
   if (r.nll < 0) {
-    out.set("correct", r.correct);
-    out.set("strict", r.strict);
-    out.set("flexible", r.flexible);
-    out.set("unparsed", r.unparsed);
+    out["correct"] = r.correct;
+    out["strict"] = r.strict;
+    out["flexible"] = r.flexible;
+    out["unparsed"] = r.unparsed;
   }
-  if (r.turns) out.set("turns", r.turns);
-  if (r.distance) out.set("distance", r.distance);
-  out.set("n_in", optional_count(r.n_in));
-  out.set("n_out", optional_count(r.n_out));
-  if (r.e2e_ms >= 0) out.set("e2e_ms", r.e2e_ms);
+  if (r.turns) out["turns"] = r.turns;
+  if (r.distance) out["distance"] = r.distance;
+  out["n_in"] = optional_count(r.n_in);
+  out["n_out"] = optional_count(r.n_out);
+  if (r.e2e_ms >= 0) out["e2e_ms"] = r.e2e_ms;
   if (r.nll >= 0) {
-    out.set("nll", r.nll);
-    if (r.kld >= 0) out.set("kld", r.kld);
+    out["nll"] = r.nll;
+    if (r.kld >= 0) out["kld"] = r.kld;
   } else {
-    out.set("expected", r.expected);
-    out.set("text", r.text);
+    out["expected"] = r.expected;
+    out["text"] = r.text;
   }
-  if (!r.error.empty()) out.set("error", r.error);
-  if (!r.error_detail.empty()) out.set("error_detail", r.error_detail);
+  if (!r.error.empty()) out["error"] = r.error;
+  if (!r.error_detail.empty()) out["error_detail"] = r.error_detail;
   return out;
 }
 
@@ -349,14 +350,14 @@ void RecordReader::add(std::string_view line, const std::string& where) {
     begin_file(text_member(object, "name"));
     run();
   } else if (kind == "trailer") {
-    if (const Json* i = object.find("interrupted"); i && i->is_bool() && i->as_bool())
+    if (const Json* i = find(object, "interrupted"); i && i->is_boolean() && i->get<bool>())
       set_.interrupted = true;
     set_.trailers.push_back(std::move(object));
   } else if (kind == "drift") {
     set_.drift.push_back(std::move(object));
   } else if (!kind.empty()) {
     // A newer producer's record: keep quiet, later versions may add kinds.
-  } else if (const Json* times = object.find("token_ns"); times && times->is_array()) {
+  } else if (const Json* times = find(object, "token_ns"); times && times->is_array()) {
     add_request(timing_line(object, end_of_last(), number, where));
   } else {
     add_request(foreign_request(object, end_of_last(), number, where));
@@ -439,8 +440,7 @@ std::string records_text(const RecordSet& set) {
   const auto n_runs = static_cast<int32_t>(std::max<size_t>(1, set.runs.size()));
   for (int32_t run = 0; run < n_runs; ++run) {
     if (n_runs > 1)
-      out += Json(Json::Object{{"type", "run"}, {"name", set.runs[static_cast<size_t>(run)].name}}).dump() +
-             "\n";
+      out += dump(Json{{"type", "run"}, {"name", set.runs[static_cast<size_t>(run)].name}}) + "\n";
     std::vector<size_t> headers;
     if (!set.runs.empty())
       headers = set.runs[static_cast<size_t>(run)].headers;
@@ -449,17 +449,17 @@ std::string records_text(const RecordSet& set) {
     // Clocks follow the headers, one each; records of strangers have one clock and no header.
     std::map<int32_t, std::string> by_clock;
     for (const auto& r : set.requests)
-      if (r.run == run) by_clock[r.clock] += to_json(r).dump() + "\n";
+      if (r.run == run) by_clock[r.clock] += dump(to_json(r)) + "\n";
     auto part = by_clock.begin();
     for (size_t i = 0; i < std::max(headers.size(), by_clock.size()); ++i) {
-      if (i < headers.size()) out += set.headers[headers[i]].dump() + "\n";
+      if (i < headers.size()) out += dump(set.headers[headers[i]]) + "\n";
       if (part != by_clock.end()) out += (part++)->second;
     }
     for (const auto& i : set.items)
-      if (i.run == run) out += to_json(i).dump() + "\n";
+      if (i.run == run) out += dump(to_json(i)) + "\n";
   }
-  for (const auto& d : set.drift) out += d.dump() + "\n";
-  for (const auto& t : set.trailers) out += t.dump() + "\n";
+  for (const auto& d : set.drift) out += dump(d) + "\n";
+  for (const auto& t : set.trailers) out += dump(t) + "\n";
   return out;
 }
 

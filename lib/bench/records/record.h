@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 

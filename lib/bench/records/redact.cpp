@@ -4,6 +4,8 @@
 #include <cctype>
 #include <string_view>
 
+#include "core/json_value.h"
+
 namespace ds::bench {
 namespace {
 
@@ -61,7 +63,7 @@ std::string redacted(const std::string& text) {
 }
 
 Json redacted(const std::vector<std::string>& argv) {
-  Json::Array out;
+  Json::array_t out;
   for (const std::string& a : argv) out.push_back(redacted(a));
   return out;
 }

@@ -8,6 +8,7 @@
 #include "bench/eval/eval.h"
 #include "bench/records/embedded.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "report/html.h"
 #include "report/svg_chart.h"
 #include "report/words.h"
@@ -251,8 +252,8 @@ std::string accuracy_charts(const std::vector<ItemRecord>& items) {
 std::string ledger_chart(const std::vector<Json>& drift) {
   if (drift.empty()) return "";
   const auto number = [](const Json& j, const char* key) {
-    const Json* v = j.find(key);
-    return v && v->is_number() ? std::clamp(v->as_double(), -1e15, 1e15) : 0.0;
+    const Json* v = find(j, key);
+    return v && v->is_number() ? std::clamp(v->get<double>(), -1e15, 1e15) : 0.0;
   };
   Chart share, sum;
   ChartSeries s, c;
@@ -280,8 +281,8 @@ std::string ledger_chart(const std::vector<Json>& drift) {
 }
 
 std::string text_of(const Json* object, const char* key) {
-  const Json* v = object ? object->find(key) : nullptr;
-  return v && v->is_string() ? v->as_string() : "";
+  const Json* v = object ? find(*object, key) : nullptr;
+  return v && v->is_string() ? as_string(*v) : "";
 }
 
 // The commands that made the records, and when.
@@ -289,10 +290,10 @@ std::string origins(const RecordSet& set) {
   std::string out;
   for (const Json& h : set.headers) {
     std::string line;
-    if (const Json* argv = h.find("argv"); argv && argv->is_array())
-      for (const Json& word : argv->as_array())
-        if (word.is_string()) line += (line.empty() ? "" : " ") + word.as_string();
-    const std::string time = text_of(h.find("env"), "time_utc");
+    if (const Json* argv = find(h, "argv"); argv && argv->is_array())
+      for (const Json& word : *argv)
+        if (word.is_string()) line += (line.empty() ? "" : " ") + as_string(word);
+    const std::string time = text_of(find(h, "env"), "time_utc");
     if (!line.empty() || !time.empty())
       out += "<p class=soft><code>" + escape_html(line) + "</code> " + escape_html(time) + "</p>\n";
   }
@@ -352,13 +353,13 @@ std::string verdict(const RecordSet& set) {
 
 std::string table_of(const Json& object) {
   std::string out = "<div class=scroll><table>";
-  for (const auto& [key, value] : object.as_object()) {
+  for (const auto& [key, value] : object.items()) {
     if (key == "missing" && value.is_object()) continue;
-    std::string text = value.is_string() ? value.as_string() : value.dump();
+    std::string text = value.is_string() ? as_string(value) : dump(value);
     if (value.is_null())
-      if (const Json* missing = object.find("missing"))
-        if (const Json* why = missing->find(key); why && why->is_string())
-          text = "not known: " + why->as_string();
+      if (const Json* missing = find(object, "missing"))
+        if (const Json* why = find(*missing, key); why && why->is_string())
+          text = "not known: " + as_string(*why);
     out += "<tr>" + cell(key, "th") + cell(text) + "</tr>";
   }
   return out + "</table></div>";
@@ -404,7 +405,7 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
       for (const auto& [part, name] :
            {std::pair("target", "what was measured"), std::pair("target_b", "what was measured as arm b"),
             std::pair("plan", "the plan of requests"), std::pair("env", "the machine")})
-        if (const Json* v = set.headers[h].find(part); v && v->is_object())
+        if (const Json* v = find(set.headers[h], part); v && v->is_object())
           out += "<details><summary>" + escape_html((set.runs.size() > 1 ? run.name + ": " : "") + name) +
                  "</summary>" + table_of(*v) + "</details>\n";
   out += "<details><summary>records (ds-bench stats reads them from this page)</summary>" +

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "bench/stats/stats.h"
+#include "core/json_value.h"
 #include "report/terminal_plot.h"
 #include "report/words.h"
 
@@ -12,9 +13,9 @@ namespace {
 constexpr size_t kLabel = 10;  // columns before what a line says
 
 std::string text_member(const Json* object, const char* key) {
-  const Json* v = object ? object->find(key) : nullptr;
+  const Json* v = object ? find(*object, key) : nullptr;
   if (!v || v->is_null()) return "";
-  return v->is_string() ? v->as_string() : v->dump();
+  return v->is_string() ? as_string(*v) : dump(*v);
 }
 
 std::string pad(std::string text, size_t width) {
@@ -34,12 +35,12 @@ std::string cost_text(double ms) { return ms < 0.001 ? "less than 0.001 ms" : sh
 std::string overhead_lines(const RecordSet& set, int width) {
   std::string out;
   for (const Json& h : set.headers)
-    if (const Json* o = h.find("overhead"); o && o->is_object()) {
-      const Json *p50 = o->find("ttft_p50_ms"), *e2e = o->find("e2e_p50_ms");
+    if (const Json* o = find(h, "overhead"); o && o->is_object()) {
+      const Json *p50 = find(*o, "ttft_p50_ms"), *e2e = find(*o, "e2e_p50_ms");
       if (!p50 || !p50->is_number() || !e2e || !e2e->is_number()) continue;
       const std::string line =
-          fold("own cost  " + cost_text(p50->as_double()) + " to first byte, " + cost_text(e2e->as_double()) +
-                   " end to end (" + text_member(o, "what") + ")",
+          fold("own cost  " + cost_text(p50->get<double>()) + " to first byte, " +
+                   cost_text(e2e->get<double>()) + " end to end (" + text_member(o, "what") + ")",
                width, kLabel);
       if (out.find(text_member(o, "what")) == std::string::npos) out += line;
     }
@@ -209,13 +210,13 @@ std::string header_text(const RecordSet& set) {
   for (size_t i = 0; i < std::max<size_t>(1, set.runs.size()); ++i) {
     const Json* h = header_of(set, static_cast<int32_t>(i));
     if (!h) continue;
-    const Json *target = h->find("target"), *plan = h->find("plan"), *env = h->find("env");
+    const Json *target = find(*h, "target"), *plan = find(*h, "plan"), *env = find(*h, "env");
     std::string what = text_member(target, "model");
     for (const char* key : {"command", "url"})
       if (!text_member(target, key).empty()) what = text_member(target, key);
     if (set.runs.size() > 1) out += set.runs[i].name + ": ";
     if (!text_member(target, "kind").empty()) out += text_member(target, "kind") + " " + what;
-    if (const Json* b = h->find("target_b")) {
+    if (const Json* b = find(*h, "target_b")) {
       std::string other = text_member(b, "model");
       for (const char* key : {"command", "url"})
         if (!text_member(b, key).empty()) other = text_member(b, key);
@@ -226,7 +227,7 @@ std::string header_text(const RecordSet& set) {
     if (!text_member(env, "cpu_model").empty())
       out += "  " + text_member(env, "cpu_model") + ", " + text_member(env, "isa") + ", " +
              text_member(env, "threads") + " threads";
-    const Json* job = env ? env->find("slurm") : nullptr;
+    const Json* job = env ? find(*env, "slurm") : nullptr;
     if (!text_member(job, "job_id").empty())
       out += ", job " + text_member(job, "job_id") + " on " + text_member(job, "node");
     out += "\n";

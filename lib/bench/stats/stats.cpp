@@ -6,6 +6,7 @@
 #include <set>
 #include <tuple>
 
+#include "core/json_value.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -135,22 +136,23 @@ double wall_seconds(const std::vector<const RequestRecord*>& records) {
 void add_bandwidth(GroupSummary& g, const RecordSet& set) {
   const MetricSummary* tpot = g.find(Metric::kTpot, Clock::kSvc);
   const Json* h = header_of(set, g.run);
-  const Json* target = h ? h->find(g.arm == "b" ? "target_b" : "target") : nullptr;
-  const Json *weights = target ? target->find("weight_bytes_per_token") : nullptr,
-             *cache = target ? target->find("cache_bytes_per_token") : nullptr,
-             *gb_s = h ? h->find("read_gb_s") : nullptr;
+  const Json* target = h ? find(*h, g.arm == "b" ? "target_b" : "target") : nullptr;
+  const Json *weights = target ? find(*target, "weight_bytes_per_token") : nullptr,
+             *cache = target ? find(*target, "cache_bytes_per_token") : nullptr,
+             *gb_s = h ? find(*h, "read_gb_s") : nullptr;
   if (!weights || !weights->is_number()) return;
   const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
                          static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
-  g.bytes_per_token = weights->as_double() + (cache && cache->is_number() ? cache->as_double() * context : 0);
-  if (gb_s && gb_s->is_number() && gb_s->as_double() > 0 && tpot && tpot->p50.value > 0)
-    g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->as_double() * 1e9);
+  g.bytes_per_token =
+      weights->get<double>() + (cache && cache->is_number() ? cache->get<double>() * context : 0);
+  if (gb_s && gb_s->is_number() && gb_s->get<double>() > 0 && tpot && tpot->p50.value > 0)
+    g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->get<double>() * 1e9);
 }
 
 bool is_open(const Json* header) {
-  const Json* plan = header ? header->find("plan") : nullptr;
-  const Json* arrivals = plan ? plan->find("arrivals") : nullptr;
-  return arrivals && arrivals->is_string() && arrivals->as_string() != "closed";
+  const Json* plan = header ? find(*header, "plan") : nullptr;
+  const Json* arrivals = plan ? find(*plan, "arrivals") : nullptr;
+  return arrivals && arrivals->is_string() && as_string(*arrivals) != "closed";
 }
 
 void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& options) {
@@ -231,7 +233,7 @@ std::string group_name(const RecordSet& set, const GroupSummary& g) {
   std::string name = set.runs.size() > 1 ? set.runs[static_cast<size_t>(g.run)].name : "";
   const auto add = [&](const std::string& part) { name += (name.empty() ? "" : " ") + part; };
   const Json* header = header_of(set, g.run);
-  if (g.arm != "a" || (header && header->find("target_b"))) add("arm " + g.arm);
+  if (g.arm != "a" || (header && find(*header, "target_b"))) add("arm " + g.arm);
   if (!g.point.empty()) add(g.point);
   return name;
 }

@@ -3,6 +3,7 @@
 #include <cctype>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/json.h"
 
 namespace ds::bench {
@@ -70,10 +71,10 @@ int surrogate_half(std::string_view s, size_t i) {
 }
 
 std::string error_text(const Json& error) {
-  const Json* message = error.find("message");
-  return message && message->is_string() ? message->as_string()
-         : error.is_string()             ? error.as_string()
-                                         : error.dump();
+  const Json* message = find(error, "message");
+  return message && message->is_string() ? as_string(*message)
+         : error.is_string()             ? as_string(error)
+                                         : dump(error);
 }
 
 }  // namespace
@@ -110,39 +111,38 @@ StreamChunk parse_stream_chunk(std::string_view data) {
   const Json chunk = parse_json(data, "stream");
   StreamChunk out;
   if (!chunk.is_object()) throw Error(ErrorKind::kBadData, "not a JSON object", "stream");
-  const Json* kind = chunk.find("object");
-  const Json* error = chunk.find("error");
-  if (kind && kind->is_string() && kind->as_string() == "error") error = &chunk;
+  const Json* kind = find(chunk, "object");
+  const Json* error = find(chunk, "error");
+  if (kind && kind->is_string() && as_string(*kind) == "error") error = &chunk;
   if (error && !error->is_null()) {
     out.error = error_text(*error);
     return out;
   }
-  const auto text_of = [](const Json* v) { return v && v->is_string() ? v->as_string() : std::string(); };
-  const Json* choices = chunk.find("choices");
-  const Json* usage = chunk.find("usage");
-  if (choices && choices->is_array() && !choices->as_array().empty()) {
-    const Json& choice = choices->as_array()[0];
-    out.finish = text_of(choice.find("finish_reason"));
-    out.content = text_of(choice.find("text"));
-    if (const Json* delta = choice.find("delta")) {
-      out.content += text_of(delta->find("content"));
-      out.reasoning = text_of(delta->find("reasoning_content"));
-      if (out.reasoning.empty()) out.reasoning = text_of(delta->find("reasoning"));
-      const Json* calls = delta->find("tool_calls");
-      const Json* call = delta->find("function_call");
-      out.tool_call =
-          (calls && calls->is_array() && !calls->as_array().empty()) || (call && call->is_object());
+  const auto text_of = [](const Json* v) { return v && v->is_string() ? as_string(*v) : std::string(); };
+  const Json* choices = find(chunk, "choices");
+  const Json* usage = find(chunk, "usage");
+  if (choices && choices->is_array() && !choices->empty()) {
+    const Json& choice = (*choices)[0];
+    out.finish = text_of(find(choice, "finish_reason"));
+    out.content = text_of(find(choice, "text"));
+    if (const Json* delta = find(choice, "delta")) {
+      out.content += text_of(find(*delta, "content"));
+      out.reasoning = text_of(find(*delta, "reasoning_content"));
+      if (out.reasoning.empty()) out.reasoning = text_of(find(*delta, "reasoning"));
+      const Json* calls = find(*delta, "tool_calls");
+      const Json* call = find(*delta, "function_call");
+      out.tool_call = (calls && calls->is_array() && !calls->empty()) || (call && call->is_object());
     }
   }
   const auto count = [](const Json* object, const char* key) -> int64_t {
-    const Json* v = object ? object->find(key) : nullptr;
+    const Json* v = object ? find(*object, key) : nullptr;
     // A count no stream can have is no count.
-    return v && v->is_int() && v->as_int() >= 0 && v->as_int() < int64_t{1} << 40 ? v->as_int() : -1;
+    return v && is_int(*v) && as_int(*v) >= 0 && as_int(*v) < int64_t{1} << 40 ? as_int(*v) : -1;
   };
   if (usage && usage->is_object()) {
     out.n_in = count(usage, "prompt_tokens");
     out.n_out = count(usage, "completion_tokens");
-    out.n_in_cached = count(usage->find("prompt_tokens_details"), "cached_tokens");
+    out.n_in_cached = count(find(*usage, "prompt_tokens_details"), "cached_tokens");
   }
   return out;
 }

@@ -7,14 +7,14 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_value.h"
 
 namespace ds::bench {
 
 struct Request {
   std::string id;
-  Json::Array messages;  // {role, content}; empty: `prompt` is completed as it stands
-  std::string prompt;    // the last user text, or the text to complete
+  Json::array_t messages;  // {role, content}; empty: `prompt` is completed as it stands
+  std::string prompt;      // the last user text, or the text to complete
   int64_t max_tokens = 64;
   bool ignore_eos = false;  // length control: exactly max_tokens, where the target can
   double temperature = 0;

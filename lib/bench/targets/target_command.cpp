@@ -15,6 +15,7 @@
 #include "bench/targets/target.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 
 namespace ds::bench {
@@ -51,7 +52,7 @@ class CommandTarget : public Target {
 
   int max_concurrency() const override { return 256; }
   Json describe() const override {
-    return Json(Json::Object{{"kind", "cmd"}, {"command", redacted(line_)}, {"shell", options_.shell}});
+    return Json{{"kind", "cmd"}, {"command", redacted(line_)}, {"shell", options_.shell}};
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {
@@ -198,7 +199,7 @@ class CommandTarget : public Target {
 class NullTarget : public Target {
  public:
   int max_concurrency() const override { return 256; }
-  Json describe() const override { return Json(Json::Object{{"kind", "null"}}); }
+  Json describe() const override { return Json{{"kind", "null"}}; }
   Outcome send(const Request&, const StopRequest&) override {
     Outcome o;
     o.t_send_ns = now_ns();

@@ -7,6 +7,7 @@
 #include "bench/records/environment.h"
 #include "bench/targets/target.h"
 #include "core/clock.h"
+#include "core/json_value.h"
 #include "infer/engine.h"
 #include "infer/request.h"
 #include "infer/score.h"
@@ -36,15 +37,15 @@ class EngineTarget : public Target {
     const MemoryPlan& plan = engine_->plan();
     const size_t slash = folder_.find_last_not_of('/');
     const std::string path = folder_.substr(0, slash + 1);
-    return Json(Json::Object{{"kind", "engine"},
-                             {"model", path.substr(path.rfind('/') + 1)},
-                             {"model_type", plan.model_type},
-                             {"digest", digest_},
-                             {"weight_bytes", plan.weight_bytes},
-                             {"weight_bytes_per_token", plan.weight_bytes_per_token},
-                             {"cache_bytes_per_token", plan.cache_bytes_per_token},
-                             {"threads", plan.threads.n_threads},
-                             {"isa", isa_name(plan.isa)}});
+    return Json{{"kind", "engine"},
+                {"model", path.substr(path.rfind('/') + 1)},
+                {"model_type", plan.model_type},
+                {"digest", digest_},
+                {"weight_bytes", plan.weight_bytes},
+                {"weight_bytes_per_token", plan.weight_bytes_per_token},
+                {"cache_bytes_per_token", plan.cache_bytes_per_token},
+                {"threads", plan.threads.n_threads},
+                {"isa", isa_name(plan.isa)}};
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {
@@ -74,7 +75,7 @@ class EngineTarget : public Target {
     if (!text.has_template()) return text.encode_plain(request.prompt);
     RenderRequest chat;
     chat.messages =
-        request.messages.empty() ? Json::Array{make_message("user", request.prompt)} : request.messages;
+        request.messages.empty() ? Json::array_t{make_message("user", request.prompt)} : request.messages;
     return encode_chat(text, chat, request.id);
   }
 

@@ -12,6 +12,7 @@
 #include "bench/targets/target.h"
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/json_value.h"
 #include "io/files.h"
 #include "io/json.h"
 
@@ -137,8 +138,8 @@ class HttpTarget : public Target {
 
   int max_concurrency() const override { return 1024; }
   Json describe() const override {
-    return Json(Json::Object{
-        {"kind", "url"}, {"url", redacted(url_)}, {"api", options_.api}, {"model", options_.model_name}});
+    return Json{
+        {"kind", "url"}, {"url", redacted(url_)}, {"api", options_.api}, {"model", options_.model_name}};
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {
@@ -255,23 +256,23 @@ class HttpTarget : public Target {
   }
 
   std::string request_body(const Request& r) const {
-    Json body(Json::Object{{"model", options_.model_name}});
+    Json body{{"model", options_.model_name}};
     if (options_.api == "chat") {
-      Json::Array messages = r.messages;
-      if (messages.empty()) messages.push_back(Json(Json::Object{{"role", "user"}, {"content", r.prompt}}));
-      body.set("messages", std::move(messages));
+      Json::array_t messages = r.messages;
+      if (messages.empty()) messages.push_back(Json{{"role", "user"}, {"content", r.prompt}});
+      body["messages"] = std::move(messages);
     } else {
-      body.set("prompt", r.prompt);
+      body["prompt"] = r.prompt;
     }
-    body.set("max_tokens", r.max_tokens);
-    body.set("temperature", r.temperature);
-    body.set("seed", static_cast<int64_t>(r.seed & 0x7FFFFFFF));
-    if (r.ignore_eos) body.set("ignore_eos", true);
+    body["max_tokens"] = r.max_tokens;
+    body["temperature"] = r.temperature;
+    body["seed"] = static_cast<int64_t>(r.seed & 0x7FFFFFFF);
+    if (r.ignore_eos) body["ignore_eos"] = true;
     if (r.body.is_object())
-      for (const auto& [key, value] : r.body.as_object()) body.set(key, value);
-    body.set("stream", true);
-    body.set("stream_options", Json(Json::Object{{"include_usage", true}}));
-    return body.dump();
+      for (const auto& [key, value] : r.body.items()) body[key] = value;
+    body["stream"] = true;
+    body["stream_options"] = Json{{"include_usage", true}};
+    return dump(body);
   }
 
   HeaderList request_headers(const std::vector<std::pair<std::string, std::string>>& more = {}) const {
@@ -325,9 +326,9 @@ class HttpTarget : public Target {
     // Servers without /v1/models take any name.
     try {
       const Json list = parse_json(text, url);
-      const Json* data = list.find("data");
-      if (data && data->is_array() && !data->as_array().empty())
-        if (const Json* id = data->as_array()[0].find("id"); id && id->is_string()) return id->as_string();
+      const Json* data = find(list, "data");
+      if (data && data->is_array() && !data->empty())
+        if (const Json* id = find((*data)[0], "id"); id && id->is_string()) return as_string(*id);
     } catch (const Error&) {
     }
     return "default";

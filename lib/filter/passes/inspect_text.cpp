@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/json_value.h"
 #include "filter/passes/inspect.h"
 
 namespace ds::filter {
@@ -94,13 +95,13 @@ std::string calibration_text(const Calibration& c) {
 }
 
 Json calibration_profile(const Calibration& c) {
-  Json cut(Json::Object{});
+  Json cut = Json::object();
   for (int k = 0; k < kScripts; ++k)
     if (c.scripts[k].n_in && c.scripts[k].cut > 0)
-      cut.set(script_name(static_cast<Script>(k)), Json(c.scripts[k].cut));
+      cut[script_name(static_cast<Script>(k))] = c.scripts[k].cut;
   Json out;
-  out.set("profile", Json("calibrated"));
-  out.set("semantic", Json(Json::Object{{"cut", std::move(cut)}, {"embedder_digest", Json(c.digest)}}));
+  out["profile"] = "calibrated";
+  out["semantic"] = Json{{"cut", std::move(cut)}, {"embedder_digest", c.digest}};
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/json_value.h"
 #include "io/json.h"
 
 namespace ds::filter {
@@ -96,14 +97,14 @@ void SegmentWriter::add(const SegmentBlock& b) {
 }
 
 void SegmentWriter::commit(const SegmentInfo& info) {
-  Json json(Json::Object{{"begin_offset", Json(static_cast<int64_t>(info.begin_offset))},
-                         {"end_offset", Json(static_cast<int64_t>(info.end_offset))},
-                         {"end_line", Json(static_cast<int64_t>(info.end_line))},
-                         {"ends_file", Json(info.ends_file)},
-                         {"partial", Json(info.partial)},
-                         {"damage", Json(info.damage)},
-                         {"statistics", statistics_json(info.statistics)}});
-  const std::string text = json.dump();
+  Json json{{"begin_offset", static_cast<int64_t>(info.begin_offset)},
+            {"end_offset", static_cast<int64_t>(info.end_offset)},
+            {"end_line", static_cast<int64_t>(info.end_line)},
+            {"ends_file", info.ends_file},
+            {"partial", info.partial},
+            {"damage", info.damage},
+            {"statistics", statistics_json(info.statistics)}};
+  const std::string text = dump(json);
   Tail tail{state_->bytes, text.size(), 0, {}};
   put(text.data(), text.size());
   tail.checksum = XXH3_64bits_digest(state_->hash);
@@ -156,23 +157,23 @@ bool read_segment_info(const std::string& stem, SegmentInfo& out) {
   const std::string where = stem + ".seg";
   const Json json = parse_json(text, where);
   const auto count = [&](const char* key) -> uint64_t {
-    const Json* v = json.find(key);
-    if (!v || !v->is_int()) throw Error(ErrorKind::kBadData, std::string(key) + " is missing", where);
-    return static_cast<uint64_t>(v->as_int());
+    const Json* v = find(json, key);
+    if (!v || !is_int(*v)) throw Error(ErrorKind::kBadData, std::string(key) + " is missing", where);
+    return static_cast<uint64_t>(as_int(*v));
   };
   out.begin_offset = count("begin_offset");
   out.end_offset = count("end_offset");
   out.end_line = count("end_line");
-  const Json* ends = json.find("ends_file");
-  const Json* partial = json.find("partial");
-  const Json* damage = json.find("damage");
-  const Json* statistics = json.find("statistics");
-  if (!ends || !ends->is_bool() || !partial || !partial->is_bool() || !damage || !damage->is_string() ||
+  const Json* ends = find(json, "ends_file");
+  const Json* partial = find(json, "partial");
+  const Json* damage = find(json, "damage");
+  const Json* statistics = find(json, "statistics");
+  if (!ends || !ends->is_boolean() || !partial || !partial->is_boolean() || !damage || !damage->is_string() ||
       !statistics)
     throw Error(ErrorKind::kBadData, "the closing record is incomplete", where);
-  out.ends_file = ends->as_bool();
-  out.partial = partial->as_bool();
-  out.damage = damage->as_string();
+  out.ends_file = ends->get<bool>();
+  out.partial = partial->get<bool>();
+  out.damage = as_string(*damage);
   out.statistics = statistics_from_json(*statistics, where);
   return true;
 }

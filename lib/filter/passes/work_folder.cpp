@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
+#include "core/json_value.h"
 #include "filter/stages/profile.h"
 #include "io/files.h"
 
@@ -22,7 +23,7 @@ constexpr int64_t kMostManifestBytes = 1 << 30;
 
 // What must be the same for --resume to go on.
 Json run_identity(const Profile& profile, const FilterOptions& o) {
-  Json files(Json::Array{});
+  Json files = Json::array();
   for (const auto& path : o.inputs) {
     struct stat st {};
     int64_t size = -1, mtime = 0;
@@ -30,28 +31,27 @@ Json run_identity(const Profile& profile, const FilterOptions& o) {
       size = st.st_size;
       mtime = mtime_ns(st);
     }
-    files.as_array().push_back(
-        Json(Json::Object{{"path", Json(path)}, {"size", Json(size)}, {"mtime", Json(mtime)}}));
+    files.push_back(Json{{"path", path}, {"size", size}, {"mtime", mtime}});
   }
   Json out;
-  out.set("format", Json(3));
-  out.set("profile", profile_json(profile));
-  out.set("inputs", std::move(files));
-  out.set("shard", Json(std::to_string(o.shard) + "/" + std::to_string(o.n_shards)));
-  out.set("text_field", Json(o.worker.fields.text_field));
-  out.set("id_field", Json(o.worker.fields.id_field));
-  out.set("url_field", Json(o.worker.fields.url_field));
-  out.set("text_lines", Json(o.worker.text_lines));
-  out.set("transcode", Json(o.input.transcode));
-  out.set("no_short_circuit", Json(o.worker.score_all));
-  out.set("max_line_bytes", Json(o.input.max_line_bytes));
-  Json extra(Json::Array{});
-  for (const auto& g : o.resources.gazetteers) extra.as_array().push_back(Json(g));
-  for (const auto& d : o.resources.decontaminate) extra.as_array().push_back(Json(d));
-  extra.as_array().push_back(Json(o.resources.embedder));
-  extra.as_array().push_back(Json(o.resources.references));
-  extra.as_array().push_back(Json(o.resources.url_list));
-  out.set("resources", std::move(extra));
+  out["format"] = 3;
+  out["profile"] = profile_json(profile);
+  out["inputs"] = std::move(files);
+  out["shard"] = std::to_string(o.shard) + "/" + std::to_string(o.n_shards);
+  out["text_field"] = o.worker.fields.text_field;
+  out["id_field"] = o.worker.fields.id_field;
+  out["url_field"] = o.worker.fields.url_field;
+  out["text_lines"] = o.worker.text_lines;
+  out["transcode"] = o.input.transcode;
+  out["no_short_circuit"] = o.worker.score_all;
+  out["max_line_bytes"] = o.input.max_line_bytes;
+  Json extra = Json::array();
+  for (const auto& g : o.resources.gazetteers) extra.push_back(Json(g));
+  for (const auto& d : o.resources.decontaminate) extra.push_back(Json(d));
+  extra.push_back(Json(o.resources.embedder));
+  extra.push_back(Json(o.resources.references));
+  extra.push_back(Json(o.resources.url_list));
+  out["resources"] = std::move(extra);
   return out;
 }
 
@@ -80,7 +80,7 @@ std::string open_work(const Profile& profile, const FilterOptions& o) {
   const std::string manifest = o.work + "/manifest.json";
   const Json identity = run_identity(profile, o);
   if (o.resume && file_exists(manifest)) {
-    if (read_file(manifest, kMostManifestBytes) != identity.dump() + "\n")
+    if (read_file(manifest, kMostManifestBytes) != dump(identity) + "\n")
       throw Error(ErrorKind::kUsage, "the unfinished run had other inputs or another configuration", manifest,
                   "give the same arguments, or run without --resume to start over");
     return "";
@@ -89,7 +89,7 @@ std::string open_work(const Profile& profile, const FilterOptions& o) {
   fs::create_directories(o.work, error);
   if (error) throw Error(ErrorKind::kCannotCreate, "cannot create: " + error.message(), o.work);
   AtomicFile file(manifest);
-  file.write(identity.dump() + "\n");
+  file.write(dump(identity) + "\n");
   file.commit();
   if (n_lost == 0) return "";
   return "started over: " + std::to_string(n_lost) + (n_lost == 1 ? " checkpoint" : " checkpoints") +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "core/json_value.h"
 #include "filter/stages/profile.h"
 #include "filter/stages/stage.h"
 
@@ -91,50 +92,47 @@ std::vector<Problem> problems(const Report& r, double max_bad) {
 Json report_json(const Report& r) {
   const Statistics& s = r.statistics;
   Json out;
-  out.set("tool", Json("ds-filter"));
-  out.set("interrupted", Json(r.interrupted));
-  Json counts(Json::Object{{"read", Json(static_cast<int64_t>(s.read))},
-                           {"kept", Json(static_cast<int64_t>(s.kept))},
-                           {"dropped", Json(static_cast<int64_t>(s.dropped))},
-                           {"quarantined", Json(static_cast<int64_t>(s.quarantined))},
-                           {"conserved", Json(r.conserved)}});
-  out.set("records", std::move(counts));
-  Json files(Json::Array{});
+  out["tool"] = "ds-filter";
+  out["interrupted"] = r.interrupted;
+  Json counts{{"read", static_cast<int64_t>(s.read)},
+              {"kept", static_cast<int64_t>(s.kept)},
+              {"dropped", static_cast<int64_t>(s.dropped)},
+              {"quarantined", static_cast<int64_t>(s.quarantined)},
+              {"conserved", r.conserved}};
+  out["records"] = std::move(counts);
+  Json files = Json::array();
   for (const auto& f : r.files) {
-    Json row(
-        Json::Object{{"path", Json(f.path)}, {"content_bytes", Json(static_cast<int64_t>(f.content_bytes))}});
-    if (!f.damage.empty()) row.set("damage", Json(f.damage));
-    files.as_array().push_back(std::move(row));
+    Json row{{"path", f.path}, {"content_bytes", static_cast<int64_t>(f.content_bytes)}};
+    if (!f.damage.empty()) row["damage"] = f.damage;
+    files.push_back(std::move(row));
   }
-  out.set("files", std::move(files));
-  out.set("counts", statistics_json(s));
-  Json clusters(Json::Array{});
+  out["files"] = std::move(files);
+  out["counts"] = statistics_json(s);
+  Json clusters = Json::array();
   for (const auto& c : r.largest_clusters)
-    clusters.as_array().push_back(
-        Json(Json::Object{{"size", Json(static_cast<int64_t>(c.size))}, {"kept", Json(c.kept)}}));
-  out.set("duplicate_clusters", Json(Json::Object{{"count", Json(static_cast<int64_t>(r.n_clusters))},
-                                                  {"largest", std::move(clusters)}}));
-  Json speed(Json::Object{{"seconds", Json(r.seconds)},
-                          {"megabytes_per_second", Json(r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0)},
-                          {"duplicate_search_seconds", Json(r.dedup_seconds)},
-                          {"writing_seconds", Json(r.write_seconds)},
-                          {"threads", Json(r.threads)}});
-  Json stages(Json::Object{});
+    clusters.push_back(Json{{"size", static_cast<int64_t>(c.size)}, {"kept", c.kept}});
+  out["duplicate_clusters"] =
+      Json{{"count", static_cast<int64_t>(r.n_clusters)}, {"largest", std::move(clusters)}};
+  Json speed{{"seconds", r.seconds},
+             {"megabytes_per_second", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0},
+             {"duplicate_search_seconds", r.dedup_seconds},
+             {"writing_seconds", r.write_seconds},
+             {"threads", r.threads}};
+  Json stages = Json::object();
   for (size_t i = 0; i < s.stages.size(); ++i) {
     const double seconds = static_cast<double>(s.stages[i].nanoseconds) * 1e-9;
-    stages.set(stage_table()[i].name,
-               Json(Json::Object{
-                   {"thread_seconds", Json(seconds)},
-                   {"megabytes_per_second", Json(seconds > 0 ? mb(s.stages[i].text_bytes) / seconds : 0)}}));
+    stages[stage_table()[i].name] =
+        Json{{"thread_seconds", seconds},
+             {"megabytes_per_second", seconds > 0 ? mb(s.stages[i].text_bytes) / seconds : 0}};
   }
-  speed.set("stages", std::move(stages));
-  out.set("speed", std::move(speed));
-  for (const auto& [stage, facts] : r.stage_facts) out.set(stage, facts);
-  Json notes(Json::Array{});
-  for (const auto& n : r.notes) notes.as_array().push_back(Json(n));
-  out.set("notes", std::move(notes));
-  out.set("shard", Json(std::to_string(r.shard) + "/" + std::to_string(r.n_shards)));
-  out.set("config", profile_json(r.profile));
+  speed["stages"] = std::move(stages);
+  out["speed"] = std::move(speed);
+  for (const auto& [stage, facts] : r.stage_facts) out[stage] = facts;
+  Json notes = Json::array();
+  for (const auto& n : r.notes) notes.push_back(Json(n));
+  out["notes"] = std::move(notes);
+  out["shard"] = std::to_string(r.shard) + "/" + std::to_string(r.n_shards);
+  out["config"] = profile_json(r.profile);
   return out;
 }
 

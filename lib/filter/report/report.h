@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "core/error.h"
-#include "core/json.h"
+#include "core/json_value.h"
 #include "filter/report/statistics.h"
 #include "filter/stages/rules.h"
 

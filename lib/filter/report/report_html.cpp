@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/json_value.h"
 #include "filter/report/report.h"
 #include "filter/stages/profile.h"
 #include "filter/stages/stage.h"
@@ -253,13 +254,13 @@ std::string report_html(const Report& r) {
   out += "</table></div>";
   for (const auto& [stage, facts] : r.stage_facts) {
     out += "<p class=says>Stage " + escaped(stage) + ":";
-    for (const auto& [name, value] : facts.as_object())
-      out += " " + escaped(name) + " " + escaped(value.is_string() ? value.as_string() : value.dump());
+    for (const auto& [name, value] : facts.items())
+      out += " " + escaped(name) + " " + escaped(value.is_string() ? as_string(value) : dump(value));
     out += "</p>";
   }
   for (const auto& n : r.notes) out += "<p class=says>" + escaped(n) + "</p>";
   out += "<h2>Configuration</h2><details><summary>effective profile</summary><pre>" +
-         escaped(profile_json(r.profile).dump()) + "</pre></details></main></html>\n";
+         escaped(dump(profile_json(r.profile))) + "</pre></details></main></html>\n";
   return out;
 }
 

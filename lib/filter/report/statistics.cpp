@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "filter/stages/stage.h"
 #include "io/record.h"
 
@@ -31,8 +32,8 @@ void each_counter(S& s, Visit&& visit) {
 Json number(uint64_t n) { return Json(static_cast<int64_t>(n)); }
 
 Json map_json(const std::map<std::string, uint64_t>& map) {
-  Json out(Json::Object{});
-  for (const auto& [key, n] : map) out.set(key, number(n));
+  Json out = Json::object();
+  for (const auto& [key, n] : map) out[key] = number(n);
   return out;
 }
 
@@ -96,39 +97,39 @@ void Statistics::merge(const Statistics& o) {
 }
 
 Json statistics_json(const Statistics& s) {
-  Json out(Json::Object{});
-  each_counter(s, [&](const char* name, const uint64_t& n) { out.set(name, number(n)); });
-  Json stages(Json::Object{}), rules(Json::Object{}), languages(Json::Object{});
+  Json out = Json::object();
+  each_counter(s, [&](const char* name, const uint64_t& n) { out[name] = number(n); });
+  Json stages = Json::object(), rules = Json::object(), languages = Json::object();
   for (size_t i = 0; i < s.stages.size(); ++i) {
     const StageStatistics& t = s.stages[i];
-    stages.set(stage_table()[i].name, Json(Json::Object{{"records", number(t.records)},
-                                                        {"dropped", number(t.dropped)},
-                                                        {"nanoseconds", number(t.nanoseconds)},
-                                                        {"text_bytes", number(t.text_bytes)}}));
+    stages[stage_table()[i].name] = Json{{"records", number(t.records)},
+                                         {"dropped", number(t.dropped)},
+                                         {"nanoseconds", number(t.nanoseconds)},
+                                         {"text_bytes", number(t.text_bytes)}};
   }
   for (size_t r = 0; r < all_rules().size(); ++r) {
-    Json row(Json::Object{});
+    Json row = Json::object();
     for (int k = 0; k < kScripts; ++k) {
       const RuleStatistics& t = s.rules[k][r];
       if (t.evaluated == 0 && t.dropped == 0) continue;
-      Json::Array bins;
+      Json::array_t bins;
       for (const uint64_t n : t.histogram) bins.push_back(number(n));
-      row.set(script_name(static_cast<Script>(k)), Json(Json::Object{{"evaluated", number(t.evaluated)},
-                                                                     {"dropped", number(t.dropped)},
-                                                                     {"would_drop", number(t.failed)},
-                                                                     {"histogram", Json(std::move(bins))}}));
+      row[script_name(static_cast<Script>(k))] = Json{{"evaluated", number(t.evaluated)},
+                                                      {"dropped", number(t.dropped)},
+                                                      {"would_drop", number(t.failed)},
+                                                      {"histogram", std::move(bins)}};
     }
-    if (!row.as_object().empty()) rules.set(all_rules()[r]->id, std::move(row));
+    if (!row.empty()) rules[all_rules()[r]->id] = std::move(row);
   }
   for (const auto& [code, n] : s.languages)
-    languages.set(code, Json(Json::Object{{"read", number(n[0])}, {"kept", number(n[1])}}));
-  out.set("stages", std::move(stages));
-  out.set("rules", std::move(rules));
-  out.set("languages", std::move(languages));
-  out.set("quarantine_reasons", map_json(s.quarantine_reasons));
-  out.set("instead_of_text", map_json(s.instead_of_text));
-  out.set("personal_data", map_json(s.personal_data));
-  out.set("entity_categories", map_json(s.entity_categories));
+    languages[code] = Json{{"read", number(n[0])}, {"kept", number(n[1])}};
+  out["stages"] = std::move(stages);
+  out["rules"] = std::move(rules);
+  out["languages"] = std::move(languages);
+  out["quarantine_reasons"] = map_json(s.quarantine_reasons);
+  out["instead_of_text"] = map_json(s.instead_of_text);
+  out["personal_data"] = map_json(s.personal_data);
+  out["entity_categories"] = map_json(s.entity_categories);
   return out;
 }
 
@@ -136,14 +137,14 @@ Statistics statistics_from_json(const Json& json, const std::string& where) {
   Statistics s;
   const auto bad = [&](const std::string& what) { return Error(ErrorKind::kBadData, what, where); };
   const auto count = [&](const Json& object, const char* key) -> uint64_t {
-    const Json* v = object.find(key);
-    if (!v || !v->is_int() || v->as_int() < 0) throw bad(std::string(key) + " is no count");
-    return static_cast<uint64_t>(v->as_int());
+    const Json* v = find(object, key);
+    if (!v || !is_int(*v) || as_int(*v) < 0) throw bad(std::string(key) + " is no count");
+    return static_cast<uint64_t>(as_int(*v));
   };
-  const auto member = [&](const char* key) -> const Json::Object& {
-    const Json* v = json.find(key);
+  const auto member = [&](const char* key) -> const Json::object_t& {
+    const Json* v = find(json, key);
     if (!v || !v->is_object()) throw bad(std::string(key) + " is missing");
-    return v->as_object();
+    return v->get_ref<const Json::object_t&>();
   };
   if (!json.is_object()) throw bad("no statistics");
   each_counter(s, [&](const char* name, uint64_t& n) { n = count(json, name); });
@@ -156,26 +157,26 @@ Statistics statistics_from_json(const Json& json, const std::string& where) {
     const int r = rule_index(id);
     if (r < 0 || !v.is_object()) throw bad("unknown rule " + id);
     for (int k = 0; k < kScripts; ++k) {
-      const Json* row = v.find(script_name(static_cast<Script>(k)));
+      const Json* row = find(v, script_name(static_cast<Script>(k)));
       if (!row) continue;
       RuleStatistics& t = s.rules[k][r];
       t.evaluated = count(*row, "evaluated");
       t.dropped = count(*row, "dropped");
       t.failed = count(*row, "would_drop");
-      const Json* bins = row->find("histogram");
-      if (!bins || !bins->is_array() || bins->as_array().size() != kBins) throw bad("bad histogram of " + id);
+      const Json* bins = find(*row, "histogram");
+      if (!bins || !bins->is_array() || bins->size() != kBins) throw bad("bad histogram of " + id);
       for (int h = 0; h < kBins; ++h) {
-        const Json& n = bins->as_array()[h];
-        if (!n.is_int()) throw bad("bad histogram of " + id);
-        t.histogram[h] = static_cast<uint64_t>(n.as_int());
+        const Json& n = (*bins)[h];
+        if (!is_int(n)) throw bad("bad histogram of " + id);
+        t.histogram[h] = static_cast<uint64_t>(as_int(n));
       }
     }
   }
   for (const auto& [code, v] : member("languages")) s.languages[code] = {count(v, "read"), count(v, "kept")};
   const auto map = [&](const char* key, std::map<std::string, uint64_t>& out) {
     for (const auto& [name, v] : member(key)) {
-      if (!v.is_int()) throw bad(name + " is no count");
-      out[name] = static_cast<uint64_t>(v.as_int());
+      if (!is_int(v)) throw bad(name + " is no count");
+      out[name] = static_cast<uint64_t>(as_int(v));
     }
   };
   map("quarantine_reasons", s.quarantine_reasons);

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstring>
 
+#include "core/json_value.h"
 #include "core/numbers.h"
 #include "core/utf8.h"
 #include "filter/embedded.h"
@@ -195,8 +196,8 @@ void Embedder::load_model2vec(const std::string& folder) {
     throw Error(ErrorKind::kBadModel, "expected a tensor embeddings [V, D] of F32 or F16", file.path());
   const std::string where = folder + "/tokenizer.json";
   const Json tokenizer = parse_json(read_file(where, int64_t{1} << 30), where, ErrorKind::kBadModel);
-  const Json* model = tokenizer.find("model");
-  const Json* vocab = model ? model->find("vocab") : nullptr;
+  const Json* model = find(tokenizer, "model");
+  const Json* vocab = model ? find(*model, "vocab") : nullptr;
   if (!vocab || (!vocab->is_object() && !vocab->is_array()))
     throw Error(ErrorKind::kBadModel, "model.vocab is missing", where);
   dim_ = static_cast<int>(table->shape[1]);
@@ -214,13 +215,12 @@ void Embedder::load_model2vec(const std::string& folder) {
     add_row(entry_hash(token), row_values.data());
   };
   if (vocab->is_object()) {
-    for (const auto& [token, id] : vocab->as_object())
-      if (id.is_int()) add(token, id.as_int());
+    for (const auto& [token, id] : vocab->items())
+      if (is_int(id)) add(token, as_int(id));
   } else {
     int64_t id = 0;  // Unigram: a list of [token, score]
-    for (const Json& entry : vocab->as_array()) {
-      if (entry.is_array() && !entry.as_array().empty() && entry.as_array()[0].is_string())
-        add(entry.as_array()[0].as_string(), id);
+    for (const Json& entry : *vocab) {
+      if (entry.is_array() && !entry.empty() && entry[0].is_string()) add(as_string(entry[0]), id);
       ++id;
     }
   }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "io/json.h"
 #include "io/lines.h"
@@ -30,11 +31,11 @@ void windows(const std::vector<uint64_t>& units, int n, Visit&& visit) {
 }
 
 void strings_of(const Json& v, std::vector<std::string_view>& out) {
-  if (v.is_string()) out.push_back(v.as_string());
+  if (v.is_string()) out.push_back(as_string(v));
   if (v.is_array())
-    for (const Json& item : v.as_array()) strings_of(item, out);
+    for (const Json& item : v) strings_of(item, out);
   if (v.is_object())
-    for (const auto& [key, value] : v.as_object()) strings_of(value, out);
+    for (const auto& [key, value] : v.items()) strings_of(value, out);
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "filter/stages/stage.h"
 
 namespace ds::filter {
@@ -20,21 +21,21 @@ class ProfileReader : public SettingVisitor {
   void integer(const char* key, int& value, int least, int most) override {
     const Json* v = take(key);
     if (!v) return;
-    if (!v->is_int() || v->as_int() < least || v->as_int() > most)
+    if (!is_int(*v) || as_int(*v) < least || as_int(*v) > most)
       fail(name(key) + " must be an integer from " + std::to_string(least) + " to " + std::to_string(most));
-    value = static_cast<int>(v->as_int());
+    value = static_cast<int>(as_int(*v));
   }
   void number(const char* key, double& value, double least, double most) override {
     const Json* v = take(key);
     if (!v) return;
-    if (!v->is_number() || !(v->as_double() >= least && v->as_double() <= most)) {
+    if (!v->is_number() || !(v->get<double>() >= least && v->get<double>() <= most)) {
       std::string range;
       append_json_number(range, least);
       range += " to ";
       append_json_number(range, most);
       fail(name(key) + " must be a number from " + range);
     }
-    value = v->as_double();
+    value = v->get<double>();
   }
   void text(const char* key, std::string& value) override {
     if (const Json* v = take(key)) value = string(*v, key);
@@ -44,7 +45,7 @@ class ProfileReader : public SettingVisitor {
     if (!v) return;
     if (!v->is_array()) fail(name(key) + " must be a list of strings");
     value.clear();
-    for (const Json& item : v->as_array()) value.push_back(string(item, key));
+    for (const Json& item : *v) value.push_back(string(item, key));
   }
   void choice(const char* key, int& value, std::span<const char* const> names) override {
     const Json* v = take(key);
@@ -102,32 +103,32 @@ class ProfileReader : public SettingVisitor {
   }
   const Json* take(const char* key) {
     open_.back().taken.insert(key);
-    return open_.back().json->find(key);
+    return find(*open_.back().json, key);
   }
   std::string name(const std::string& key) const {
     return open_.size() > 1 ? open_.back().name + "." + key : key;
   }
   bool boolean(const Json& v, const std::string& key) const {
-    if (!v.is_bool()) fail(name(key) + " must be true or false");
-    return v.as_bool();
+    if (!v.is_boolean()) fail(name(key) + " must be true or false");
+    return v.get<bool>();
   }
   const std::string& string(const Json& v, const std::string& key) const {
     if (!v.is_string()) fail(name(key) + " must be a string");
-    return v.as_string();
+    return as_string(v);
   }
-  const Json::Object& object(const Json& v, const std::string& key) const {
+  const Json::object_t& object(const Json& v, const std::string& key) const {
     if (!v.is_object()) fail(key + " must be an object");
-    return v.as_object();
+    return v.get_ref<const Json::object_t&>();
   }
   // Short forms: false switches the rule off, a number is the threshold for both scripts.
   void apply_rule(RuleSetting& setting, const Json& json, const std::string& id) const {
     const auto set = [&](int script, const Json& v) {
-      if (!v.is_bool() && !v.is_number()) fail(id + " must be true, false or a threshold");
-      setting.on[script] = v.is_bool() ? v.as_bool() : true;
-      if (v.is_number()) setting.threshold[script] = v.as_double();
+      if (!v.is_boolean() && !v.is_number()) fail(id + " must be true, false or a threshold");
+      setting.on[script] = v.is_boolean() ? v.get<bool>() : true;
+      if (v.is_number()) setting.threshold[script] = v.get<double>();
     };
     if (!json.is_object()) return set(0, json), set(1, json);
-    for (const auto& [script, value] : json.as_object()) {
+    for (const auto& [script, value] : json.items()) {
       if (script != "en" && script != "zh") fail(id + ": unknown script '" + script + "', expected en or zh");
       set(script == "zh", value);
     }
@@ -144,7 +145,7 @@ class ProfileWriter : public SettingVisitor {
   void number(const char* key, double& value, double, double) override { put(key, Json(value)); }
   void text(const char* key, std::string& value) override { put(key, Json(value)); }
   void texts(const char* key, std::vector<std::string>& value) override {
-    Json::Array out;
+    Json::array_t out;
     for (const auto& text : value) out.emplace_back(text);
     put(key, Json(std::move(out)));
   }
@@ -152,22 +153,22 @@ class ProfileWriter : public SettingVisitor {
     put(key, Json(names[value]));
   }
   void flags(const char* key, std::map<std::string, bool>& value) override {
-    Json out(Json::Object{});
-    for (const auto& [name, on] : value) out.set(name, Json(on));
+    Json out = Json::object();
+    for (const auto& [name, on] : value) out[name] = on;
     put(key, std::move(out));
   }
   void section(const char* key, const std::function<void()>& members) override {
-    open_.emplace_back(Json::Object{});
+    open_.emplace_back(Json::object());
     members();
     Json done = std::move(open_.back());
     open_.pop_back();
     put(key, std::move(done));
   }
-  void put(const char* key, Json value) { open_.back().set(key, std::move(value)); }
+  void put(const char* key, Json value) { open_.back()[key] = std::move(value); }
   Json take() { return std::move(open_.back()); }
 
  private:
-  std::vector<Json> open_{Json(Json::Object{})};
+  std::vector<Json> open_ = std::vector<Json>(1, Json::object());
 };
 
 }  // namespace
@@ -202,13 +203,13 @@ void apply_profile(Profile& p, const Json& json, const std::string& where) {
 }
 
 void choose_stages(Profile& profile, const std::string& list) {
-  Json::Array names;
+  Json::array_t names;
   for (size_t at = 0; at <= list.size();) {
     const size_t comma = std::min(list.find(',', at), list.size());
     names.emplace_back(list.substr(at, comma - at));
     at = comma + 1;
   }
-  apply_profile(profile, Json(Json::Object{{"stages", Json(std::move(names))}}), "--stages");
+  apply_profile(profile, Json{{"stages", std::move(names)}}, "--stages");
 }
 
 Json profile_json(const Profile& given) {
@@ -216,13 +217,13 @@ Json profile_json(const Profile& given) {
   ProfileWriter write;
   write.text("profile", p.name);
   write.texts("stages", p.stages);
-  Json rules(Json::Object{});
+  Json rules = Json::object();
   for (size_t i = 0; i < p.rules.size(); ++i) {
-    Json row(Json::Object{});
+    Json row = Json::object();
     for (int k = 0; k < kScripts; ++k)
-      row.set(script_name(static_cast<Script>(k)),
-              p.rules[i].on[k] ? Json(p.rules[i].threshold[k]) : Json(false));
-    rules.set(all_rules()[i]->id, std::move(row));
+      row[script_name(static_cast<Script>(k))] =
+          p.rules[i].on[k] ? Json(p.rules[i].threshold[k]) : Json(false);
+    rules[all_rules()[i]->id] = std::move(row);
   }
   write.put("rules", std::move(rules));
   std::vector<std::string> order;

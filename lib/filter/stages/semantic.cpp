@@ -1,6 +1,7 @@
 // Stage 5: does the text mean something like the reference texts: highest cosine to any of them.
 #include "filter/stages/semantic.h"
 
+#include "core/json_value.h"
 #include "io/lines.h"
 
 namespace ds::filter {
@@ -67,9 +68,9 @@ std::vector<std::string> reference_texts(const std::string& path, const RecordFi
 LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   const auto embedder = load_embedder(profile.semantic, options);
   LoadedStage loaded;
-  loaded.facts = Json(Json::Object{{"embedder", Json(embedder->name())},
-                                   {"digest", Json(embedder->digest())},
-                                   {"references", Json(embedder->reference_name())}});
+  loaded.facts = Json{{"embedder", embedder->name()},
+                      {"digest", embedder->digest()},
+                      {"references", embedder->reference_name()}};
   loaded.make = [&profile, embedder] { return std::make_unique<Semantic>(profile.semantic, embedder); };
   return loaded;
 }

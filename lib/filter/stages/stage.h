@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "core/json.h"
+#include "core/json_value.h"
 #include "filter/stages/rules.h"
 #include "filter/text/document.h"
 #include "io/record.h"

@@ -1,6 +1,7 @@
 #include "text/jinja/chat_template.h"
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "text/jinja/ast.h"
 #include "text/jinja/interpreter.h"

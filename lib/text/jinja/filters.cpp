@@ -6,6 +6,8 @@
 #include <cmath>
 #include <cstdio>
 
+#include "core/json_value.h"
+
 namespace ds::text::jinja {
 namespace {
 
@@ -17,6 +19,7 @@ const Value& defined(const Value& v) {
 std::string trimmed(const std::string& s) { return strip(s, nullptr, true, true); }
 
 Value to_integer(const Value& v, int64_t base, const Value& otherwise) {
+  if (v.is(Kind::kLongInt)) return v;
   if (v.is_integral()) return Value::integer(v.as_int());
   if (v.is(Kind::kFloat)) {
     if (!std::isfinite(v.as_double())) return otherwise;
@@ -43,7 +46,7 @@ Value to_integer(const Value& v, int64_t base, const Value& otherwise) {
 
 Value to_float(const Value& v, const Value& otherwise) {
   if (v.is_number()) return Value::real(v.as_double());
-  if (!v.is_string()) return otherwise;
+  if (!v.is_string() && !v.is(Kind::kLongInt)) return otherwise;
   const std::string s = trimmed(v.text());
   const char *begin = s.data(), *end = begin + s.size();
   if (begin != end && *begin == '+') ++begin;
@@ -162,6 +165,8 @@ std::string format_percent(const std::string& text, const Arguments& args) {
       part = to_text(v);
     } else if (text[i] == 'r') {
       part = to_repr(v);
+    } else if ((text[i] == 'd' || text[i] == 'i') && v.is(Kind::kLongInt)) {
+      part = v.text();
     } else if (text[i] == 'd' || text[i] == 'i') {
       if (!v.is_number()) fail(std::string("%d format: a number is required, not ") + type_name(v));
       if (!(std::fabs(v.as_double()) < 9.2e18)) fail_unsupported("%d of this number is not supported");

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "core/json_value.h"
+
 namespace ds::text::jinja {
 namespace {
 
@@ -22,7 +24,7 @@ std::string Interpreter::render(const Template& t, const Json& variables) {
     globals->names.emplace_back(name, Value::function(name));
   frame_ = heap_.frame(globals);
   if (variables.is_object()) {
-    for (const auto& [name, value] : variables.as_object()) set_name(name, heap_.from_json(value));
+    for (const auto& [name, value] : variables.items()) set_name(name, heap_.from_json(value));
   }
   frame_ = heap_.frame(frame_);
   std::string out;

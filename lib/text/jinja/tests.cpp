@@ -57,8 +57,8 @@ bool Interpreter::apply_test(const std::string& name, const Value& v, const Argu
   if (name == "none") return v.is(Kind::kNone);
   if (name == "string") return v.is_string();
   if (name == "mapping") return v.is(Kind::kDict);
-  if (name == "number") return v.is_number();
-  if (name == "integer") return v.is(Kind::kInt);
+  if (name == "number") return v.is_number() || v.is(Kind::kLongInt);
+  if (name == "integer") return v.is(Kind::kInt) || v.is(Kind::kLongInt);
   if (name == "float") return v.is(Kind::kFloat);
   if (name == "boolean") return v.is(Kind::kBool);
   if (name == "true") return v.is(Kind::kBool) && v.as_int() == 1;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <unordered_map>
 
+#include "core/json_value.h"
 #include "core/utf8.h"
 
 namespace ds::text::jinja {
@@ -131,11 +132,20 @@ std::string json_key(const Value& key) {
       return key.as_int() ? "true" : "false";
     case Kind::kInt:
       return std::to_string(key.as_int());
+    case Kind::kLongInt:
+      return key.text();
     case Kind::kFloat:
       return float_repr(key.as_double());
     default:
       fail(std::string("keys must be str, int, float, bool or None, not ") + type_name(key));
   }
+}
+
+// All doubles of that size are whole, and these are their digits.
+bool equals_float(const Value& long_integer, const Value& real) {
+  char digits[400];
+  std::snprintf(digits, sizeof digits, "%.0f", real.as_double());
+  return long_integer.text() == digits;
 }
 
 bool equal_values(const Value& a, const Value& b, int depth, size_t& n_left) {
@@ -145,12 +155,15 @@ bool equal_values(const Value& a, const Value& b, int depth, size_t& n_left) {
     if (a.is_integral() && b.is_integral()) return a.as_int() == b.as_int();
     return a.as_double() == b.as_double();
   }
+  if (a.is(Kind::kLongInt) && b.is(Kind::kFloat)) return equals_float(a, b);
+  if (b.is(Kind::kLongInt) && a.is(Kind::kFloat)) return equals_float(b, a);
   if (a.kind() != b.kind()) return false;
   switch (a.kind()) {
     case Kind::kUndefined:
     case Kind::kNone:
       return true;
     case Kind::kString:
+    case Kind::kLongInt:
     case Kind::kFunction:
       return a.text() == b.text();
     case Kind::kList:
@@ -208,6 +221,11 @@ Value Value::undefined(std::string name) {
 Value Value::boolean(bool b) {
   Value v(Kind::kBool);
   v.as_.integer = b;
+  return v;
+}
+Value Value::long_integer(std::string_view digits) {
+  Value v(Kind::kLongInt);
+  v.text_ = std::make_shared<const std::string>(digits);
   return v;
 }
 Value Value::integer(int64_t i) {
@@ -296,29 +314,18 @@ Frame* Heap::frame(Frame* parent) { return &frames_.emplace_back(Frame{parent, {
 
 Value Heap::from_json(const Json& json) {
   if (json.is_null()) return Value::none();
-  if (json.is_bool()) return Value::boolean(json.as_bool());
-  if (json.is_int()) return Value::integer(json.as_int());
-  // Integers beyond 64 bits come as the nearest double, which prints otherwise. Beyond 126 bits people write
-  // floats, such as the largest.
-  if (json.is_number() && std::fabs(json.as_double()) >= 0x1p63 && std::fabs(json.as_double()) < 0x1p126)
-    fail_unsupported("a number as large as " + json.dump() + " is not supported");
-  if (json.is_number()) return Value::real(json.as_double());
-  if (json.is_string()) return Value::string(json.as_string());
+  if (json.is_boolean()) return Value::boolean(json.get<bool>());
+  if (is_int(json)) return Value::integer(as_int(json));
+  if (is_any_integer(json)) return Value::long_integer(dump(json));
+  if (json.is_number()) return Value::real(json.get<double>());
+  if (json.is_string()) return Value::string(as_string(json));
   if (json.is_array()) {
     List* out = list();
-    for (const Json& item : json.as_array()) out->items.push_back(from_json(item));
+    for (const Json& item : json) out->items.push_back(from_json(item));
     return Value::list(out);
   }
   Dict* out = dict();
-  std::unordered_map<std::string_view, size_t>
-      seen;  // a key given twice keeps its place and takes the last value
-  for (const auto& [key, value] : json.as_object()) {
-    const auto [it, fresh] = seen.emplace(key, out->items.size());
-    if (fresh)
-      out->items.emplace_back(Value::string(key), from_json(value));
-    else
-      out->items[it->second].second = from_json(value);
-  }
+  for (const auto& [key, value] : json.items()) out->items.emplace_back(Value::string(key), from_json(value));
   return Value::dict(out);
 }
 
@@ -366,6 +373,8 @@ const char* type_name(const Value& v) {
       return "bool";
     case Kind::kInt:
       return "int";
+    case Kind::kLongInt:
+      return "int beyond 64 bits";
     case Kind::kFloat:
       return "float";
     case Kind::kString:
@@ -425,6 +434,8 @@ std::string to_repr(const Value& v, int depth) {
       return v.as_int() ? "True" : "False";
     case Kind::kInt:
       return std::to_string(v.as_int());
+    case Kind::kLongInt:
+      return v.text();
     case Kind::kFloat:
       return float_repr(v.as_double());
     case Kind::kString:
@@ -477,6 +488,8 @@ std::string to_json(const Value& v, const JsonStyle& style, int depth) {
       return v.as_int() ? "true" : "false";
     case Kind::kInt:
       return std::to_string(v.as_int());
+    case Kind::kLongInt:
+      return v.text();
     case Kind::kFloat:
       if (std::isnan(v.as_double())) return "NaN";
       if (std::isinf(v.as_double())) return v.as_double() < 0 ? "-Infinity" : "Infinity";

@@ -27,6 +27,7 @@ enum class Kind : uint8_t {
   kNone,
   kBool,
   kInt,
+  kLongInt,  // text(): the digits of an integer beyond 64 bits; it prints, nothing calculates with it
   kFloat,
   kString,
   kList,
@@ -48,6 +49,7 @@ class Value {
   static Value none() { return Value(Kind::kNone); }
   static Value boolean(bool v);
   static Value integer(int64_t v);
+  static Value long_integer(std::string_view digits);
   static Value real(double v);
   static Value string(std::string v);
   static Value markup(std::string v);  // what |safe and |escape make: escapes what is added to it

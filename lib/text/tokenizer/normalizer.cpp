@@ -10,6 +10,7 @@
 #include <memory>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "text/tokenizer/char_set.h"
 #include "text/tokenizer/char_table.h"
@@ -110,15 +111,15 @@ bool replace_literal(std::string_view text, std::string& out, std::string_view f
 }
 
 const std::string& text_member(const Json& json, const char* key, const std::string& where) {
-  const Json* value = json.find(key);
+  const Json* value = find(json, key);
   if (!value || !value->is_string()) refuse(std::string("\"") + key + "\" must be a string", where);
-  return value->as_string();
+  return as_string(*value);
 }
 
 bool flag_member(const Json& json, const char* key, const std::string& where) {
-  const Json* value = json.find(key);
-  if (!value || !value->is_bool()) refuse(std::string("\"") + key + "\" must be true or false", where);
-  return value->as_bool();
+  const Json* value = find(json, key);
+  if (!value || !value->is_boolean()) refuse(std::string("\"") + key + "\" must be true or false", where);
+  return value->get<bool>();
 }
 
 }  // namespace
@@ -134,9 +135,9 @@ void Normalizer::add(const Json& json, const std::string& where, int depth) {
   if (depth > 8 || steps_.size() > 32) refuse("too many steps", where);
   const std::string& type = text_member(json, "type", where);
   if (type == "Sequence") {
-    const Json* list = json.find("normalizers");
+    const Json* list = find(json, "normalizers");
     if (!list || !list->is_array()) refuse("Sequence needs a list \"normalizers\"", where);
-    for (const Json& step : list->as_array()) add(step, where, depth + 1);
+    for (const Json& step : *list) add(step, where, depth + 1);
   } else if (const icu::Normalizer2* form = unicode_form(type)) {
     const auto shared = std::make_shared<const UnicodeForm>(form);
     steps_.push_back(
@@ -155,26 +156,26 @@ void Normalizer::add(const Json& json, const std::string& where, int depth) {
       return strip(text, out, left, right, space);
     });
   } else if (type == "Replace") {
-    const Json* pattern = json.find("pattern");
+    const Json* pattern = find(json, "pattern");
     const std::string& to = text_member(json, "content", where);
-    const Json* literal = pattern ? pattern->find("String") : nullptr;
-    const Json* regex = pattern ? pattern->find("Regex") : nullptr;
-    if (literal && literal->is_string() && !literal->as_string().empty()) {
-      steps_.push_back([from = literal->as_string(), to](std::string_view text, std::string& out) {
+    const Json* literal = pattern ? find(*pattern, "String") : nullptr;
+    const Json* regex = pattern ? find(*pattern, "Regex") : nullptr;
+    if (literal && literal->is_string() && !as_string(*literal).empty()) {
+      steps_.push_back([from = as_string(*literal), to](std::string_view text, std::string& out) {
         return replace_literal(text, out, from, to);
       });
     } else if (regex && regex->is_string()) {
-      steps_.push_back([re = PcrePattern::compile(regex->as_string(), where), to](std::string_view text,
-                                                                                  std::string& out) {
-        out.clear();
-        size_t done = 0;
-        re.find_all(text, [&](size_t begin, size_t end) {
-          out.append(text.substr(done, begin - done)).append(to);
-          done = end;
-        });
-        out.append(text.substr(done));
-        return true;
-      });
+      steps_.push_back(
+          [re = PcrePattern::compile(as_string(*regex), where), to](std::string_view text, std::string& out) {
+            out.clear();
+            size_t done = 0;
+            re.find_all(text, [&](size_t begin, size_t end) {
+              out.append(text.substr(done, begin - done)).append(to);
+              done = end;
+            });
+            out.append(text.substr(done));
+            return true;
+          });
     } else {
       refuse("Replace needs a pattern {\"String\": ...} or {\"Regex\": ...}", where);
     }

@@ -1,5 +1,6 @@
 // The "post_processor" of tokenizer.json, as far as one text goes: which ids stand before and behind it.
 #include "core/json_members.h"
+#include "core/json_value.h"
 #include "text/tokenizer/tokenizer_parts.h"
 
 namespace ds::text {
@@ -47,7 +48,7 @@ class PostProcessorReader {
     if (*type != "Sequence") refuse("\"" + *type + "\" is not supported");
     const Json* steps = m.list("processors");
     if (!steps) refuse("Sequence needs a list \"processors\"");
-    for (const Json& inner : steps->as_array()) run(inner, depth + 1);
+    for (const Json& inner : *steps) run(inner, depth + 1);
   }
 
   // {"single": [{"SpecialToken": {"id": "<s>"}}, {"Sequence": {"id": "A"}}],
@@ -59,7 +60,7 @@ class PostProcessorReader {
     if (!list) refuse(std::string("TemplateProcessing needs a list \"") + name + "\"");
     const Json* tokens = m.object("special_tokens");
     std::vector<Piece> out;
-    for (const Json& piece : list->as_array()) {
+    for (const Json& piece : *list) {
       if (const Json* sequence = members(piece).object("Sequence")) {
         const std::string* id = members(*sequence).string("id");
         const size_t index = id && *id == "B" ? 1 : 0;
@@ -71,25 +72,25 @@ class PostProcessorReader {
       const std::string* id = special ? members(*special).string("id") : nullptr;
       if (!id)
         refuse(std::string("\"") + name + "\" holds what is neither \"Sequence\" nor \"SpecialToken\"");
-      const Json* token = tokens ? tokens->find(*id) : nullptr;
+      const Json* token = tokens ? find(*tokens, *id) : nullptr;
       const Json* ids = token ? members(*token).list("ids") : nullptr;
       if (!ids) refuse("\"" + *id + "\" is not in \"special_tokens\"");
       out.emplace_back();
-      for (const Json& value : ids->as_array()) out.back().push_back(checked(value));
+      for (const Json& value : *ids) out.back().push_back(checked(value));
     }
     pieces_ = std::move(out);
   }
 
   int32_t checked(const Json& id) const {
-    if (!id.is_int() || id.as_int() < 0 || id.as_int() >= static_cast<int64_t>(n_ids_))
-      refuse("token id " + id.dump() + " is not in 0.." + std::to_string(n_ids_ - 1));
-    return static_cast<int32_t>(id.as_int());
+    if (!is_int(id) || as_int(id) < 0 || as_int(id) >= static_cast<int64_t>(n_ids_))
+      refuse("token id " + dump(id) + " is not in 0.." + std::to_string(n_ids_ - 1));
+    return static_cast<int32_t>(as_int(id));
   }
   // ["<s>", 1]
   int32_t pair_id(const JsonMembers& m, const char* name) const {
     const Json* pair = m.list(name);
-    if (!pair || pair->as_array().size() != 2) refuse(std::string(name) + " must be a token and its id");
-    return checked(pair->as_array()[1]);
+    if (!pair || pair->size() != 2) refuse(std::string(name) + " must be a token and its id");
+    return checked((*pair)[1]);
   }
   [[noreturn]] void refuse(const std::string& what) const {
     throw Error(ErrorKind::kBadModel, "post_processor: " + what, where_, "tokenizer.json cannot be used");

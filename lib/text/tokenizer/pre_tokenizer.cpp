@@ -1,6 +1,7 @@
 #include "text/tokenizer/pre_tokenizer.h"
 
 #include "core/error.h"
+#include "core/json_value.h"
 
 namespace ds::text {
 namespace {
@@ -14,16 +15,16 @@ constexpr size_t kMaxSteps = 32;
 }
 
 const std::string& text_member(const Json& json, const char* key, const std::string& where) {
-  const Json* value = json.find(key);
+  const Json* value = find(json, key);
   if (!value || !value->is_string()) refuse(std::string("\"") + key + "\" must be a string", where);
-  return value->as_string();
+  return as_string(*value);
 }
 
 bool flag_member(const Json& json, const char* key, bool otherwise, const std::string& where) {
-  const Json* value = json.find(key);
+  const Json* value = find(json, key);
   if (!value || value->is_null()) return otherwise;
-  if (!value->is_bool()) refuse(std::string("\"") + key + "\" must be true or false", where);
-  return value->as_bool();
+  if (!value->is_boolean()) refuse(std::string("\"") + key + "\" must be true or false", where);
+  return value->get<bool>();
 }
 
 SplitBehavior behavior_member(const Json& json, const std::string& where) {
@@ -46,9 +47,9 @@ struct Builder {
     if (depth > 8 || steps.size() > kMaxSteps) refuse("too many steps", where);
     const std::string& type = text_member(json, "type", where);
     if (type == "Sequence") {
-      const Json* list = json.find("pretokenizers");
+      const Json* list = find(json, "pretokenizers");
       if (!list || !list->is_array()) refuse("Sequence needs a list \"pretokenizers\"", where);
-      for (const Json& step : list->as_array()) add(step, depth + 1);
+      for (const Json& step : *list) add(step, depth + 1);
       return;
     }
     // The reference library would hand byte-level letters to what follows; nothing real does that.
@@ -58,7 +59,7 @@ struct Builder {
     } else if (type == "Digits") {
       steps.push_back(make_digits_step(flag_member(json, "individual_digits", false, where)));
     } else if (type == "Punctuation") {
-      const bool has_behavior = json.find("behavior") != nullptr;
+      const bool has_behavior = find(json, "behavior") != nullptr;
       steps.push_back(
           make_punctuation_step(has_behavior ? behavior_member(json, where) : SplitBehavior::kIsolated));
     } else if (type == "ByteLevel") {
@@ -72,12 +73,12 @@ struct Builder {
   }
 
   void add_split(const Json& json) {
-    const Json* pattern = json.find("pattern");
-    if (!pattern || !pattern->is_object() || pattern->as_object().size() != 1 ||
-        !pattern->as_object().front().second.is_string())
+    const Json* pattern = find(json, "pattern");
+    if (!pattern || !pattern->is_object() || pattern->size() != 1 ||
+        !pattern->get_ref<const Json::object_t&>().front().second.is_string())
       refuse("Split needs a pattern {\"Regex\": ...} or {\"String\": ...}", where);
-    const auto& [kind, value] = pattern->as_object().front();
-    const std::string& text = value.as_string();
+    const auto& [kind, value] = pattern->get_ref<const Json::object_t&>().front();
+    const std::string& text = as_string(value);
     const SplitBehavior behavior = behavior_member(json, where);
     const bool invert = flag_member(json, "invert", false, where);
     if (text.empty()) refuse("Split has an empty pattern", where);

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "core/utf8.h"
 #include "text/tokenizer/tokenizer_parts.h"
 

@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/error.h"
+#include "core/json_value.h"
 #include "text/tokenizer/tokenizer_parts.h"
 
 namespace ds::text {
@@ -89,15 +90,15 @@ class Reader {
     if (depth > kMaxDepth) fail("nested too deeply");
     switch (sj::json_type(value.type())) {
       case sj::json_type::array: {
-        Json::Array out;
+        Json::array_t out;
         for (auto item : value.get_array()) out.push_back(to_json(item.value(), depth + 1));
         return out;
       }
       case sj::json_type::object: {
-        Json::Object out;
+        Json::object_t out;
         for (auto field : value.get_object()) {
           std::string key(std::string_view(field.unescaped_key()));
-          out.emplace_back(std::move(key), to_json(field.value(), depth + 1));
+          out[key] = to_json(field.value(), depth + 1);
         }
         return out;
       }
@@ -288,24 +289,24 @@ class Reader {
   void check_decoder(const Json& decoder) {
     place_ = "decoder";
     if (decoder.is_null()) return;  // taken as ByteLevel, the only one that fits
-    const Json* type = decoder.find("type");
+    const Json* type = find(decoder, "type");
     if (!type || !type->is_string()) fail("must be an object with a \"type\"");
-    if (type->as_string() == "ByteLevel") return;
-    if (type->as_string() == "Sequence") {
-      const Json* list = decoder.find("decoders");
+    if (as_string(*type) == "ByteLevel") return;
+    if (as_string(*type) == "Sequence") {
+      const Json* list = find(decoder, "decoders");
       if (!list || !list->is_array()) fail("Sequence needs a list \"decoders\"");
       bool byte_level = false;
-      for (const Json& step : list->as_array()) {
-        const Json* name = step.find("type");
+      for (const Json& step : *list) {
+        const Json* name = find(step, "type");
         if (!name || !name->is_string()) fail("a step needs a \"type\"");
         // Fuse joins the pieces, which is what happens anyway.
-        if (name->as_string() != "ByteLevel" && name->as_string() != "Fuse")
-          fail("\"" + name->as_string() + "\" is not supported");
-        byte_level = byte_level || name->as_string() == "ByteLevel";
+        if (as_string(*name) != "ByteLevel" && as_string(*name) != "Fuse")
+          fail("\"" + as_string(*name) + "\" is not supported");
+        byte_level = byte_level || as_string(*name) == "ByteLevel";
       }
       if (byte_level) return;
     }
-    fail("\"" + type->as_string() + "\" is not supported, only ByteLevel is");
+    fail("\"" + as_string(*type) + "\" is not supported, only ByteLevel is");
   }
 
   void read_added(const Json& added, const std::vector<AddedToken>& more) {
@@ -313,9 +314,9 @@ class Reader {
     if (!added.is_null() && !added.is_array()) fail("must be a list");
     std::vector<AddedToken> tokens;
     std::map<std::string, size_t, std::less<>> places;
-    for (size_t i = 0; added.is_array() && i < added.as_array().size(); ++i) {
+    for (size_t i = 0; added.is_array() && i < added.size(); ++i) {
       place_ = "added_tokens[" + std::to_string(i) + "]";
-      tokens.push_back(added_token(added.as_array()[i]));
+      tokens.push_back(added_token(added[i]));
       if (!tokens.back().content.empty() && !places.emplace(tokens.back().content, i).second)
         fail("\"" + tokens.back().content + "\" is given twice");
     }
@@ -366,19 +367,19 @@ class Reader {
   }
 
   AddedToken added_token(const Json& json) {
-    const Json* id = json.find("id");
-    const Json* content = json.find("content");
-    if (!id || !id->is_int() || id->as_int() < 0 || id->as_int() > UINT32_MAX)
+    const Json* id = find(json, "id");
+    const Json* content = find(json, "content");
+    if (!id || !is_int(*id) || as_int(*id) < 0 || as_int(*id) > UINT32_MAX)
       fail("\"id\" must be an integer of 32 bits, 0 or more");
     if (!content || !content->is_string()) fail("\"content\" must be a string");
-    if (content->as_string().size() > kMaxAddedBytes) fail("\"content\" is longer than 4 KiB");
+    if (as_string(*content).size() > kMaxAddedBytes) fail("\"content\" is longer than 4 KiB");
     AddedToken token;
-    token.content = content->as_string();
+    token.content = as_string(*content);
     const auto flag = [&](const char* key, bool otherwise) {
-      const Json* value = json.find(key);
+      const Json* value = find(json, key);
       if (!value) return otherwise;
-      if (!value->is_bool()) fail(std::string("\"") + key + "\" must be true or false");
-      return value->as_bool();
+      if (!value->is_boolean()) fail(std::string("\"") + key + "\" must be true or false");
+      return value->get<bool>();
     };
     token.special = flag("special", false);
     token.normalized = flag("normalized", !token.special);

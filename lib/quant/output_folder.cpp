@@ -7,13 +7,13 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <cstdio>
 #include <filesystem>
 
 #include "core/error.h"
 #include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
+#include "report/words.h"
 
 namespace ds::quant {
 namespace {
@@ -73,13 +73,6 @@ bool is_fresh(const std::string& path) {
   return !error;
 }
 
-std::string text_gb(int64_t bytes) {
-  char text[32];
-  std::snprintf(text, sizeof text, bytes < 10'000'000 ? "%.3f GB" : "%.2f GB",
-                static_cast<double>(bytes) * 1e-9);
-  return text;
-}
-
 }  // namespace
 
 void check_apart(const std::string& model, const std::string& out) {
@@ -105,8 +98,8 @@ void require_space(const std::string& path, int64_t bytes, const std::string& hi
   const double free_bytes = static_cast<double>(fs_stat.f_bavail) * static_cast<double>(fs_stat.f_frsize);
   if (static_cast<double>(bytes) > free_bytes)
     throw Error(ErrorKind::kIo,
-                "needs " + text_gb(bytes) + " more, the file system has " +
-                    text_gb(static_cast<int64_t>(free_bytes)) + " free",
+                "needs " + decimal_size(bytes) + " more, the file system has " +
+                    decimal_size(static_cast<int64_t>(free_bytes)) + " free",
                 path, hint);
 }
 

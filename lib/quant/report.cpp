@@ -4,35 +4,17 @@
 #include <array>
 #include <cmath>
 #include <cstdio>
-#include <ctime>
 #include <numeric>
 
 #include "core/json_value.h"
+#include "report/bars.h"
+#include "report/html.h"
+#include "report/words.h"
 
 namespace ds::quant {
 namespace {
 
 constexpr int kPictureColumns = 72;
-
-constexpr const char* kPageStyle =
-    ":root{color-scheme:light dark;--ink:#222;--dim:#555;--rule:#ddd;--bar:#3568b0;--page:#fff}"
-    "@media(prefers-color-scheme:dark){:root{--ink:#ddd;--dim:#aaa;--rule:#444;--bar:#7aa7e8;--page:#181818}}"
-    "body{font:15px system-ui,sans-serif;max-width:64em;margin:2em auto;padding:0 1em;color:var(--ink);"
-    "background:var(--page)}svg{width:100%}rect{fill:var(--bar)}line{stroke:var(--rule)}"
-    "text{font-size:11px;text-anchor:middle;fill:var(--dim)}.y{text-anchor:end}"
-    "code{overflow-wrap:anywhere}table{border-collapse:collapse}"
-    "td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid var(--rule)}"
-    "td:first-child,th:first-child{text-align:left;font-family:monospace}";
-
-// "2026-11-30 10:20:30 UTC"
-std::string now_utc_text() {
-  const std::time_t now = std::time(nullptr);
-  std::tm utc{};
-  ::gmtime_r(&now, &utc);
-  char text[40];
-  std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S UTC", &utc);
-  return text;
-}
 
 template <class... Args>
 std::string format(const char* text, Args... args) {
@@ -66,47 +48,6 @@ std::string bin_label(int bin) {
   return "2^" + std::to_string(bin - 10);
 }
 
-std::string escape_html(const std::string& text) {
-  std::string out;
-  for (const char c : text)
-    out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : c == '&' ? "&amp;" : std::string(1, c);
-  return out;
-}
-
-struct Bar {
-  std::string label;
-  double value;
-  std::string tip;
-};
-// Bars with three lines of a vertical scale; `unit` follows the numbers on it.
-std::string svg_bars(const std::string& title, const std::string& explanation, const std::vector<Bar>& bars,
-                     const char* unit) {
-  constexpr int kWidth = 940, kRight = 924, kHeight = 210, kLeft = 60, kTop = 12, kBase = 180,
-                kLabelWidth = 40;
-  double most = 0;
-  for (const Bar& b : bars) most = std::max(most, b.value);
-  if (most <= 0) most = 1;
-  std::string svg =
-      "<h2>" + title + "</h2>\n<p>" + explanation + "</p>\n" +
-      format("<svg viewBox='0 0 %d %d' role='img'><title>%s</title>\n", kWidth, kHeight, title.c_str());
-  for (const int half : {0, 1, 2}) {
-    const int y = kBase - (kBase - kTop) * half / 2;
-    svg += format("<line x1='%d' x2='%d' y1='%d' y2='%d'/><text class='y' x='%d' y='%d'>%.3g%s</text>\n",
-                  kLeft, kWidth, y, y, kLeft - 6, y + 4, most * half / 2, unit);
-  }
-  const double step =
-      static_cast<double>(kRight - kLeft) / static_cast<double>(std::max<size_t>(bars.size(), 1));
-  const auto every = static_cast<size_t>(std::ceil(kLabelWidth / step));
-  for (size_t i = 0; i < bars.size(); ++i) {
-    const double h = bars[i].value / most * (kBase - kTop), x = kLeft + step * static_cast<double>(i);
-    svg += format("<rect x='%.1f' y='%.1f' width='%.1f' height='%.1f'><title>%s</title></rect>", x + 0.5,
-                  kBase - h, std::max(step - 1, 0.5), h, bars[i].tip.c_str());
-    if (i % every == 0 || (every == 1 && i + 1 == bars.size()))
-      svg += format("<text x='%.1f' y='%d'>%s</text>\n", x + step / 2, kBase + 16, bars[i].label.c_str());
-  }
-  return svg + "</svg>\n";
-}
-
 void set_totals(Json& j, const std::vector<TensorStats>& tensors) {
   const TensorStats total = total_of(tensors);
   j["sqnr_db"] = total.sqnr_db();
@@ -138,12 +79,12 @@ std::string quality_text(const TensorStats& t) {
 }
 
 std::string quantize_plan_text(const QuantizePlan& p) {
-  std::string text = size_text(p.bytes_before) + " -> " + size_text(p.bytes_after) + " of tensors in " +
+  std::string text = decimal_size(p.bytes_before) + " -> " + decimal_size(p.bytes_after) + " of tensors in " +
                      std::to_string(p.shards.size()) + (p.shards.size() == 1 ? " file" : " files") + ", " +
                      count_text(p.n_parameters) + " parameters\n";
   const auto line = [&](const char* what, int64_t whole) {
     const double r = ratio(p.bytes_after, whole);
-    text += format("  against %-24s %10s: %5.1f %% of it, %4.1f %% %s\n", what, size_text(whole).c_str(),
+    text += format("  against %-24s %10s: %5.1f %% of it, %4.1f %% %s\n", what, decimal_size(whole).c_str(),
                    100 * r, 100 * std::fabs(1 - r), r <= 1 ? "smaller" : "larger");
   };
   line("MODEL as it is", p.bytes_before);
@@ -183,7 +124,7 @@ Json quantize_plan_json(const QuantizePlan& p) {
 std::string quantize_text(const QuantizeReport& r) {
   std::string text = r.out + format(" in %.2f s, %.2f GB/s read, ", r.seconds,
                                     static_cast<double>(r.bytes_read) * 1e-9 / std::max(r.seconds, 1e-9));
-  text += size_text(r.bytes_written) + " written";
+  text += decimal_size(r.bytes_written) + " written";
   if (r.n_resumed) text += ", " + std::to_string(r.n_resumed) + " files kept";
   const TensorStats total = total_of(r.tensors);
   if (total.n) text += "\n  " + quality_text(total);
@@ -242,32 +183,17 @@ std::string code_histogram_text(const TensorStats& total, int columns) {
   for (int bin = kBins - 1; bin >= 0; --bin) {
     const double share = ratio(bins[bin], n);
     text += format("  %5s %8.4f %% ", bin_label(bin).c_str(), 100 * share);
-    // Eighths of a column.
-    int eighths = static_cast<int>(std::lround(ratio(bins[bin], most) * 8 * std::max(columns - 20, 8)));
-    if (eighths == 0 && bins[bin] > 0) eighths = 1;
-    for (; eighths >= 8; eighths -= 8) text += "█";
-    static constexpr const char* kPart[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-    text += std::string(kPart[eighths]) + "\n";
+    text += bar(ratio(bins[bin], most), std::max(columns - 20, 8)) + "\n";
   }
   return text;
 }
 
-std::string size_text(int64_t bytes) {
-  const double b = static_cast<double>(bytes);
-  return b >= 1e9   ? format("%.3f GB", b * 1e-9)
-         : b >= 1e6 ? format("%.2f MB", b * 1e-6)
-                    : format("%.1f kB", b * 1e-3);
-}
-
 std::string report_html(const Page& page, const PageSizes& sizes, const std::vector<TensorStats>& tensors) {
   const TensorStats total = total_of(tensors);
-  std::string html = "<!doctype html><html lang='en'><meta charset='utf-8'><title>" +
-                     escape_html(page.title) + "</title>\n<style>" + kPageStyle + "</style>\n<h1>" +
-                     escape_html(page.title) + "</h1>\n<p><code>" + escape_html(page.command_line) +
-                     "</code><br>" + now_utc_text() + "</p>\n";
+  std::string html = page_head(page.title, page.command_line);
   if (sizes.before > 0)
-    html += "<table><tr><th>tensors before<th>after<th>of it</tr><tr><td>" + size_text(sizes.before) +
-            "<td>" + size_text(sizes.after) +
+    html += "<table><tr><th>tensors before<th>after<th>of it</tr><tr><td>" + decimal_size(sizes.before) +
+            "<td>" + decimal_size(sizes.after) +
             format("<td>%.1f %%</tr></table>\n", 100 * ratio(sizes.after, sizes.before));
   html += format(
       "<p>%lld values in %zu tensors, SQNR %.2f dB, relative error %.4f, largest error %.4g; "
@@ -284,14 +210,14 @@ std::string report_html(const Page& page, const PageSizes& sizes, const std::vec
     for (int bin = 0; bin < kBins; ++bin)
       bars.push_back({bin_label(bin), percent(bins[bin]),
                       format("%s: %.5f %%", bin_label(bin).c_str(), percent(bins[bin]))});
-    html += svg_bars("E4M3 codes by power of two",
+    html += bars_svg("E4M3 codes by power of two",
                      "Share of codes, in units of the block's scale; 448 is the largest.", bars, " %");
     bars.clear();
     for (int code = 0; code < 127; ++code)
       bars.push_back({std::to_string(code), percent(total.histogram[code]),
                       format("code 0x%02X: %.5f %%", code, percent(total.histogram[code]))});
     html +=
-        svg_bars("Every code", "Share of each code without its sign: 0 zero, 1 to 7 subnormal, 126 is 448.",
+        bars_svg("Every code", "Share of each code without its sign: 0 zero, 1 to 7 subnormal, 126 is 448.",
                  bars, " %");
   }
   std::vector<const TensorStats*> changed;
@@ -309,7 +235,7 @@ std::string report_html(const Page& page, const PageSizes& sizes, const std::vec
   for (const TensorStats* t : changed)
     ++bars[std::clamp(static_cast<int>((t->sqnr_db() - low) / width), 0, 29)].value;
   for (Bar& b : bars) b.tip = format("from %s dB: %.0f tensors", b.label.c_str(), b.value);
-  html += svg_bars("Tensors by SQNR", "Number of tensors; left edges in dB.", bars, "");
+  html += bars_svg("Tensors by SQNR", "Number of tensors; left edges in dB.", bars, "");
   html +=
       "<h2>Tensors, lowest SQNR first</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative "
       "error<th>largest "
@@ -353,7 +279,7 @@ RunSummary quantize_summary(const QuantizePlan& plan, const QuantizeReport& repo
 RunSummary gguf_summary(const GgufReport& r) {
   RunSummary s;
   for (const std::string& note : r.notes) s.words.push_back("note: " + note);
-  s.words.push_back(std::to_string(r.n_tensors) + " tensors, " + size_text(r.bytes_planned) +
+  s.words.push_back(std::to_string(r.n_tensors) + " tensors, " + decimal_size(r.bytes_planned) +
                     (r.bytes_written ? format(" in %.3f s", r.seconds) : ""));
   s.json = gguf_json(r);
   return s;

@@ -30,9 +30,6 @@ RunSummary quantize_summary(const QuantizePlan& plan, const QuantizeReport& repo
 RunSummary gguf_summary(const GgufReport& report);
 RunSummary verify_summary(const VerifyReport& report, double min_sqnr_db, const Page& page);
 
-// "3.090 GB", "14.80 MB".
-std::string size_text(int64_t bytes);
-
 // One self-contained page, light or dark as the reader's system is: sizes before and after (where there are
 // any), code histogram, SQNR of all tensors, every tensor that changed, worst first.
 struct PageSizes {

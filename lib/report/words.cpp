@@ -26,6 +26,19 @@ std::string byte_size(int64_t bytes) {
   return short_number(value) + kUnits[unit];
 }
 
+std::string decimal_size(int64_t bytes) {
+  const double b = static_cast<double>(bytes);
+  char text[32];
+  std::snprintf(text, sizeof text,
+                b >= 1e9   ? "%.3f GB"
+                : b >= 1e6 ? "%.2f MB"
+                           : "%.1f kB",
+                b >= 1e9   ? b * 1e-9
+                : b >= 1e6 ? b * 1e-6
+                           : b * 1e-3);
+  return text;
+}
+
 std::string fold(const std::string& line, int width, size_t indent) {
   std::string out;
   size_t column = 0;

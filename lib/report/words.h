@@ -11,6 +11,8 @@ namespace ds::report {
 std::string short_number(double value);
 // "17.5 MiB": bytes in the largest binary unit of which there is one.
 std::string byte_size(int64_t bytes);
+// "3.090 GB", "14.80 MB": bytes as makers of disks count them.
+std::string decimal_size(int64_t bytes);
 // Breaks an ASCII line at its spaces; what follows is indented by so many columns. Ends in a newline.
 std::string fold(const std::string& line, int width, size_t indent);
 

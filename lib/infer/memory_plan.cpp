@@ -29,8 +29,10 @@ constexpr int64_t kMaxLogitsBytes = 32 << 20;
 void check_fits(const MemoryPlan& plan, const SchedulerSize& size, int64_t resident_bytes) {
   const int64_t needed = size.bytes() + resident_bytes + kReserveBytes;
   if (needed <= plan.available_bytes) return;
-  const std::string lower_ctx =
-      "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token) + "; ";
+  std::string lower_ctx = "lower --ctx";
+  if (plan.cache_bytes_per_token > 0)
+    lower_ctx += ": each token costs " + bytes_text(plan.cache_bytes_per_token);
+  lower_ctx += "; ";
   throw Error(ErrorKind::kOs,
               "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(needed) +
                   ": cache " + bytes_text(size.cache_bytes) + ", scratch " +
@@ -95,6 +97,8 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
   plan.cache_bytes_per_token = KvPool::bytes_per_token(model.cache_streams(), DType::kF32);
+  for (const CacheStream& s : model.cache_streams())
+    plan.window_tokens = std::max(plan.window_tokens, s.window * s.tokens_per_row);
   plan.max_position_embeddings = config.max_position_embeddings;
   plan.threads = options.threads;
   plan.isa = options.isa;
@@ -169,8 +173,9 @@ std::string MemoryPlan::text() const {
                       (ctx_reduced ? " (memory allows no more; the model knows " +
                                          std::to_string(max_position_embeddings) + ")"
                                    : ""));
-  line("cache",
-       bytes_text(scheduler.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
+  line("cache", bytes_text(scheduler.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) +
+                    " per token" +
+                    (window_tokens > 0 ? " beyond the last " + std::to_string(window_tokens) : ""));
   line("scratch", bytes_text(scheduler.workspace_bytes + scheduler.logits_bytes) + ", prompts read " +
                       std::to_string(scheduler.chunk_tokens) + " tokens at a time");
   line("memory",
@@ -200,6 +205,7 @@ Json MemoryPlan::json() const {
   out["max_position_embeddings"] = max_position_embeddings;
   out["cache_bytes"] = scheduler.cache_bytes;
   out["cache_bytes_per_token"] = cache_bytes_per_token;
+  out["window_tokens"] = window_tokens;
   out["scratch_bytes"] = scheduler.workspace_bytes + scheduler.logits_bytes;
   out["chunk_tokens"] = scheduler.chunk_tokens;
   out["available_bytes"] = available_bytes;

@@ -39,7 +39,8 @@ struct MemoryPlan {
   int64_t n_weight_files = 0, weight_file_bytes = 0;
   int64_t weight_bytes = 0;            // of tensors the model uses; mapped, read on demand
   int64_t weight_bytes_per_token = 0;  // that one decoded token reads
-  int64_t cache_bytes_per_token = 0;
+  int64_t cache_bytes_per_token = 0;   // beyond every window
+  int64_t window_tokens = 0;           // that some layers see at most, and keep; 0: none
   int64_t max_position_embeddings = 0;
   SchedulerSize scheduler;
   bool copies_weights = false;

@@ -142,7 +142,7 @@ void KvSequence::share(const KvSequence& other, int64_t n_tokens) {
 }
 
 void KvSequence::make_room(int64_t n_tokens) {
-  DS_CHECK(n_tokens >= 0 && length_ + n_tokens <= capacity());
+  DS_CHECK(n_tokens >= 0 && n_tokens <= pool_.size_.step_tokens && length_ + n_tokens <= capacity());
   if (n_tokens == 0) return;
   for (size_t g = 0; g < tables_.size(); ++g) {
     const KvPool::Group& group = pool_.groups_[g];

@@ -91,7 +91,7 @@ class KvSequence {
   // Becomes the first n_tokens (a cut_length() of it) of another sequence of the pool, sharing its pages.
   void share(const KvSequence& other, int64_t n_tokens);
 
-  // Makes rows for n_tokens more writable; advance() then counts them as held.
+  // Makes rows for n_tokens more, at most step_tokens, writable; advance() then counts them as held.
   void make_room(int64_t n_tokens);
   void advance(int64_t n_tokens);
 

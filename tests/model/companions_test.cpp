@@ -56,7 +56,7 @@ TEST_CASE("companions do not change a sequence's bits") {
         const Segment segment{p.cache.get(), p.n};
         run.model->forward(run.context, tokens_of(p), {&segment, 1}, every_row(p.n), p.alone.data());
       }
-      Runner together(folder, isa, 3, Activations::kF32, 192, 8);
+      Runner together(folder, isa, 3, {.max_tokens = 192, .max_sequences = 8});
       CounterRng rng(5);
       for (int shuffle = 0; shuffle < 3; ++shuffle) {
         for (size_t i = parts.size(); i > 1; --i) std::swap(parts[i - 1], parts[rng.next_u32() % i]);

@@ -68,7 +68,7 @@ TEST_CASE("the same bits for any number of threads") {
 TEST_CASE("activations rounded to bfloat16 stay within the bfloat16 bounds") {
   for (const fs::path& folder : cases()) {
     const SafetensorsFile golden((folder / "golden.safetensors").string());
-    Runner run(folder, best_isa(), 2, Activations::kBF16);
+    Runner run(folder, best_isa(), 2, {.activations = Activations::kBF16});
     std::vector<double> worst_of_position;
     for (int i = 0; golden.find("input_ids." + std::to_string(i)); ++i) {
       const auto got = run.logits(ids(golden, "input_ids." + std::to_string(i)), 128);

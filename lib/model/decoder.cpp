@@ -69,7 +69,7 @@ void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
                       std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                       float* logits) const {
   check(tokens, segments);
-  for (const Segment& s : segments) s.cache->make_room(s.n_tokens);
+  for (const Segment& s : segments) s.cache->make_room(context, s.n_tokens);
   const ScratchScope scope(context.arena);
   const auto steps = context.arena.list<StepSegment>(static_cast<int64_t>(segments.size()));
   for (size_t i = 0; i < segments.size(); ++i) {

@@ -23,6 +23,7 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   engine->generation_ = read_generation_config(engine->folder_, engine->model_->config());
   plan.ctx = options.ctx;
   plan.max_sequences = options.max_sequences;
+  plan.cache_type = options.cache_type;
   plan.threads =
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
   plan.isa = options.isa ? *options.isa : best_isa();

@@ -205,13 +205,48 @@ TEST_CASE("the cache of a windowed model costs the same for any context") {
   CHECK(make_memory_plan(*folder, *model, options).scheduler.cache_bytes == plan.scheduler.cache_bytes);
   // Window, chunk and a row in pages of 64; keys and values of 32 floats in 3 layers.
   CHECK(plan.scheduler.cache_bytes == (24 + 512 + 1 + 63) / 64 * 64 * 3 * 2 * 32 * 4);
-  CHECK(plan.text().find("0 B per token beyond the last 24\n") != std::string::npos);
+  CHECK(plan.text().find("0 B per token beyond the last 24, rows in f32\n") != std::string::npos);
   options.available_bytes = 1 << 20;
   try {
     make_memory_plan(*folder, *model, options);
     FAIL("must be refused");
   } catch (const Error& e) {
     CHECK(e.hint().find("lower --ctx; ") != std::string::npos);
+  }
+}
+
+TEST_CASE("rows in bfloat16: half the cache, the same bits whoever shares the steps") {
+  for (const char* folder : {"/data/dsv3-tiny", "/tests/golden/arch/deepseek_v32"}) {
+    CAPTURE(folder);
+    EngineOptions options;
+    options.ctx = 1024;
+    options.max_sequences = 3;
+    const auto exact = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    options.cache_type = DType::kBF16;
+    options.n_threads = 3;
+    const auto engine = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    options.n_threads = 1;
+    const auto single = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    CHECK(engine->plan().scheduler.cache_bytes * 2 == exact->plan().scheduler.cache_bytes);
+    CHECK(engine->plan().cache_bytes_per_token * 2 == exact->plan().cache_bytes_per_token);
+    CHECK(engine->plan().text().find("rows in bf16\n") != std::string::npos);
+    const int64_t V = engine->model().config().vocab_size, lengths[] = {600, 3, 90};
+    const auto request = [&](int i) {
+      std::vector<int32_t> ids = some_tokens(lengths[i]);
+      for (int32_t& id : ids) id %= static_cast<int32_t>(V);
+      return request_of(ids, 6);
+    };
+    Scheduler together(*engine);
+    std::vector<float> logits[3];
+    for (const int i : {0, 1, 2}) together.submit(request(i), {.logits = into(logits[i])});
+    while (!together.is_idle()) together.step();
+    for (const int i : {0, 1, 2}) {
+      std::vector<float> alone, in_f32;
+      Scheduler(*single).run(request(i), {.logits = into(alone)}, {});
+      CHECK(logits[i] == alone);
+      Scheduler(*exact).run(request(i), {.logits = into(in_f32)}, {});
+      CHECK(logits[i] != in_f32);
+    }
   }
 }
 

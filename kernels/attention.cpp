@@ -110,11 +110,17 @@ void merge_row(const AttentionJob& job, const float* parts, int64_t n_parts, int
   if (lse) *lse = top + std::log(total);
 }
 
+// Whether the pages hold every row that the tokens see.
+bool holds_rows(const AttentionJob& job, const AttentionSequence& sequence, const KvRows& rows) {
+  const int64_t first = sequence.sparse ? 0 : window_begin(job, sequence.position);
+  return sequence.position + sequence.n_tokens - first <= rows.n_pages * rows.page_rows;
+}
+
 void check(const AttentionJob& job, const AttentionSequence& sequence) {
   const int64_t end = sequence.first_token + sequence.n_tokens;
   DS_CHECK(end <= job.q.rows && end <= job.out.rows && (!job.lse || end <= job.lse.rows));
-  for (const KvRows* rows : {&sequence.k, &sequence.v})
-    DS_CHECK(rows->dtype == DType::kF32 || rows->dtype == DType::kBF16);
+  DS_CHECK(sequence.k.dtype == sequence.v.dtype);
+  DS_CHECK(sequence.k.dtype == DType::kF32 || sequence.k.dtype == DType::kBF16);
   DS_CHECK(!sequence.sparse || (job.selected && end <= job.selected.rows));
 }
 
@@ -139,6 +145,7 @@ void attention(const Context& context, const AttentionJob& job,
   float* thread_sums = op.scratch(op.context().n_threads() * kAttentionRows * job.Dv);
   float* parts = op.scratch(n_parts * part_floats(job));
   if (op.dry()) return;
+  for (const AttentionSequence& s : sequences) DS_CHECK(holds_rows(job, s, s.k) && holds_rows(job, s, s.v));
 
   const AttentionKernel& kernel = attention_kernel(op.isa());
   op.parallel_for(n_units, 1, [&](int64_t begin, int64_t end, int thread_idx) {

@@ -56,4 +56,13 @@ void kv_read(const Context& context, const KvRows& rows, int64_t first_row, Tens
   });
 }
 
+void kv_copy_page(const Context& context, const void* from, void* to, int64_t n_bytes) {
+  const Op op(context);
+  if (op.dry()) return;
+  constexpr int64_t kPart = 256 << 10;  // of a page of a large model, as much as is worth a thread
+  op.parallel_for(n_bytes, kPart, [&](int64_t begin, int64_t end, int) {
+    std::memcpy(static_cast<char*>(to) + begin, static_cast<const char*>(from) + begin, end - begin);
+  });
+}
+
 }  // namespace ds::kernels

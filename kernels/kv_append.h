@@ -1,4 +1,4 @@
-// Rows into a sequence's cache and out of it. BF16 streams are rounded to nearest even.
+// Rows into a sequence's cache and out of it, BF16 streams rounded to nearest even, and pages of it copied.
 #pragma once
 #include <span>
 
@@ -18,5 +18,9 @@ void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob
 
 // y[i] = row first_row + i of the stream. y: [n, width] f32
 void kv_read(const Context& context, const KvRows& rows, int64_t first_row, TensorView y);
+
+// The n_bytes at `from` to `to`, both of the context's device: a page, whatever streams and row types it
+// holds. They must not overlap.
+void kv_copy_page(const Context& context, const void* from, void* to, int64_t n_bytes);
 
 }  // namespace ds::kernels

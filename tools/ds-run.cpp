@@ -14,7 +14,6 @@ namespace {
 
 using namespace ds;
 using namespace ds::infer;
-using cli::Common;
 using Kind = RunJob::Kind;
 
 struct Options {
@@ -28,6 +27,7 @@ struct Options {
 
 const std::map<std::string, Activations> kActivations = {{"f32", Activations::kF32},
                                                          {"bf16", Activations::kBF16}};
+const std::map<std::string, DType> kCacheTypes = {{"f32", DType::kF32}, {"bf16", DType::kBF16}};
 const std::map<std::string, WeightPlacement> kPlacements = {
     {"auto", WeightPlacement::kAuto}, {"map", WeightPlacement::kMapped}, {"copy", WeightPlacement::kCopied}};
 
@@ -83,11 +83,11 @@ void add_options(CLI::App& app, Options& o) {
   for (auto* x : {score, tokenize, detokenize, render, plan})
     for (auto* y : {score, tokenize, detokenize, render, plan})
       if (x != y) x->excludes(y);
-  cli::add_common_options(app, o.common, {Common::kQuiet, Common::kThreads, Common::kIsa});
+  cli::add_common_options(app, o.common, {cli::Common::kQuiet, cli::Common::kThreads, cli::Common::kIsa});
   cli::add_choice(app, "--activations", job.engine.activations, kActivations, "Of prompts; bf16 rounds");
-  cli::add_choice(app, "--weights", job.engine.weights, kPlacements,
-                  "Map from the page cache, copy into large pages");
-  for (const char* name : {"--activations", "--weights"}) app.get_option(name)->group("Machine");
+  cli::add_choice(app, "--cache-type", job.engine.cache_type, kCacheTypes, "Cached rows; bf16 takes half");
+  cli::add_choice(app, "--weights", job.engine.weights, kPlacements, "Map, or copy into large pages");
+  for (const char* n : {"--activations", "--cache-type", "--weights"}) app.get_option(n)->group("Machine");
   app.callback([&o, jsonl] { o.has_jsonl = jsonl->count() > 0; });
 }
 

@@ -13,15 +13,17 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   MemoryPlanOptions plan;
   const auto folder = open_model(path);
   engine->folder_ = folder->path();
-  // A large vocabulary takes as long to read as the weights take to bind: do both at once.
+  // A large vocabulary takes as long to read as the weights take to bind: do both at once, or, where no
+  // thread can be started, the one after the other.
   std::future<std::unique_ptr<const ModelText>> text;
   if (model_file_exists(engine->folder_ + "/tokenizer.json"))
-    text = std::async(std::launch::async, [&] { return ModelText::open(engine->folder_, options.text); });
+    text = std::async([&] { return ModelText::open(engine->folder_, options.text); });
 
   engine->model_ = load_model(folder);
   engine->generation_ = read_generation_config(engine->folder_, engine->model_->config());
   plan.ctx = options.ctx;
   plan.max_sequences = options.max_sequences;
+  plan.cache_type = options.cache_type;
   plan.threads =
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
   plan.isa = options.isa ? *options.isa : best_isa();

@@ -21,6 +21,7 @@ struct EngineOptions {
   Activations activations = Activations::kF32;  // in prompts; see kernels/context.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
   int64_t max_sequences = 1;                    // answered together by one scheduler
+  DType cache_type = DType::kF32;               // of cached rows: kF32, or kBF16 for half the memory, rounded
   WeightPlacement weights = WeightPlacement::kAuto;
   bool plan_only = false;  // leave the weights unread: only plan() is wanted
   ModelTextOptions text;

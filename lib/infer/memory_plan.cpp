@@ -29,8 +29,10 @@ constexpr int64_t kMaxLogitsBytes = 32 << 20;
 void check_fits(const MemoryPlan& plan, const SchedulerSize& size, int64_t resident_bytes) {
   const int64_t needed = size.bytes() + resident_bytes + kReserveBytes;
   if (needed <= plan.available_bytes) return;
-  const std::string lower_ctx =
-      "lower --ctx: each token costs " + bytes_text(plan.cache_bytes_per_token) + "; ";
+  std::string lower_ctx = "lower --ctx";
+  if (plan.cache_bytes_per_token > 0)
+    lower_ctx += ": each token costs " + bytes_text(plan.cache_bytes_per_token);
+  lower_ctx += "; ";
   throw Error(ErrorKind::kOs,
               "a context of " + std::to_string(size.ctx) + " tokens needs " + bytes_text(needed) +
                   ": cache " + bytes_text(size.cache_bytes) + ", scratch " +
@@ -61,11 +63,13 @@ std::string bytes_text(int64_t bytes) {
   return text;
 }
 
-SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads) {
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads,
+                             DType cache_type) {
   SchedulerSize size;
   size.ctx = ctx;
   size.max_sequences = max_sequences;
   size.chunk_tokens = kMaxChunkTokens;
+  size.cache_type = cache_type;
   // Where prompts are cut must depend on the model alone: neither threads nor memory may change the bits of
   // an answer.
   const int64_t longest = std::max(ctx, model.config().max_position_embeddings);
@@ -76,7 +80,8 @@ SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequen
   size.page_tokens = kPageTokens;
   const int64_t row_bytes = model.config().vocab_size * 4;
   size.scored_tokens = std::clamp<int64_t>(kMaxLogitsBytes / row_bytes, 1, size.chunk_tokens);
-  size.workspace_bytes = model.workspace_floats(size.step_tokens(), ctx, n_threads, max_sequences) * 4;
+  size.workspace_bytes =
+      model.workspace_floats(size.step_tokens(), ctx, n_threads, max_sequences, cache_type) * 4;
   size.cache_bytes = KvPool::bytes(model.cache_streams(), size.pool());
   size.logits_bytes = size.step_rows() * row_bytes;
   return size;
@@ -94,7 +99,9 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
   for (const WeightFile& file : folder.files()) plan.weight_file_bytes += file.bytes;
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();
-  plan.cache_bytes_per_token = KvPool::bytes_per_token(model.cache_streams(), DType::kF32);
+  plan.cache_bytes_per_token = KvPool::bytes_per_token(model.cache_streams(), options.cache_type);
+  for (const CacheStream& s : model.cache_streams())
+    plan.window_tokens = std::max(plan.window_tokens, s.window * s.tokens_per_row);
   plan.max_position_embeddings = config.max_position_embeddings;
   plan.threads = options.threads;
   plan.isa = options.isa;
@@ -113,7 +120,7 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
                     " positions that the model knows",
                 config.path, "choose at most max_position_embeddings");
   const auto size_of = [&](int64_t ctx) {
-    return plan_scheduler(model, ctx, options.max_sequences, options.threads.n_threads);
+    return plan_scheduler(model, ctx, options.max_sequences, options.threads.n_threads, options.cache_type);
   };
   // Who says map accepts weights that come and go; else they must fit beside the scheduler.
   const int64_t resident_bytes = options.weights == WeightPlacement::kMapped ? 0 : plan.memory_of_weights();
@@ -140,6 +147,10 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
 
 bool MemoryPlan::weights_fit() const {
   return memory_of_weights() + scheduler.bytes() + kReserveBytes <= available_bytes;
+}
+
+const char* MemoryPlan::cache_type_name() const {
+  return scheduler.cache_type == DType::kBF16 ? "bf16" : "f32";
 }
 
 std::string MemoryPlan::machine_text() const {
@@ -169,8 +180,10 @@ std::string MemoryPlan::text() const {
                       (ctx_reduced ? " (memory allows no more; the model knows " +
                                          std::to_string(max_position_embeddings) + ")"
                                    : ""));
-  line("cache",
-       bytes_text(scheduler.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) + " per token");
+  line("cache", bytes_text(scheduler.cache_bytes) + " when full, " + bytes_text(cache_bytes_per_token) +
+                    " per token" +
+                    (window_tokens > 0 ? " beyond the last " + std::to_string(window_tokens) : "") +
+                    ", rows in " + cache_type_name());
   line("scratch", bytes_text(scheduler.workspace_bytes + scheduler.logits_bytes) + ", prompts read " +
                       std::to_string(scheduler.chunk_tokens) + " tokens at a time");
   line("memory",
@@ -198,8 +211,10 @@ Json MemoryPlan::json() const {
   out["weight_bytes_per_token"] = weight_bytes_per_token;
   out["ctx_tokens"] = scheduler.ctx;
   out["max_position_embeddings"] = max_position_embeddings;
+  out["cache_type"] = cache_type_name();
   out["cache_bytes"] = scheduler.cache_bytes;
   out["cache_bytes_per_token"] = cache_bytes_per_token;
+  out["window_tokens"] = window_tokens;
   out["scratch_bytes"] = scheduler.workspace_bytes + scheduler.logits_bytes;
   out["chunk_tokens"] = scheduler.chunk_tokens;
   out["available_bytes"] = available_bytes;

@@ -24,14 +24,16 @@ struct SchedulerSize {
   int64_t chunk_tokens = 0;   // of a prompt, read in one forward pass
   int64_t scored_tokens = 0;  // the same when each wants its logits
   int64_t page_tokens = 0;    // of the cache
+  DType cache_type = DType::kF32;
   int64_t cache_bytes = 0, workspace_bytes = 0, logits_bytes = 0;
   // One sequence reads a chunk while every other reads one token.
   int64_t step_tokens() const { return chunk_tokens + max_sequences - 1; }
-  KvPoolSize pool() const { return {max_sequences, ctx, chunk_tokens, page_tokens, DType::kF32}; }
+  KvPoolSize pool() const { return {max_sequences, ctx, chunk_tokens, page_tokens, cache_type}; }
   int64_t step_rows() const { return scored_tokens + max_sequences - 1; }  // of logits
   int64_t bytes() const { return cache_bytes + workspace_bytes + logits_bytes; }
 };
-SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads);
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads,
+                             DType cache_type);
 
 struct MemoryPlan {
   std::string path, model_type;
@@ -39,7 +41,8 @@ struct MemoryPlan {
   int64_t n_weight_files = 0, weight_file_bytes = 0;
   int64_t weight_bytes = 0;            // of tensors the model uses; mapped, read on demand
   int64_t weight_bytes_per_token = 0;  // that one decoded token reads
-  int64_t cache_bytes_per_token = 0;
+  int64_t cache_bytes_per_token = 0;   // beyond every window
+  int64_t window_tokens = 0;           // that some layers see at most, and keep; 0: none
   int64_t max_position_embeddings = 0;
   SchedulerSize scheduler;
   bool copies_weights = false;
@@ -55,15 +58,17 @@ struct MemoryPlan {
   // Whether weights and scheduler fit memory together. When mapped ones do not (--weights map), they are read
   // from disk again and again: slow, not wrong.
   bool weights_fit() const;
-  std::string text() const;           // lines for people
-  std::string machine_text() const;   // "2 threads (affinity mask), avx2"
-  std::string shortage_text() const;  // what it means that the weights do not fit
+  const char* cache_type_name() const;  // as --cache-type names it
+  std::string text() const;             // lines for people
+  std::string machine_text() const;     // "2 threads (affinity mask), avx2"
+  std::string shortage_text() const;    // what it means that the weights do not fit
   Json json() const;
 };
 
 struct MemoryPlanOptions {
   int64_t ctx = 0;            // tokens of context; 0: the model's, as far as memory allows
   int64_t max_sequences = 1;  // answered together
+  DType cache_type = DType::kF32;
   ThreadBudget threads;
   Isa isa = Isa::kScalar;
   bool rounds_activations = false;

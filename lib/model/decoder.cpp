@@ -69,7 +69,7 @@ void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
                       std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                       float* logits) const {
   check(tokens, segments);
-  for (const Segment& s : segments) s.cache->make_room(s.n_tokens);
+  for (const Segment& s : segments) s.cache->make_room(context, s.n_tokens);
   const ScratchScope scope(context.arena);
   const auto steps = context.arena.list<StepSegment>(static_cast<int64_t>(segments.size()));
   for (size_t i = 0; i < segments.size(); ++i) {
@@ -131,11 +131,11 @@ void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::
 }
 
 int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,
-                         int64_t context_tokens) const {
+                         int64_t context_tokens, DType cache_type) const {
   const int64_t most = *std::max_element(segment_tokens.begin(), segment_tokens.end());
   std::vector<KvRows> rows;
   for (const CacheStream& s : streams_)
-    rows.push_back({nullptr, 1, std::max(context_tokens, most), s.width, DType::kF32, true});
+    rows.push_back({nullptr, 1, std::max(context_tokens, most), s.width, cache_type, true});
   std::vector<StepSegment> segments;
   std::vector<int32_t> tokens, logit_rows;
   for (const int64_t n : segment_tokens) {
@@ -148,7 +148,7 @@ int64_t Decoder::measure(const Context& context, std::span<const int64_t> segmen
 }
 
 int64_t Decoder::workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
-                                  int64_t max_sequences) const {
+                                  int64_t max_sequences, DType cache_type) const {
   // One long prompt beside short steps of all others, and short steps of all: what few tokens need is not
   // contained in what many need.
   const int64_t others = std::min(max_sequences, max_tokens) - 1;
@@ -160,7 +160,8 @@ int64_t Decoder::workspace_floats(int64_t max_tokens, int64_t max_context, int n
   for (const Isa isa : available_isas()) {
     for (const auto& segment_tokens : {longest, shortest}) {
       Arena arena = Arena::measure(n_threads);
-      most = std::max(most, measure({nullptr, arena, {isa, Activations::kF32}}, segment_tokens, max_context));
+      const Context context{nullptr, arena, {isa, Activations::kF32}};
+      most = std::max(most, measure(context, segment_tokens, max_context, cache_type));
     }
   }
   return most;

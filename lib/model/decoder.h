@@ -17,8 +17,8 @@ class Decoder : public Model {
 
   const ModelConfig& config() const override { return config_; }
   std::vector<CacheStream> cache_streams() const override { return streams_; }
-  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
-                           int64_t max_sequences) const override;
+  int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads, int64_t max_sequences,
+                           DType cache_type) const override;
   void forward(const Context& context, std::span<const int32_t> tokens, std::span<const Segment> segments,
                std::span<const int32_t> logit_rows, float* logits) const override;
   void copy_into_large_pages(ThreadPool& pool) const override { weights_.copy_into_large_pages(pool); }
@@ -37,8 +37,8 @@ class Decoder : public Model {
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
   void run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
            std::span<const int32_t> logit_rows, float* logits) const;
-  int64_t measure(const Context& context, std::span<const int64_t> segment_tokens,
-                  int64_t context_tokens) const;
+  int64_t measure(const Context& context, std::span<const int64_t> segment_tokens, int64_t context_tokens,
+                  DType cache_type) const;
 
   ModelConfig config_;
   Weights weights_;

@@ -26,9 +26,9 @@ GroupedQueryAttention::GroupedQueryAttention(const ModelConfig& c, const BlockSp
     k_norm_ = weights.vector(prefix + "k_norm.weight", hd_);
   }
   k_stream_ = static_cast<int64_t>(streams.size());
-  streams.push_back({"k", layer, KV_ * hd_});
+  streams.push_back({"k", layer, KV_ * hd_, 1, window_});
   v_stream_ = static_cast<int64_t>(streams.size());
-  streams.push_back({"v", layer, KV_ * hd_});
+  streams.push_back({"v", layer, KV_ * hd_, 1, window_});
 }
 
 void GroupedQueryAttention::forward(const Step& step, TensorView x, TensorView y) const {

@@ -1,5 +1,5 @@
-// Grouped-query attention with half-split RoPE: Llama, Qwen2 (biases), Qwen3 (q_norm and k_norm), DeepSeek
-// v1.
+// Grouped-query attention with half-split RoPE: Llama, Mistral (a window), Qwen2 (biases), Qwen3 (q_norm and
+// k_norm), DeepSeek v1. A layer with a window keeps no more rows than it sees.
 #pragma once
 #include "kernels/rope.h"
 #include "model/layer.h"

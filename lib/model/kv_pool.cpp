@@ -3,10 +3,10 @@
 #include <sys/mman.h>
 
 #include <algorithm>
-#include <cstring>
 #include <numeric>
 
 #include "core/error.h"
+#include "kernels/kv_append.h"
 
 namespace ds::model {
 namespace {
@@ -141,20 +141,20 @@ void KvSequence::share(const KvSequence& other, int64_t n_tokens) {
   }
 }
 
-void KvSequence::make_room(int64_t n_tokens) {
-  DS_CHECK(n_tokens >= 0 && length_ + n_tokens <= capacity());
+void KvSequence::make_room(const Context& context, int64_t n_tokens) {
+  DS_CHECK(n_tokens >= 0 && n_tokens <= pool_.size_.step_tokens && length_ + n_tokens <= capacity());
   if (n_tokens == 0) return;
   for (size_t g = 0; g < tables_.size(); ++g) {
     const KvPool::Group& group = pool_.groups_[g];
     const int64_t first = length_ / group.tokens_per_row / group.page_rows;
     const int64_t last = (length_ + n_tokens - 1) / group.tokens_per_row / group.page_rows;
     DS_CHECK(last - first <= group.sequence_pages);  // rows differ, their pages may be one
-    for (int64_t page = first; page <= last; ++page) make_own(g, page % group.sequence_pages);
+    for (int64_t page = first; page <= last; ++page) make_own(context, g, page % group.sequence_pages);
   }
 }
 
 // The page at this place of the table, made or copied where it is not the sequence's alone.
-void KvSequence::make_own(size_t group_idx, size_t page_idx) {
+void KvSequence::make_own(const Context& context, size_t group_idx, size_t page_idx) {
   KvPool::Group& group = pool_.groups_[group_idx];
   std::vector<int32_t>& table = tables_[group_idx];
   const bool is_new = page_idx == table.size();
@@ -167,8 +167,8 @@ void KvSequence::make_own(size_t group_idx, size_t page_idx) {
   if (is_new) {
     table.push_back(page);
   } else {
-    std::memcpy(group.base + page * group.page_bytes, group.base + table[page_idx] * group.page_bytes,
-                group.page_bytes);
+    kv_copy_page(context, group.base + table[page_idx] * group.page_bytes,
+                 group.base + page * group.page_bytes, group.page_bytes);
     --group.n_owners[table[page_idx]];
     table[page_idx] = page;
   }

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "kernels/context.h"
 #include "kernels/kv_rows.h"
 
 namespace ds::model {
@@ -91,15 +92,15 @@ class KvSequence {
   // Becomes the first n_tokens (a cut_length() of it) of another sequence of the pool, sharing its pages.
   void share(const KvSequence& other, int64_t n_tokens);
 
-  // Makes rows for n_tokens more writable; advance() then counts them as held.
-  void make_room(int64_t n_tokens);
+  // Makes rows for n_tokens more, at most step_tokens, writable; advance() then counts them as held.
+  void make_room(const Context& context, int64_t n_tokens);
   void advance(int64_t n_tokens);
 
   // Streams are numbered as given to the pool. Valid until pages change: make_room, truncate, share.
   KvRows rows(int64_t stream_idx) const;
 
  private:
-  void make_own(size_t group_idx, size_t page_idx);
+  void make_own(const Context& context, size_t group_idx, size_t page_idx);
   void drop_pages(size_t group_idx, size_t n_kept);
   void point(size_t group_idx, size_t page_idx);
 

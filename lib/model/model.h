@@ -27,9 +27,9 @@ class Model {
   virtual std::vector<CacheStream> cache_streams() const = 0;
 
   // Floats that context.arena must hold for steps of at most max_tokens tokens of at most max_sequences
-  // sequences, each of at most max_context tokens: what dry runs of forward() take.
+  // sequences, each of at most max_context tokens in rows of cache_type: what dry runs of forward() take.
   virtual int64_t workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
-                                   int64_t max_sequences = 1) const = 0;
+                                   int64_t max_sequences = 1, DType cache_type = DType::kF32) const = 0;
 
   // Runs T = tokens.size() new tokens, the segments' tokens one after the other, and appends them to the
   // caches. logits: [logit_rows.size(), V] float32, row i for token logit_rows[i] of the batch (ascending).

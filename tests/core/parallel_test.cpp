@@ -1,11 +1,14 @@
 #include "core/parallel.h"
 
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <algorithm>
 #include <atomic>
 #include <stdexcept>
 #include <string>
+
+#include "core/error.h"
 
 using namespace ds;
 
@@ -105,4 +108,24 @@ TEST_CASE("a thread that comes late finds the next loop, never a finished one") 
     total += sum;
   }
   CHECK(total == int64_t{3} * 2000 * 1999 / 2);
+}
+
+TEST_CASE("threads that cannot be started are an Error, and the next pool works") {
+  pthread_attr_t usual, huge;
+  REQUIRE(::pthread_getattr_default_np(&usual) == 0);
+  REQUIRE(::pthread_attr_init(&huge) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&huge, size_t{1} << 48) == 0);  // more than there are addresses
+  REQUIRE(::pthread_setattr_default_np(&huge) == 0);
+  try {
+    ThreadPool pool(3);
+    FAIL_CHECK("started");
+  } catch (const Error& e) {
+    CHECK(e.kind() == ErrorKind::kOs);
+    CHECK(std::string(e.what()).find("cannot start 3 threads") != std::string::npos);
+    CHECK(e.hint().find("--threads") != std::string::npos);
+  }
+  REQUIRE(::pthread_setattr_default_np(&usual) == 0);
+  std::atomic<int> n{0};
+  ThreadPool(3).parallel_for(10, 1, [&](int64_t, int64_t, int) { n += 1; });
+  CHECK(n == 10);
 }

@@ -47,6 +47,11 @@ std::vector<float> logits_of(Scheduler& scheduler, const std::vector<int32_t>& i
   return all;
 }
 
+// Keeps all logits in `all`.
+LogitsSink into(std::vector<float>& all) {
+  return [&all](int64_t, std::span<const float> rows) { all.insert(all.end(), rows.begin(), rows.end()); };
+}
+
 // Waits for several answers.
 struct Answers {
   std::vector<Generation> of;
@@ -108,7 +113,7 @@ TEST_CASE(
   const auto logits = [](Scheduler& scheduler, const std::vector<int32_t>& prompt, int64_t n_cached) {
     std::vector<float> all;
     GenerateSink sink;
-    sink.logits = [&](int64_t, std::span<const float> row) { all.insert(all.end(), row.begin(), row.end()); };
+    sink.logits = into(all);
     CHECK(scheduler.run(request_of(prompt, 5), sink, {}).n_cached_tokens == n_cached);
     CHECK(all.size() == 5 * 2048);
     return all;
@@ -144,6 +149,105 @@ TEST_CASE("a sequence that begins like one under way shares its pages") {
   CHECK(answers.of[1].n_cached_tokens == chunk);
   CHECK(answers.of[0].ids == alone.run(request_of(ids, 30), {}, {}).ids);
   CHECK(answers.of[1].ids == alone.run(request_of(other, 30), {}, {}).ids);
+}
+
+TEST_CASE("with windows a prefix is kept while its rows are, and every bit is as if it were read anew") {
+  EngineOptions options;
+  options.ctx = 4096;
+  options.max_sequences = 2;
+  const auto engine = Engine::load(DS_SOURCE_DIR "/tests/golden/arch/mistral", options);
+  const int64_t chunk = engine->plan().scheduler.chunk_tokens;
+  REQUIRE(chunk == 512);
+  std::vector<int32_t> ids(3 * chunk + 100);
+  for (size_t i = 0; i < ids.size(); ++i) ids[i] = static_cast<int32_t>(i * i % 311);
+  std::vector<int32_t> late = ids, early = ids;
+  late[3 * chunk + 50] = 7, early[chunk + 50] = 7;
+  using Logits = std::vector<float>;
+  const auto logits = [&](Scheduler& scheduler, const std::vector<int32_t>& prompt, int64_t n_cached) {
+    Logits all;
+    CHECK(scheduler.run(request_of(prompt, 5), {.logits = into(all)}, {}).n_cached_tokens == n_cached);
+    CHECK(all.size() == 5 * 320);
+    return all;
+  };
+  const auto anew = [&](const std::vector<int32_t>& prompt) {
+    Scheduler fresh(*engine);
+    return logits(fresh, prompt, 0);
+  };
+  const Logits want = anew(ids), want_late = anew(late);
+  Scheduler reused(*engine);
+  CHECK(logits(reused, late, 0) == want_late);
+  CHECK(logits(reused, ids, 3 * chunk) == want);
+  // The rows that token `chunk` sees are long overwritten: all is read again.
+  CHECK(logits(reused, early, 0) == anew(early));
+  // A sequence under way gives what it still has, and both go on.
+  Scheduler scheduler(*engine);
+  Answers answers(2);
+  Logits both[2];
+  for (const int i : {0, 1}) {
+    GenerateSink sink = answers.sink(i);
+    sink.logits = into(both[i]);
+    scheduler.submit(request_of(i == 0 ? ids : late, 5), sink);
+    for (int step = 0; i == 0 && step < 5; ++step) scheduler.step();
+  }
+  while (!scheduler.is_idle()) scheduler.step();
+  CHECK(answers.of[1].n_cached_tokens == 3 * chunk);
+  CHECK(both[0] == want);
+  CHECK(both[1] == want_late);
+}
+
+TEST_CASE("the cache of a windowed model costs the same for any context") {
+  const auto folder = open_model(DS_SOURCE_DIR "/tests/golden/arch/mistral");
+  const auto model = load_model(folder);
+  MemoryPlanOptions options;
+  options.ctx = 2048;
+  const MemoryPlan plan = make_memory_plan(*folder, *model, options);
+  options.ctx = 32768;
+  CHECK(make_memory_plan(*folder, *model, options).scheduler.cache_bytes == plan.scheduler.cache_bytes);
+  // Window, chunk and a row in pages of 64; keys and values of 32 floats in 3 layers.
+  CHECK(plan.scheduler.cache_bytes == (24 + 512 + 1 + 63) / 64 * 64 * 3 * 2 * 32 * 4);
+  CHECK(plan.text().find("0 B per token beyond the last 24, rows in f32\n") != std::string::npos);
+  options.available_bytes = 1 << 20;
+  try {
+    make_memory_plan(*folder, *model, options);
+    FAIL("must be refused");
+  } catch (const Error& e) {
+    CHECK(e.hint().find("lower --ctx; ") != std::string::npos);
+  }
+}
+
+TEST_CASE("rows in bfloat16: half the cache, the same bits whoever shares the steps") {
+  for (const char* folder : {"/data/dsv3-tiny", "/tests/golden/arch/deepseek_v32"}) {
+    CAPTURE(folder);
+    EngineOptions options;
+    options.ctx = 1024;
+    options.max_sequences = 3;
+    const auto exact = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    options.cache_type = DType::kBF16;
+    options.n_threads = 3;
+    const auto engine = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    options.n_threads = 1;
+    const auto single = Engine::load(std::string(DS_SOURCE_DIR) + folder, options);
+    CHECK(engine->plan().scheduler.cache_bytes * 2 == exact->plan().scheduler.cache_bytes);
+    CHECK(engine->plan().cache_bytes_per_token * 2 == exact->plan().cache_bytes_per_token);
+    CHECK(engine->plan().text().find("rows in bf16\n") != std::string::npos);
+    const int64_t V = engine->model().config().vocab_size, lengths[] = {600, 3, 90};
+    const auto request = [&](int i) {
+      std::vector<int32_t> ids = some_tokens(lengths[i]);
+      for (int32_t& id : ids) id %= static_cast<int32_t>(V);
+      return request_of(ids, 6);
+    };
+    Scheduler together(*engine);
+    std::vector<float> logits[3];
+    for (const int i : {0, 1, 2}) together.submit(request(i), {.logits = into(logits[i])});
+    while (!together.is_idle()) together.step();
+    for (const int i : {0, 1, 2}) {
+      std::vector<float> alone, in_f32;
+      Scheduler(*single).run(request(i), {.logits = into(alone)}, {});
+      CHECK(logits[i] == alone);
+      Scheduler(*exact).run(request(i), {.logits = into(in_f32)}, {});
+      CHECK(logits[i] != in_f32);
+    }
+  }
 }
 
 TEST_CASE("a prompt's logits come whole and in order, the same bits whatever was read before") {
@@ -190,13 +294,10 @@ TEST_CASE("what a sequence yields does not depend, to the bit, on those that sha
   };
   Answers answers(6);
   std::vector<std::vector<float>> logits(6);
-  const auto keep = [](std::vector<float>& all) {
-    return [&all](int64_t, std::span<const float> rows) { all.insert(all.end(), rows.begin(), rows.end()); };
-  };
   for (size_t i = 0; i < 6; ++i) {
     CHECK(together.has_room() == (i < 3));
     GenerateSink sink = answers.sink(i);
-    sink.logits = keep(logits[i]);
+    sink.logits = into(logits[i]);
     together.submit(request_number(i), sink);
   }
   int64_t n_steps = 0;
@@ -206,7 +307,7 @@ TEST_CASE("what a sequence yields does not depend, to the bit, on those that sha
     CAPTURE(i);
     std::vector<float> want;
     GenerateSink sink;
-    sink.logits = keep(want);
+    sink.logits = into(want);
     CHECK(answers.of[i].ids == alone.run(request_number(i), sink, {}).ids);
     CHECK(want.size() == 2048 * static_cast<size_t>(i == 4 ? lengths[i] : counts[i]));
     CHECK(logits[i] == want);

@@ -129,7 +129,10 @@ constexpr Shape kShapes[] = {
     {5, 4, 2, 24, 24, 40, false, 24, DType::kF32, 16},       // a window in a ring
     {90, 4, 2, 16, 16, 0, false, 24, DType::kF32, 7},        // window reached within the step
     {1, 4, 1, 16, 16, 2500, false, 2300, DType::kBF16, 64},  // window, split
-    {4, 6, 2, 20, 12, 300, true, 0, DType::kBF16, 33}};
+    {4, 6, 2, 20, 12, 300, true, 0, DType::kBF16, 33},
+    {9, 8, 2, 128, 128, 200, false, 0, DType::kBF16, 64},
+    {2, 16, 1, 576, 512, 130, false, 0, DType::kBF16, 64},  // absorbed latents
+    {3, 3, 1, 33, 17, 40, false, 24, DType::kBF16, 16}};
 
 }  // namespace
 

@@ -93,6 +93,18 @@ TEST_CASE("kv_append, kv_read: pages, rings, and bfloat16 rounded to nearest eve
   }
 }
 
+TEST_CASE("kv_copy_page: every byte, and none beside them") {
+  Bench bench(best_isa(), 3);
+  CounterRng rng(4);
+  for (const int64_t n : {int64_t{0}, int64_t{1}, int64_t{4097}, int64_t{1000001}}) {
+    std::vector<uint8_t> from(n), to(n + 2, 0xAA);
+    for (uint8_t& byte : from) byte = static_cast<uint8_t>(rng.next_u32());
+    kv_copy_page(bench.context, from.data(), to.data() + 1, n);
+    CHECK(std::equal(from.begin(), from.end(), to.begin() + 1));
+    CHECK((to.front() == 0xAA && to.back() == 0xAA));
+  }
+}
+
 TEST_CASE("silu_mul over the whole range of arguments") {
   for (const Isa isa : available_isas()) {
     Bench bench(isa);

@@ -19,11 +19,14 @@ struct Part {
 }  // namespace
 
 TEST_CASE("companions do not change a sequence's bits") {
+  std::vector<std::pair<Isa, DType>> kinds;
+  for (const Isa isa : available_isas())
+    for (const DType cache_type : {DType::kF32, DType::kBF16}) kinds.push_back({isa, cache_type});
   for (const fs::path& folder : cases()) {
     const SafetensorsFile golden((folder / "golden.safetensors").string());
     const auto all = ids(golden, "input_ids.2");
-    for (const Isa isa : available_isas()) {
-      Runner run(folder, isa, 2);
+    for (const auto& [isa, cache_type] : kinds) {
+      Runner run(folder, isa, 2, {.cache_type = cache_type});
       std::vector<Part> parts;
       const auto n_all = static_cast<int64_t>(all.size());
       for (const auto& [begin, held, n] : {std::array<int64_t, 3>{0, 9, 1},
@@ -39,7 +42,7 @@ TEST_CASE("companions do not change a sequence's bits") {
       const auto hold = [&](Part& p) {
         p.cache.reset();
         p.pool =
-            std::make_unique<KvPool>(run.model->cache_streams(), KvPoolSize{1, 128, 128, 16, DType::kF32});
+            std::make_unique<KvPool>(run.model->cache_streams(), KvPoolSize{1, 128, 128, 16, cache_type});
         p.cache = std::make_unique<KvSequence>(*p.pool);
         if (!p.held) return;
         const Segment segment{p.cache.get(), p.held};
@@ -56,7 +59,7 @@ TEST_CASE("companions do not change a sequence's bits") {
         const Segment segment{p.cache.get(), p.n};
         run.model->forward(run.context, tokens_of(p), {&segment, 1}, every_row(p.n), p.alone.data());
       }
-      Runner together(folder, isa, 3, Activations::kF32, 192, 8);
+      Runner together(folder, isa, 3, {.max_tokens = 192, .max_sequences = 8, .cache_type = cache_type});
       CounterRng rng(5);
       for (int shuffle = 0; shuffle < 3; ++shuffle) {
         for (size_t i = parts.size(); i > 1; --i) std::swap(parts[i - 1], parts[rng.next_u32() % i]);
@@ -72,8 +75,8 @@ TEST_CASE("companions do not change a sequence's bits") {
                                 every_row(static_cast<int64_t>(tokens.size())), logits.data());
         size_t at = 0;
         for (const Part& p : parts) {
-          INFO(folder.filename().string(), " ", isa_name(isa), " shuffle ", shuffle, ": ", p.n,
-               " tokens after ", p.held);
+          INFO(folder.filename().string(), " ", isa_name(isa), " rows ", dtype_name(cache_type), " shuffle ",
+               shuffle, ": ", p.n, " tokens after ", p.held);
           CHECK(std::memcmp(logits.data() + at, p.alone.data(), p.alone.size() * sizeof(float)) == 0);
           at += p.alone.size();
         }

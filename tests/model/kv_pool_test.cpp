@@ -17,6 +17,13 @@ const std::vector<CacheStream> kStreams = {
     {"k", 0, 3}, {"pooled", 0, 5, 4}, {"near", 0, 2, 1, 6}, {"near_pooled", 1, 7, 4, 3}};
 constexpr int64_t kCtx = 200, kStep = 10;
 
+const Context& context() {
+  static ThreadPool pool(2);
+  static Arena arena(0);
+  static const Context context{&pool, arena, {}};
+  return context;
+}
+
 // What a sequence should hold, kept apart from the pool: the value of row r of stream s is a function of the
 // tokens that it stands for, so rows of sequences that began alike agree and others do not.
 float value_of(const std::vector<int32_t>& tokens, int64_t s, int64_t row, int64_t column) {
@@ -30,7 +37,7 @@ float value_of(const std::vector<int32_t>& tokens, int64_t s, int64_t row, int64
 
 void append(KvSequence& sequence, std::vector<int32_t>& tokens, const std::vector<int32_t>& more) {
   const auto first = static_cast<int64_t>(tokens.size()), n = static_cast<int64_t>(more.size());
-  sequence.make_room(n);
+  sequence.make_room(context(), n);
   tokens.insert(tokens.end(), more.begin(), more.end());
   for (size_t s = 0; s < kStreams.size(); ++s) {
     const int64_t per_row = kStreams[s].tokens_per_row;
@@ -117,13 +124,13 @@ TEST_CASE("pages are shared until they are written, and full ones for good") {
   const std::vector<CacheStream> streams = {{"k", 0, 8}};
   KvPool pool(streams, {2, 64, 64, 16, DType::kF32});
   KvSequence a(pool), b(pool);
-  a.make_room(40);
+  a.make_room(context(), 40);
   a.advance(40);
   CHECK(pool.n_used_pages() == 3);
   b.share(a, 40);
   CHECK(pool.n_used_pages() == 3);
   CHECK(a.rows(0).pages[2] == b.rows(0).pages[2]);
-  b.make_room(1);
+  b.make_room(context(), 1);
   CHECK(pool.n_used_pages() == 4);
   CHECK(a.rows(0).pages[1] == b.rows(0).pages[1]);
   CHECK(a.rows(0).pages[2] != b.rows(0).pages[2]);

@@ -186,6 +186,11 @@ TEST_CASE("--plan prints the plan and reads no prompt; what cannot fit is refuse
   CHECK(as_int(*find(json, "cache_bytes_per_token")) ==
         4 * (64 + 16) * 4);  // 4 layers of latent and rope key
   CHECK(as_int(*find(json, "ctx_tokens")) == 100);
+  const ds::Json half =
+      ds::io::parse_json(ask({"--plan", "--json", "--ctx", "100", "--cache-type", "bf16"}).out, "plan");
+  CHECK(as_int(*find(half, "cache_bytes")) * 2 == as_int(*find(json, "cache_bytes")));
+  CHECK(*find(half, "cache_type") == "bf16");
+  CHECK(ask({"--plan", "--cache-type", "f16"}).rc == 2);
   CHECK(ask({"--plan", "--ctx", "5000"}).rc == 2);
   const ProgramResult scalar = ask({"--plan", "--isa", "scalar"});
   CHECK(scalar.out.find("scalar") != std::string::npos);

@@ -2,6 +2,7 @@
 // the table.
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -95,6 +96,24 @@ TEST_CASE("what cannot fit is refused with the numbers, under ulimit -v too") {
   CHECK(r.rc == 71);
   CHECK(r.out.empty());
   CHECK(r.err.find("are available") != std::string::npos);
+}
+
+TEST_CASE("threads that cannot be started are an error with a way out, and one thread needs none") {
+  rlimit stack;
+  REQUIRE(::getrlimit(RLIMIT_STACK, &stack) == 0);
+  if (stack.rlim_max != RLIM_INFINITY) return;
+  // Stacks larger than the address space.
+  const std::string script = "ulimit -s 200000000000; exec \"$0\" \"$@\"";
+  const auto answer = [&](const char* n_threads) {
+    return run_program(
+        "/bin/sh", {"-c", script, DS_BIN_DIR "/ds-run", kTinyModel, "hi", "-n", "2", "--threads", n_threads});
+  };
+  const ProgramResult r = answer("2");
+  CHECK(r.rc == 71);
+  CHECK(r.out.empty());
+  CHECK(r.err.find("cannot start 2 threads") != std::string::npos);
+  CHECK(r.err.find("--threads") != std::string::npos);
+  CHECK(answer("1").rc == 0);
 }
 
 TEST_CASE("truncated and lying safetensors") {

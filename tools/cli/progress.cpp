@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cli/terminal.h"
+#include "report/words.h"
 
 namespace ds::cli {
 
@@ -24,23 +25,14 @@ void ProgressLine::write(const std::string& text) {
 
 void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit) {
   if (n_done == 0 || !due()) return;
-  const std::string left = time_left(elapsed_s(), static_cast<double>(n_done) / static_cast<double>(n_all));
+  const std::string left =
+      report::time_left(elapsed_s(), static_cast<double>(n_done) / static_cast<double>(n_all));
   write(std::to_string(n_done) + "/" + std::to_string(n_all) + " " + unit + "  " + left);
 }
 
 void ProgressLine::clear() {
   if (shown_) std::fputs("\r\x1b[K", stderr), std::fflush(stderr);
   shown_ = false;
-}
-
-std::string duration_text(double s) {
-  char text[32];
-  std::snprintf(text, sizeof text, s < 60 ? "%.0f s" : "%.0f min", s < 60 ? s : s / 60);
-  return text;
-}
-
-std::string time_left(double elapsed_s, double share_done) {
-  return share_done > 0 ? duration_text(elapsed_s / share_done - elapsed_s) + " left" : "";
 }
 
 }  // namespace ds::cli

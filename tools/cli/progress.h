@@ -30,9 +30,4 @@ class ProgressLine {
   int64_t start_ns_ = now_ns(), last_ns_ = 0;
 };
 
-// "12 s left", "5 min left", from the share that is done; "" when nothing is.
-std::string time_left(double elapsed_s, double share_done);
-// "12 s", "5 min".
-std::string duration_text(double s);
-
 }  // namespace ds::cli

@@ -2,6 +2,7 @@
 #include <iostream>
 #include <utility>
 
+#include "checkpoint/locate.h"
 #include "cli/output.h"
 #include "cli/run.h"
 #include "cli/signals.h"
@@ -35,8 +36,16 @@ RunStreams streams_of(bool quiet) {
   return s;
 }
 
+// A lone word that is no model is a prompt for the model of DS_MODEL.
+void take_word_as_prompt(RunCommandLine& o) {
+  const std::string model = cli::default_model();
+  if (!model.empty() && !o.prompt && o.job.model != model && !checkpoint::is_model_name(o.job.model))
+    o.prompt = std::exchange(o.job.model, model);
+}
+
 int run(RunCommandLine& o) {
   RunJob& job = o.job;
+  take_word_as_prompt(o);
   job.kind = kind_of(o);
   job.engine.n_threads = o.common.threads;
   if (o.common.isa != "auto") job.engine.isa = parse_isa(o.common.isa);

@@ -229,3 +229,28 @@ TEST_CASE("SIGINT: work ends with 75 whichever signal it was, an answer with 130
       "ds-run", {kTinyModel, "--raw", "-p", "1\n2\n3\n4\n", "-n", "100000", "--stop", "\x01"}, answer);
   CHECK((r.rc == 130 || r.rc == 0));
 }
+
+TEST_CASE("DS_MODEL is the model of a command that names none; a lone word is then a prompt") {
+  const auto with_model = [](const std::string& tool, const Args& args,
+                             const std::string& model = kTinyModel) {
+    ProgramOptions options;
+    options.environment = {"DS_MODEL=" + model};
+    return run_program(tool, args, options);
+  };
+  CHECK(with_model("ds-run", {"What is 62*7?", "-q"}).out == "434\n");
+  CHECK(with_model("ds-run", {"-q", "-p", "What is 62*7?"}).out == "434\n");
+  CHECK(with_model("ds-run", {"--plan", "--json"}).rc == 0);
+  // A model on the command line wins, and a word that is one is no prompt.
+  CHECK(with_model("ds-run", {kTinyModel, "What is 62*7?", "-q"}, "/absent").out == "434\n");
+  CHECK(with_model("ds-run", {kTinyModel, "-q"}, "/absent").rc == 2);  // nothing is asked
+  CHECK(with_model("ds-run", {"What is 62*7?"}, "/absent").rc == 66);
+  CHECK(run_program("ds-run", {"What is 62*7?", "hi"}).rc == 66);
+
+  CHECK(with_model("ds-quantize", {"--dry-run", "-q"}).rc == 0);
+  const Args measure = {"run", "-n", "2", "--output-tokens", "2", "--warmup", "0", "--no-overhead", "-q"};
+  CHECK(holds(with_model("ds-bench", measure).out, "\"kind\":\"engine\""));
+  Args command = measure;
+  command.insert(command.end(), {"--cmd", "true"});
+  CHECK(holds(with_model("ds-bench", command).out, "\"command\":\"true\""));
+  CHECK(run_program("ds-bench", measure).rc == 2);
+}

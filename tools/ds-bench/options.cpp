@@ -39,7 +39,7 @@ void add_limits(CLI::App& app, BenchCommandLine& o) {
 void add_target(CLI::App& app, BenchCommandLine& o) {
   Rows row{app};
   TargetOptions& t = o.target.options;
-  row("MODEL", o.target.model, "MODEL", "Model folder, measured in this process");
+  row("MODEL", o.target.model, "MODEL", "Model folder, measured in this process [$DS_MODEL, without --cmd and --url]");
   row("--cmd", o.target.command, "LINE", "A command line, one process per request; {prompt} {max_tokens} {seed} are replaced, else the prompt arrives on its stdin");
   row("--url", o.target.url, "URL", "An OpenAI-style streaming server: the base its clients get, or a host alone for its /v1");
   row.flag("--shell", t.shell, "Run --cmd through /bin/sh");
@@ -255,6 +255,8 @@ void resolve(BenchCommandLine& o) {
     if (option->count() > 0 && !o.plan.frozen_path.empty())
       throw Error(ErrorKind::kUsage, "--plan and " + option->get_name() + " contradict each other", "--plan",
                   "the plan holds it already; make another with ds-bench plan");
+  if (o.target.model.empty() && o.target.command.empty() && o.target.url.empty())
+    o.target.model = cli::default_model();
   o.plan.searches_rate = !o.run.find_goodput.empty();
   o.target.options.threads = o.common.threads;
   o.target.options.isa = o.common.isa;

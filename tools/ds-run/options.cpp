@@ -11,19 +11,20 @@ constexpr const char* kDescription =
     R"(answer with a DeepSeek, Llama or Qwen model folder as it was published
 
 MODEL is a folder in the Hugging Face layout: config.json, *.safetensors, tokenizer.json. Nothing is converted.
-Give MODEL first. stdout carries the answer alone; reasoning (<think>) and notes go to stderr.
+Give MODEL first; where DS_MODEL names one, a lone word that is no model is the prompt. stdout carries the answer alone; reasoning (<think>) and notes go to stderr.
 
 Examples:
   ds-run MODEL 'Why is the sky blue?'     one question, the answer on stdout
   git diff | ds-run MODEL 'Say what changed'
-  ds-run MODEL 'Say what changed' -f diff the instruction, a blank line, the text
+  ds-run MODEL 'Say what changed' -f diff instruction, blank line, text
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
   ds-run MODEL                            on a terminal: a chat; Ctrl-D ends it
   ds-run MODEL --jsonl < in > out         a record a line, answers in order
   ds-run MODEL --raw -p 'Once upon'       continue text, no chat template
   ds-run MODEL --score < texts.jsonl      log-probability of every token
   ds-run MODEL --tokenize < text | ds-run MODEL --detokenize
-  ds-run MODEL --plan                     what it needs, before it is read)";
+  ds-run MODEL --plan                     what it needs, before it is read
+  export DS_MODEL=MODEL; ds-run 'Why is the sky blue?')";
 
 constexpr const char* kNotes =
     R"(Prompts: stdin is read when it is no terminal and -f is not given. Of piped text one final line feed is
@@ -69,7 +70,9 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   const auto flag = [&](const char* name, bool& value, const char* text) {
     return app.add_flag(name, value, text)->group(group);
   };
-  app.add_option("MODEL", job.model, "Model folder, or ORG/NAME")->envname("DS_MODEL")->required();
+  app.add_option("MODEL", job.model, "Model folder, or ORG/NAME [$DS_MODEL]")
+      ->envname("DS_MODEL")
+      ->required();
   auto* question = app.add_option("PROMPT", o.prompt, "Question or instruction");
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
   auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");

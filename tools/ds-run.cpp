@@ -61,6 +61,8 @@ int run(RunCommandLine& o) {
   }
   const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
   if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
+  if (!takes_records && !job.resume.empty())
+    throw Error(ErrorKind::kUsage, "goes with records: --jsonl, --score or --render", "--resume");
   if (takes_records && job.records == "-" && cli::stdin_is_terminal())
     streams.note("reading records from the terminal, one JSON object a line; Ctrl-D ends");
   io::LineReader lines("-");

@@ -44,7 +44,8 @@ JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, 
 
 std::string counts_text(const RecordCounts& counts) {
   return std::to_string(counts.n_read) + " records read, " +
-         std::to_string(counts.n_written - counts.n_failed) + " answered, " +
+         std::to_string(counts.n_written - counts.n_failed - counts.n_before) + " answered, " +
+         (counts.n_before ? std::to_string(counts.n_before) + " answered before, " : "") +
          std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
 }
 
@@ -118,8 +119,15 @@ bool spoils_one_record(const Error& error) {
 RecordWriter::RecordWriter(const RecordJob& job)
     : job_(job), bad_lines_(job.bad_lines.empty() ? nullptr : std::make_unique<AtomicFile>(job.bad_lines)) {}
 
+void RecordWriter::keep(const AnswerFile::Line& answer) {
+  ++counts_.n_written;
+  ++counts_.n_before;
+  job_.answers->keep(answer);
+}
+
 void RecordWriter::write(const Json& result) {
   ++counts_.n_written;
+  if (job_.answers) return job_.answers->append(dump(result) + "\n");
   if (!job_.output) return;
   job_.output->write(dump(result) + "\n");
   if (job_.flush_each) job_.output->flush();
@@ -138,6 +146,7 @@ RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
   DS_CHECK(counts_.n_read == counts_.n_written);
   if (job_.output) job_.output->flush();
   if (bad_lines_) bad_lines_->commit();
+  if (job_.answers && !interrupted) job_.answers->finish();
   return counts_;
 }
 
@@ -149,6 +158,10 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     writer.write_error(id, e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
+    if (const auto answer = job.answers ? job.answers->take(record->id) : std::nullopt) {
+      writer.keep(*answer);
+      continue;
+    }
     Json result;
     try {
       result = handle(*record);

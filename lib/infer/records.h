@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/json_members.h"
 #include "core/json_value.h"
+#include "infer/answer_file.h"
 #include "io/files.h"
 #include "io/jsonl.h"
 
@@ -22,10 +23,11 @@ struct RecordCounts {
   int64_t n_read = 0;     // records; blank lines are none
   int64_t n_written = 0;  // results and error records
   int64_t n_failed = 0;   // of those written: error records
+  int64_t n_before = 0;   // of those written: answers that an earlier run left
   bool interrupted = false;
 };
 
-// "12 records read, 11 answered, 1 failed"
+// "12 records read, 6 answered, 5 answered before, 1 failed"
 std::string counts_text(const RecordCounts& counts);
 
 struct Record : JsonlRecord {
@@ -47,6 +49,7 @@ bool spoils_one_record(const Error& error);
 struct RecordJob {
   std::string input = "-";
   OutputStream* output = nullptr;  // none: results are counted only
+  AnswerFile* answers = nullptr;   // in place of output: what is answered in it is not done again
   std::function<bool()> stop_requested;
   bool flush_each = false;  // for slow jobs: results are seen as they come
   std::string bad_lines;    // lines of records that failed go to this file as they were; empty: nowhere
@@ -85,6 +88,8 @@ class RecordWriter {
  public:
   explicit RecordWriter(const RecordJob& job);
   void write(const Json& result);
+  // An answer that an earlier run left.
+  void keep(const AnswerFile::Line& answer);
   void write_error(const Json& id, const Error& error, std::string_view line);
   // Everything out and closed. n_read is checked against what was written.
   RecordCounts finish(int64_t n_read, bool interrupted);

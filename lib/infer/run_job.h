@@ -20,6 +20,7 @@ struct RunJob {
   RequestDefaults defaults;        // its settings are filled in once the model is known
   std::string prompt;              // of an answer; text or ids of kTokenize and kDetokenize
   std::string records;             // file of records; empty for kTokenize and kDetokenize of `prompt`
+  std::string resume;              // file of answers to go on with, in place of the output; empty: none
   bool json = false;               // an answer as a record, a plan as an object
   bool add_special = false;        // kTokenize: what the tokenizer adds to a text, too
   std::string logits, bad_lines, think_out,

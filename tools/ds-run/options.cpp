@@ -20,6 +20,7 @@ Examples:
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
   ds-run MODEL                            on a terminal: a chat; Ctrl-D ends it
   ds-run MODEL --jsonl < in > out         a record a line, answers in order
+  ds-run MODEL --jsonl in --resume out    the same, also after a kill: goes on
   ds-run MODEL --raw -p 'Once upon'       continue text, no chat template
   ds-run MODEL --score < texts.jsonl      log-probability of every token
   ds-run MODEL --tokenize < text | ds-run MODEL --detokenize
@@ -44,6 +45,11 @@ variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text
 members are named once on stderr. A last message of the assistant is gone on with. The token that ends a turn is
 neither counted nor shown. A record without id is called "line:7". A bad record gives {"id", "error": {"message",
 "where", "hint"}}, the others go on, and the exit code is 65. Records may be compressed (gzip, zstd).
+
+--resume OUT makes OUT or goes on with it: after a stop, a kill or a power cut the same command does what is missing,
+and in the end OUT holds what stdout would have. Answers find their records by id, or by line where there is none;
+those of one id in order. A last line that was cut is dropped, records that failed are tried again. A file that holds
+anything but results of ds-run is refused, as is a second run to the same OUT.
 
 --score takes {"id", "text" | "messages" | "input_ids"} and gives {"id", "n_tokens", "logprobs", "sum_logprob",
 "perplexity"}; text gets the BOS (and EOS) that tokenizer.json or tokenizer_config.json ask for, as --raw does.
@@ -80,6 +86,8 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   flag("--raw", job.defaults.raw, "Continue the text as it is, without chat template");
   auto* jsonl = option("--jsonl", o.jsonl, "[FILE]", "Records, a JSON object a line, from FILE or stdin");
   jsonl->expected(0, 1)->excludes(file);
+  auto* resume = option("--resume", job.resume, "OUT",
+                        "Put the answers to records into this file; those that are in it are not done again");
   option("--chat-template", job.engine.text.chat_template, "FILE", "Jinja template instead of the folder's");
   auto* think = flag("--think", o.think, "Ask for reasoning, where the template has a switch");
   flag("--no-think", o.no_think, "Ask for none, where the template has a switch")->excludes(think);
@@ -105,7 +113,9 @@ void add_options(CLI::App& app, RunCommandLine& o) {
     return app.add_flag_callback(name, choose, text)->group(group);
   };
   auto* score = kind("--score", Kind::kScore, "Log-probabilities of records");
-  option("--logits", job.logits, "FILE", "With --score: logits as safetensors")->needs(score);
+  option("--logits", job.logits, "FILE", "With --score: logits as safetensors")
+      ->needs(score)
+      ->excludes(resume);
   auto* tokenize = kind("--tokenize", Kind::kTokenize, "Text to token ids, nothing added");
   flag("--add-special", job.add_special, "With --tokenize: BOS and EOS, too")->needs(tokenize);
   auto* detokenize = kind("--detokenize", Kind::kDetokenize, "Token ids to text");

@@ -4,6 +4,7 @@
 
 #include "checkpoint/locate.h"
 #include "cli/output.h"
+#include "cli/progress.h"
 #include "cli/run.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -23,16 +24,27 @@ Kind kind_of(const RunCommandLine& o) {
   return terminals && !o.prompt && o.file.empty() ? Kind::kChat : Kind::kAnswer;
 }
 
-RunStreams streams_of(bool quiet) {
+// What people read stands on stderr, beside the line that says how far a job on records is.
+RunStreams streams_of(bool quiet, cli::ProgressLine& line) {
   RunStreams s;
   s.out = &cli::standard_output();
   s.out_is_terminal = cli::stdout_is_terminal();
   if (!quiet) s.reasoning = [](std::string_view text) { std::cerr << text << std::flush; };
   s.colour = cli::stderr_has_colour();
-  s.note = [quiet](const std::string& text) { cli::note(text, !quiet); };
-  s.warn = [](const std::string& text) { cli::note(text); };
+  const auto say = [&line](const std::string& text) {
+    line.clear();
+    cli::note(text);
+  };
+  s.note = [quiet, say](const std::string& text) {
+    if (!quiet) say(text);
+  };
+  s.warn = say;
   s.ready = cli::stop_on_signals;
   s.stop = cli::stop_requested;
+  if (line.on())
+    s.progress = [&line](const RecordCounts& counts, int64_t n_all) {
+      line.show(counts.n_written, n_all, "records", counts.n_before);
+    };
   return s;
 }
 
@@ -54,7 +66,9 @@ int run(RunCommandLine& o) {
   const bool takes_prompt = job.kind == Kind::kAnswer || (text_job && !o.has_jsonl);
   if (o.prompt && !takes_prompt && job.kind != Kind::kPlan)
     throw Error(ErrorKind::kUsage, "a prompt beside records", "", "put it into the records");
-  RunStreams streams = streams_of(o.common.quiet);
+  // On a terminal the records themselves show how far they are.
+  cli::ProgressLine line(!o.common.quiet && !(cli::stdout_is_terminal() && job.resume.empty()));
+  RunStreams streams = streams_of(o.common.quiet, line);
   if (takes_prompt) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);
@@ -69,6 +83,7 @@ int run(RunCommandLine& o) {
   lines.stop_when(cli::stop_requested);
   streams.ask = [&] { return cli::ask_line(lines); };
   const RunEnd end = run_job(job, streams);
+  line.clear();
   if (end != RunEnd::kStopped) return end == RunEnd::kBadRecords ? static_cast<int>(ErrorKind::kBadData) : 0;
   const bool answer = job.kind == Kind::kAnswer || job.kind == Kind::kChat;
   return cli::stop_exit_code(answer ? cli::Stopped::kAnswer : cli::Stopped::kWork);

@@ -53,6 +53,7 @@ struct RecordJob {
   std::function<bool()> stop_requested;
   bool flush_each = false;  // for slow jobs: results are seen as they come
   std::string bad_lines;    // lines of records that failed go to this file as they were; empty: nowhere
+  std::function<void(const RecordCounts&)> on_written;  // after each result; may be empty
   // Tells people about a bad record ("file:line: what"); may be empty.
   std::function<void(const Error&)> on_bad;
   // Tells people about a member that is not known, once per name; may be empty.
@@ -95,10 +96,15 @@ class RecordWriter {
   RecordCounts finish(int64_t n_read, bool interrupted);
 
  private:
+  void count();
+
   const RecordJob& job_;
   std::unique_ptr<AtomicFile> bad_lines_;
   RecordCounts counts_;
 };
+
+// How many records a file holds; 0 where reading them would take them away: stdin, a pipe.
+int64_t count_records(const std::string& path);
 
 // Runs `handle` over all records, which have `known` members; what it returns is written with the record's id
 // in front.

@@ -28,6 +28,10 @@ RecordJob record_job(const RunJob& job, const RunStreams& streams, AnswerFile* a
   r.bad_lines = job.bad_lines;
   r.on_bad = [&streams](const Error& e) { streams.note(e.message()); };
   r.on_note = streams.note;
+  if (streams.progress)
+    r.on_written = [&streams, n_all = count_records(job.records)](const RecordCounts& counts) {
+      streams.progress(counts, n_all);
+    };
   return r;
 }
 

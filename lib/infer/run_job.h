@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "infer/engine.h"
+#include "infer/records.h"
 #include "infer/request.h"
 #include "io/files.h"
 
@@ -34,7 +35,9 @@ struct RunStreams {
   bool colour = false;                              // reasoning may be dimmed
   std::function<void(const std::string&)> note;     // words for people that --quiet leaves out
   std::function<void(const std::string&)> warn;     // and those it does not
-  std::function<void()> ready;                      // the model is loaded: from now on stop is asked
+  // How far a job on records is: n_all 0 where that cannot be known. Empty: nobody looks.
+  std::function<void(const RecordCounts&, int64_t n_all)> progress;
+  std::function<void()> ready;  // the model is loaded: from now on stop is asked
   std::function<bool()> stop;
   std::function<std::optional<std::string>()> ask;  // a chat's next line; nothing: the end
 };

@@ -23,11 +23,13 @@ void ProgressLine::write(const std::string& text) {
   shown_ = true;
 }
 
-void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit) {
-  if (n_done == 0 || !due()) return;
-  const std::string left =
-      report::time_left(elapsed_s(), static_cast<double>(n_done) / static_cast<double>(n_all));
-  write(std::to_string(n_done) + "/" + std::to_string(n_all) + " " + unit + "  " + left);
+void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit, int64_t n_before) {
+  if (n_done == n_before || !due()) return;
+  const std::string what = std::string(" ") + unit;
+  if (n_all == 0) return write(std::to_string(n_done) + what);
+  const double share = static_cast<double>(n_done - n_before) / static_cast<double>(n_all - n_before);
+  write(std::to_string(n_done) + "/" + std::to_string(n_all) + what + "  " +
+        report::time_left(elapsed_s(), share));
 }
 
 void ProgressLine::clear() {

@@ -46,7 +46,7 @@ void add_options(CLI::App& app, Options& o) {
   const auto option = [&](const char* name, auto& value, const char* type, const char* text) {
     return app.add_option(name, value, text)->type_name(type);
   };
-  app.add_option("MODEL", q.model, "Model folder: config.json, *.safetensors, tokenizer")->required();
+  app.add_option("MODEL", q.model, "Folder of the model [$DS_MODEL]")->envname("DS_MODEL")->required();
   auto* out = option("-o,--out", q.out, "OUT", "Folder to write (GGUF: a file, - is stdout)");
   auto* to = cli::add_choice(app, "--to", q.target, target_names(), "Format to write");
   option("--experts", o.experts, "NAME", "FP4 experts (V4) to this, without loss; all else is copied")

@@ -13,9 +13,10 @@ struct Pending {
   Record record;
   RecordRequest request;
   std::optional<Generation> answer;
-  std::optional<Error> error;  // in place of an answer
+  std::optional<Error> error;               // in place of an answer
+  std::optional<AnswerFile::Line> earlier;  // an answer that was there
 
-  bool is_done() const { return answer || error; }
+  bool is_done() const { return answer || error || earlier; }
   void fail(const Error& e) { error = with_place(e, record.where); }
 };
 
@@ -59,6 +60,7 @@ class Batch {
     });
     if (!record) return false;
     Pending& entry = pending_.emplace_back();
+    if (job_.answers && (entry.earlier = job_.answers->take(record->id))) return true;
     entry.record = std::move(*record);
     try {
       entry.request = make_request(engine_, entry.record, options_.defaults);
@@ -77,6 +79,10 @@ class Batch {
   void write_done() {
     for (; !pending_.empty() && pending_.front().is_done(); pending_.pop_front()) {
       const Pending& entry = pending_.front();
+      if (entry.earlier) {
+        writer_.keep(*entry.earlier);
+        continue;
+      }
       if (entry.error) {
         if (!spoils_one_record(*entry.error)) throw *entry.error;
         writer_.write_error(entry.record.id, *entry.error, entry.record.line);

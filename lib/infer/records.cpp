@@ -1,6 +1,7 @@
 #include "infer/records.h"
 
 #include <algorithm>
+#include <filesystem>
 
 #include "core/json_value.h"
 
@@ -44,7 +45,8 @@ JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, 
 
 std::string counts_text(const RecordCounts& counts) {
   return std::to_string(counts.n_read) + " records read, " +
-         std::to_string(counts.n_written - counts.n_failed) + " answered, " +
+         std::to_string(counts.n_written - counts.n_failed - counts.n_before) + " answered, " +
+         (counts.n_before ? std::to_string(counts.n_before) + " answered before, " : "") +
          std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
 }
 
@@ -118,8 +120,20 @@ bool spoils_one_record(const Error& error) {
 RecordWriter::RecordWriter(const RecordJob& job)
     : job_(job), bad_lines_(job.bad_lines.empty() ? nullptr : std::make_unique<AtomicFile>(job.bad_lines)) {}
 
-void RecordWriter::write(const Json& result) {
+void RecordWriter::count() {
   ++counts_.n_written;
+  if (job_.on_written) job_.on_written(counts_);
+}
+
+void RecordWriter::keep(const AnswerFile::Line& answer) {
+  ++counts_.n_before;
+  count();
+  job_.answers->keep(answer);
+}
+
+void RecordWriter::write(const Json& result) {
+  count();
+  if (job_.answers) return job_.answers->append(dump(result) + "\n");
   if (!job_.output) return;
   job_.output->write(dump(result) + "\n");
   if (job_.flush_each) job_.output->flush();
@@ -138,7 +152,21 @@ RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
   DS_CHECK(counts_.n_read == counts_.n_written);
   if (job_.output) job_.output->flush();
   if (bad_lines_) bad_lines_->commit();
+  if (job_.answers && !interrupted) job_.answers->finish();
   return counts_;
+}
+
+int64_t count_records(const std::string& path) {
+  std::error_code ignored;
+  if (path == "-" || !std::filesystem::is_regular_file(path, ignored)) return 0;
+  try {
+    LineReader lines(path);
+    int64_t n = 0;
+    while (const auto line = lines.next()) n += line->find_first_not_of(" \t\r") != std::string_view::npos;
+    return n;
+  } catch (const Error&) {
+    return 0;  // whoever reads the records will say what is wrong
+  }
 }
 
 RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle) {
@@ -149,6 +177,10 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     writer.write_error(id, e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
+    if (const auto answer = job.answers ? job.answers->take(record->id) : std::nullopt) {
+      writer.keep(*answer);
+      continue;
+    }
     Json result;
     try {
       result = handle(*record);

@@ -13,6 +13,7 @@
 #include "core/error.h"
 #include "core/json_members.h"
 #include "core/json_value.h"
+#include "infer/answer_file.h"
 #include "io/files.h"
 #include "io/jsonl.h"
 
@@ -22,10 +23,11 @@ struct RecordCounts {
   int64_t n_read = 0;     // records; blank lines are none
   int64_t n_written = 0;  // results and error records
   int64_t n_failed = 0;   // of those written: error records
+  int64_t n_before = 0;   // of those written: answers that an earlier run left
   bool interrupted = false;
 };
 
-// "12 records read, 11 answered, 1 failed"
+// "12 records read, 6 answered, 5 answered before, 1 failed"
 std::string counts_text(const RecordCounts& counts);
 
 struct Record : JsonlRecord {
@@ -47,9 +49,11 @@ bool spoils_one_record(const Error& error);
 struct RecordJob {
   std::string input = "-";
   OutputStream* output = nullptr;  // none: results are counted only
+  AnswerFile* answers = nullptr;   // in place of output: what is answered in it is not done again
   std::function<bool()> stop_requested;
   bool flush_each = false;  // for slow jobs: results are seen as they come
   std::string bad_lines;    // lines of records that failed go to this file as they were; empty: nowhere
+  std::function<void(const RecordCounts&)> on_written;  // after each result; may be empty
   // Tells people about a bad record ("file:line: what"); may be empty.
   std::function<void(const Error&)> on_bad;
   // Tells people about a member that is not known, once per name; may be empty.
@@ -85,15 +89,22 @@ class RecordWriter {
  public:
   explicit RecordWriter(const RecordJob& job);
   void write(const Json& result);
+  // An answer that an earlier run left.
+  void keep(const AnswerFile::Line& answer);
   void write_error(const Json& id, const Error& error, std::string_view line);
   // Everything out and closed. n_read is checked against what was written.
   RecordCounts finish(int64_t n_read, bool interrupted);
 
  private:
+  void count();
+
   const RecordJob& job_;
   std::unique_ptr<AtomicFile> bad_lines_;
   RecordCounts counts_;
 };
+
+// How many records a file holds; 0 where reading them would take them away: stdin, a pipe.
+int64_t count_records(const std::string& path);
 
 // Runs `handle` over all records, which have `known` members; what it returns is written with the record's id
 // in front.

@@ -1,5 +1,7 @@
 #include "infer/run_job.h"
 
+#include <filesystem>
+
 #include "core/json_value.h"
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
@@ -16,31 +18,38 @@ namespace {
 
 using Kind = RunJob::Kind;
 
-RecordJob record_job(const RunJob& job, const RunStreams& streams) {
+// What a job on records works with.
+RecordJob record_job(const RunJob& job, const RunStreams& streams, AnswerFile* answers) {
   RecordJob r;
   r.input = job.records;
   r.output = streams.out;
+  r.answers = answers;
   r.stop_requested = streams.stop;
   r.bad_lines = job.bad_lines;
   r.on_bad = [&streams](const Error& e) { streams.note(e.message()); };
   r.on_note = streams.note;
+  if (streams.progress)
+    r.on_written = [&streams, n_all = count_records(job.records)](const RecordCounts& counts) {
+      streams.progress(counts, n_all);
+    };
   return r;
 }
 
 RunEnd end_of(const RecordCounts& counts, const RunStreams& streams) {
-  if (counts.n_failed > 0 || counts.interrupted) streams.note(counts_text(counts));
+  if (counts.n_failed > 0 || counts.n_before > 0 || counts.interrupted) streams.note(counts_text(counts));
   return counts.interrupted ? RunEnd::kStopped : counts.n_failed > 0 ? RunEnd::kBadRecords : RunEnd::kDone;
 }
 
-RunEnd run_text_job(const RunJob& job, const RunStreams& streams) {
+RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* answers) {
   const auto text = ModelText::open(job.model, job.engine.text);
   if (!job.records.empty()) streams.ready();
-  if (job.kind == Kind::kRender) return end_of(render_records(*text, record_job(job, streams)), streams);
+  if (job.kind == Kind::kRender)
+    return end_of(render_records(*text, record_job(job, streams, answers)), streams);
   const bool tokenize = job.kind == Kind::kTokenize;
   if (tokenize && !job.add_special && !text->frame().empty())
     streams.note("nothing is added; --add-special adds " + text->frame_text());
   if (!job.records.empty()) {
-    const RecordJob records = record_job(job, streams);
+    const RecordJob records = record_job(job, streams, answers);
     return end_of(
         tokenize ? tokenize_records(*text, records, job.add_special) : detokenize_records(*text, records),
         streams);
@@ -53,9 +62,10 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams) {
   return RunEnd::kDone;
 }
 
-RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings) {
+RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
+                     AnswerFile* answers) {
   BatchOptions options;
-  options.job = record_job(job, streams);
+  options.job = record_job(job, streams, answers);
   if (timings.replaces_answers()) options.job.output = nullptr;
   options.defaults = job.defaults;
   options.on_timing = [&](const Json& record) { timings.add(record); };
@@ -116,17 +126,31 @@ RunEnd run_once(const RunJob& job, const RunStreams& streams, const Engine& engi
 }
 
 RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
-                     AtomicFile* think_out) {
+                     AtomicFile* think_out, AnswerFile* answers) {
   switch (job.kind) {
     case Kind::kScore:
-      return end_of(score_records(engine, {record_job(job, streams), job.logits}), streams);
+      return end_of(score_records(engine, {record_job(job, streams, answers), job.logits}), streams);
     case Kind::kBatch:
-      return run_batch_job(job, streams, engine, timings);
+      return run_batch_job(job, streams, engine, timings, answers);
     case Kind::kChat:
       return run_chat(job, streams, engine);
     default:
       return run_once(job, streams, engine, timings, think_out);
   }
+}
+
+// A file that the job may go on with: there before the model is loaded.
+std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& streams) {
+  if (job.resume.empty()) return nullptr;
+  if (job.timings == "-")
+    throw Error(ErrorKind::kUsage, "--timings - has no answers to go on with", "--resume");
+  std::error_code ignored;
+  if (std::filesystem::equivalent(job.records, job.resume, ignored))
+    throw Error(ErrorKind::kUsage, "is the file of records itself", job.resume);
+  auto answers = std::make_unique<AnswerFile>(job.resume);
+  if (answers->n_failed() > 0)
+    streams.note(job.resume + ": " + std::to_string(answers->n_failed()) + " failed records are tried again");
+  return answers;
 }
 
 }  // namespace
@@ -135,8 +159,9 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   // Hours later is late to learn that a file cannot be made.
   for (const std::string& path : {job.bad_lines, job.logits})
     if (!path.empty()) require_creatable(path);
+  const auto answers = open_answers(job, streams);
   if (job.kind == Kind::kTokenize || job.kind == Kind::kDetokenize || job.kind == Kind::kRender)
-    return run_text_job(job, streams);
+    return run_text_job(job, streams, answers.get());
   TimingLog timings(job.timings, *streams.out);
   std::optional<AtomicFile> think_out;
   if (!job.think_out.empty()) think_out.emplace(job.think_out);
@@ -152,7 +177,8 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   if (!plan.weights_fit()) streams.note(plan.shortage_text());
   job.defaults.settings =
       with_overrides(engine->defaults(job.generation), job.generation, ErrorKind::kUsage, "");
-  const RunEnd end = run_on_engine(job, streams, *engine, timings, think_out ? &*think_out : nullptr);
+  const RunEnd end =
+      run_on_engine(job, streams, *engine, timings, think_out ? &*think_out : nullptr, answers.get());
   streams.out->flush();
   timings.commit();
   return end;

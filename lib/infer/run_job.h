@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "infer/engine.h"
+#include "infer/records.h"
 #include "infer/request.h"
 #include "io/files.h"
 
@@ -20,6 +21,7 @@ struct RunJob {
   RequestDefaults defaults;        // its settings are filled in once the model is known
   std::string prompt;              // of an answer; text or ids of kTokenize and kDetokenize
   std::string records;             // file of records; empty for kTokenize and kDetokenize of `prompt`
+  std::string resume;              // file of answers to go on with, in place of the output; empty: none
   bool json = false;               // an answer as a record, a plan as an object
   bool add_special = false;        // kTokenize: what the tokenizer adds to a text, too
   std::string logits, bad_lines, think_out,
@@ -33,7 +35,9 @@ struct RunStreams {
   bool colour = false;                              // reasoning may be dimmed
   std::function<void(const std::string&)> note;     // words for people that --quiet leaves out
   std::function<void(const std::string&)> warn;     // and those it does not
-  std::function<void()> ready;                      // the model is loaded: from now on stop is asked
+  // How far a job on records is: n_all 0 where that cannot be known. Empty: nobody looks.
+  std::function<void(const RecordCounts&, int64_t n_all)> progress;
+  std::function<void()> ready;  // the model is loaded: from now on stop is asked
   std::function<bool()> stop;
   std::function<std::optional<std::string>()> ask;  // a chat's next line; nothing: the end
 };

@@ -39,6 +39,16 @@ std::string decimal_size(int64_t bytes) {
   return text;
 }
 
+std::string duration_text(double s) {
+  char text[32];
+  std::snprintf(text, sizeof text, s < 60 ? "%.0f s" : "%.0f min", s < 60 ? s : s / 60);
+  return text;
+}
+
+std::string time_left(double elapsed_s, double share_done) {
+  return share_done > 0 ? duration_text(elapsed_s / share_done - elapsed_s) + " left" : "";
+}
+
 std::string fold(const std::string& line, int width, size_t indent) {
   std::string out;
   size_t column = 0;

@@ -12,8 +12,8 @@ quoted=$(printf ' %q' "$@")
 works=$(for ((i = 0; i < n; ++i)); do printf ' %q' "$work/shard-$i"; done)
 edges=$(for ((i = 0; i < parts; ++i)); do printf ' %q' "$work/edges-$i"; done)
 job() { sbatch --parsable --output="$work/%x-%A-%a.log" "$@"; }
-sig=$(job -J sig --array=0-$((n - 1)) --wrap "exec $bin sig -q --shard slurm --work $work/shard-\$SLURM_ARRAY_TASK_ID$quoted")
+sig=$(job -J sig --array=0-$((n - 1)) --wrap "exec $bin sig -q --shard auto --work $work/shard-\$SLURM_ARRAY_TASK_ID$quoted")
 edge=$(job -J edges --array=0-$((parts - 1)) -d afterok:"$sig" --wrap "exec $bin edges -q --part slurm$works -o $work/edges-\$SLURM_ARRAY_TASK_ID")
 cluster=$(job -J cluster -d afterok:"$edge" --wrap "exec $bin cluster -q$works --edges$edges -o $work/clusters")
-apply=$(job -J apply --array=0-$((n - 1)) -d afterok:"$cluster" --wrap "exec $bin apply -q --shard slurm --work $work/shard-\$SLURM_ARRAY_TASK_ID --clusters $work/clusters$quoted -o $out/")
+apply=$(job -J apply --array=0-$((n - 1)) -d afterok:"$cluster" --wrap "exec $bin apply -q --shard auto --work $work/shard-\$SLURM_ARRAY_TASK_ID --clusters $work/clusters$quoted -o $out/")
 echo "submitted: sig $sig, edges $edge, cluster $cluster, apply $apply"

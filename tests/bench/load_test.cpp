@@ -394,13 +394,6 @@ TEST_CASE("progress counts every measured request and knows when it ends") {
   CHECK(seen[9].left_s == doctest::Approx(0.8));
 }
 
-TEST_CASE("shards") {
-  CHECK(parse_shard("1/3").n == 3);
-  CHECK(parse_shard("").n == 1);
-  for (const char* bad : {"3/3", "-1/3", "x", "1/0", "1/3x", "1"})
-    CHECK_THROWS_AS(parse_shard(bad), ds::Error);
-}
-
 TEST_CASE("the goodput search finds the knee of a server and states what it could not show") {
   // Above 40/s every request is late, below none is.
   const auto objectives = parse_objectives("ttft=100ms@p90", "--find-goodput");

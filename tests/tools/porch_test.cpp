@@ -22,6 +22,18 @@ ProgramResult bash(const std::string& script, const std::vector<std::string>& en
   return run_program("/bin/bash", {"-c", "PATH=" DS_BIN_DIR ":$PATH; " + script}, options);
 }
 
+// "" for the tool itself, then its commands.
+Args commands_of(const std::string& tool) {
+  Args out{""};
+  bool in_list = false;
+  for (const std::string& line : lines_of(run_program(tool, {"--help"}).out)) {
+    if (in_list && line.empty()) break;
+    if (in_list && line[2] != ' ') out.push_back(line.substr(2, line.find(' ', 2) - 2));
+    in_list |= line.starts_with("Commands");
+  }
+  return out;
+}
+
 size_t columns_of(const std::string& line) {
   size_t n = 0;
   for (const char c : line) n += (c & 0xC0) != 0x80;
@@ -32,35 +44,37 @@ size_t columns_of(const std::string& line) {
 
 TEST_CASE("--help of every tool and command is as wide as it is told, and has examples") {
   for (const std::string& tool : kTools) {
-    for (const int columns : {80, 100, 120}) {
-      ProgramOptions options;
-      options.environment = {"COLUMNS=" + std::to_string(columns)};
-      const ProgramResult r = run_program(tool, {"--help"}, options);
-      CHECK(r.rc == 0);
-      for (const std::string& line : lines_of(r.out)) {
+    for (const std::string& command : commands_of(tool)) {
+      for (const int columns : {80, 100, 120}) {
+        ProgramOptions options;
+        options.environment = {"COLUMNS=" + std::to_string(columns)};
+        const ProgramResult r =
+            run_program(tool, command.empty() ? Args{"--help"} : Args{command, "--help"}, options);
+        CHECK(r.rc == 0);
         CAPTURE(tool);
-        CAPTURE(line);
-        const bool example = line.rfind("  ", 0) == 0 && holds(line, tool);
-        if (!example) CHECK(columns_of(line) <= static_cast<size_t>(columns));
+        CAPTURE(command);
+        CHECK(holds(r.out, "\nExamples:\n  "));
+        for (const std::string& line : lines_of(r.out)) {
+          CAPTURE(line);
+          CHECK(columns_of(line) <= static_cast<size_t>(columns));
+        }
       }
     }
     CHECK(holds(run_program(tool, {"--help"}).out, "130"));
   }
-  for (const char* tool : {"ds-run", "ds-quantize"})
-    CHECK(holds(run_program(tool, {"--help"}).out, "Examples:"));
+  CHECK(commands_of("ds-bench").size() == 1 + 9);
+  CHECK(commands_of("ds-filter").size() == 1 + 7);
 }
 
 TEST_CASE("man pages have the sections that people look for") {
   for (const std::string& tool : kTools) {
     const std::string page = run_program(tool, {"--man"}).out;
-    for (const char* section :
-         {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "ENVIRONMENT", "EXIT STATUS", "SEE ALSO"}) {
+    for (const char* section : {"NAME", "SYNOPSIS", "DESCRIPTION", "OPTIONS", "EXAMPLES", "ENVIRONMENT",
+                                "EXIT STATUS", "SEE ALSO"}) {
       CAPTURE(section);
       CHECK(holds(page, std::string(".SH ") + section + "\n"));
     }
   }
-  for (const char* tool : {"ds-run", "ds-quantize"})
-    CHECK(holds(run_program(tool, {"--man"}).out, ".SH EXAMPLES\n"));
 }
 
 TEST_CASE("--version names commit and features; a full disk is exit 74") {
@@ -214,4 +228,29 @@ TEST_CASE("SIGINT: work ends with 75 whichever signal it was, an answer with 130
   const ProgramResult r = run_program(
       "ds-run", {kTinyModel, "--raw", "-p", "1\n2\n3\n4\n", "-n", "100000", "--stop", "\x01"}, answer);
   CHECK((r.rc == 130 || r.rc == 0));
+}
+
+TEST_CASE("DS_MODEL is the model of a command that names none; a lone word is then a prompt") {
+  const auto with_model = [](const std::string& tool, const Args& args,
+                             const std::string& model = kTinyModel) {
+    ProgramOptions options;
+    options.environment = {"DS_MODEL=" + model};
+    return run_program(tool, args, options);
+  };
+  CHECK(with_model("ds-run", {"What is 62*7?", "-q"}).out == "434\n");
+  CHECK(with_model("ds-run", {"-q", "-p", "What is 62*7?"}).out == "434\n");
+  CHECK(with_model("ds-run", {"--plan", "--json"}).rc == 0);
+  // A model on the command line wins, and a word that is one is no prompt.
+  CHECK(with_model("ds-run", {kTinyModel, "What is 62*7?", "-q"}, "/absent").out == "434\n");
+  CHECK(with_model("ds-run", {kTinyModel, "-q"}, "/absent").rc == 2);  // nothing is asked
+  CHECK(with_model("ds-run", {"What is 62*7?"}, "/absent").rc == 66);
+  CHECK(run_program("ds-run", {"What is 62*7?", "hi"}).rc == 66);
+
+  CHECK(with_model("ds-quantize", {"--dry-run", "-q"}).rc == 0);
+  const Args measure = {"run", "-n", "2", "--output-tokens", "2", "--warmup", "0", "--no-overhead", "-q"};
+  CHECK(holds(with_model("ds-bench", measure).out, "\"kind\":\"engine\""));
+  Args command = measure;
+  command.insert(command.end(), {"--cmd", "true"});
+  CHECK(holds(with_model("ds-bench", command).out, "\"command\":\"true\""));
+  CHECK(run_program("ds-bench", measure).rc == 2);
 }

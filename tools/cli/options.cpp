@@ -59,6 +59,11 @@ ThreadChoice choose_threads(const CommonOptions& o) {
                  (o.threads ? "--threads" : budget.reason) + ")"};
 }
 
+std::string default_model() {
+  const char* model = std::getenv("DS_MODEL");
+  return model ? model : "";
+}
+
 void add_commands(CLI::App& app, const std::vector<Command>& table) {
   for (const Command& command : table) {
     CLI::App* sub = app.add_subcommand(command.name, command.says);

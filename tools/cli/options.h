@@ -29,6 +29,9 @@ struct ThreadChoice {
 };
 ThreadChoice choose_threads(const CommonOptions& options);
 
+// What DS_MODEL names: the model of a command line that names none; "" where it is not set.
+std::string default_model();
+
 // An option whose value is one of a table's names; completions and "did you mean" know them.
 template <class T>
 CLI::Option* add_choice(CLI::App& app, const std::string& flag, T& value,

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "cli/terminal.h"
+#include "report/words.h"
 
 namespace ds::cli {
 
@@ -22,25 +23,18 @@ void ProgressLine::write(const std::string& text) {
   shown_ = true;
 }
 
-void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit) {
-  if (n_done == 0 || !due()) return;
-  const std::string left = time_left(elapsed_s(), static_cast<double>(n_done) / static_cast<double>(n_all));
-  write(std::to_string(n_done) + "/" + std::to_string(n_all) + " " + unit + "  " + left);
+void ProgressLine::show(int64_t n_done, int64_t n_all, const char* unit, int64_t n_before) {
+  if (n_done == n_before || !due()) return;
+  const std::string what = std::string(" ") + unit;
+  if (n_all == 0) return write(std::to_string(n_done) + what);
+  const double share = static_cast<double>(n_done - n_before) / static_cast<double>(n_all - n_before);
+  write(std::to_string(n_done) + "/" + std::to_string(n_all) + what + "  " +
+        report::time_left(elapsed_s(), share));
 }
 
 void ProgressLine::clear() {
   if (shown_) std::fputs("\r\x1b[K", stderr), std::fflush(stderr);
   shown_ = false;
-}
-
-std::string duration_text(double s) {
-  char text[32];
-  std::snprintf(text, sizeof text, s < 60 ? "%.0f s" : "%.0f min", s < 60 ? s : s / 60);
-  return text;
-}
-
-std::string time_left(double elapsed_s, double share_done) {
-  return share_done > 0 ? duration_text(elapsed_s / share_done - elapsed_s) + " left" : "";
 }
 
 }  // namespace ds::cli

@@ -19,8 +19,9 @@ class ProgressLine {
   // Whether it is time to write again, four times a second: work must not wait for a terminal more often.
   bool due();
   void write(const std::string& text);
-  // "300/900 questions  12 s left", when it is due.
-  void show(int64_t n_done, int64_t n_all, const char* unit);
+  // "300/900 questions  12 s left", when it is due; "300 questions" where their number is not known (0).
+  // n_before: of those done, what took no time.
+  void show(int64_t n_done, int64_t n_all, const char* unit, int64_t n_before = 0);
   // Before other words on stderr.
   void clear();
   double elapsed_s() const { return static_cast<double>(now_ns() - start_ns_) * 1e-9; }
@@ -29,10 +30,5 @@ class ProgressLine {
   bool on_, shown_ = false;
   int64_t start_ns_ = now_ns(), last_ns_ = 0;
 };
-
-// "12 s left", "5 min left", from the share that is done; "" when nothing is.
-std::string time_left(double elapsed_s, double share_done);
-// "12 s", "5 min".
-std::string duration_text(double s);
 
 }  // namespace ds::cli

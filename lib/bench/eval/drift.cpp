@@ -10,6 +10,7 @@
 #include <set>
 
 #include "bench/eval/eval.h"
+#include "bench/records/environment.h"
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
@@ -225,7 +226,7 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
   r.entry = Json{{"type", "drift"},
                  {"schema", "dsbench-drift/2"},
                  {"seq", r.n_entries},
-                 {"time_utc", o.time_utc},
+                 {"time_utc", o.time_utc.empty() ? time_utc_now() : o.time_utc},
                  {"set", name},
                  {"set_digest", digest},
                  {"n", r.n},

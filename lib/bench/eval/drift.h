@@ -20,7 +20,7 @@ namespace ds::bench {
 struct DriftOptions {
   std::string ledger;
   double false_alarm_days = 730;  // about so many entries from one false alarm to the next
-  std::string time_utc;           // of the entry
+  std::string time_utc;           // of the entry; empty: now
 };
 
 struct DriftResult {

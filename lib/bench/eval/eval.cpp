@@ -155,7 +155,7 @@ bool run_eval(Target& target, const std::vector<EvalQuestion>& all, const EvalOp
   std::vector<const EvalQuestion*> questions;
   for (const auto& q : all) {
     if (options.limit > 0 && static_cast<int64_t>(questions.size()) >= options.limit) break;
-    if (options.shard.has(q.request.id) && !options.skip.count(q.request.id)) questions.push_back(&q);
+    if (in_shard(options.shard, q.request.id) && !options.skip.count(q.request.id)) questions.push_back(&q);
   }
   const auto n = static_cast<int64_t>(questions.size());
   std::atomic<int64_t> next{0};

@@ -15,6 +15,7 @@
 #include "core/error.h"
 #include "core/json_value.h"
 #include "core/rng.h"
+#include "report/words.h"
 
 namespace ds::bench {
 
@@ -140,7 +141,7 @@ class Load {
   }
 
   bool wanted(const Request& request, const char* arm, const std::string& point) const {
-    if (!options_.shard.has(request.id)) return false;
+    if (!in_shard(options_.shard, request.id)) return false;
     RequestRecord key;
     key.id = request.id, key.arm = arm, key.point = point;
     return options_.skip.empty() || !options_.skip.count(skip_key(key));
@@ -150,7 +151,7 @@ class Load {
   int64_t n_wanted() const {
     int64_t n = plan_.options.n_requests;
     if (options_.shard.n == 1) return n;
-    for (int64_t i = plan_.options.n_requests; i-- > 0;) n -= !options_.shard.has(plan_.request(i).id);
+    for (int64_t i = plan_.options.n_requests; i-- > 0;) n -= !in_shard(options_.shard, plan_.request(i).id);
     return n;
   }
 
@@ -295,6 +296,17 @@ class Load {
 };
 
 }  // namespace
+
+std::string progress_text(const LoadProgress& p) {
+  std::string text = p.point + (p.point.empty() ? "" : "  ") + std::to_string(p.n_done);
+  if (p.n_all > 0) text += "/" + std::to_string(p.n_all);
+  text += " requests";
+  char rate[32];
+  std::snprintf(rate, sizeof rate, "  %.3g/s", static_cast<double>(p.n_done) / p.elapsed_s);
+  if (p.elapsed_s > 0) text += rate;
+  if (p.left_s >= 0) text += "  " + duration_text(p.left_s) + " left";
+  return text;
+}
 
 LoadResult run_point(Target& target, const Plan& plan, double rate, int64_t clients, const std::string& label,
                      int64_t start_ns, const LoadOptions& options) {

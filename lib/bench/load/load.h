@@ -32,6 +32,8 @@ struct LoadProgress {
   int64_t n_done = 0, n_all = 0;  // measured requests; n_all 0: bounded by time alone
   double elapsed_s = 0, left_s = -1;
 };
+// "c=4  17/100 requests  3.2/s  26 s left"
+std::string progress_text(const LoadProgress& progress);
 
 struct LoadOptions {
   Shard shard;

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
-#include <cstdlib>
 #include <limits>
 
 #include "bench/records/sha256.h"
 #include "bench/stats/distributions.h"
+#include "bench/stats/metric.h"
 #include "bench/stats/quantile.h"
 #include "core/error.h"
 #include "core/json_value.h"
@@ -427,6 +427,23 @@ Plan make_plan(const PlanOptions& options) {
   return plan;
 }
 
+Plan choose_plan(const PlanChoice& choice) {
+  if (!choice.frozen_path.empty()) return read_plan(choice.frozen_path);
+  PlanOptions o = choice.options;
+  if (!choice.duration.empty()) o.duration_s = parse_duration_ms(choice.duration, "--duration") / 1e3;
+  const bool by_rate = choice.searches_rate || !o.rates.empty();
+  if (choice.arrivals == "poisson" || (choice.arrivals == "closed" && by_rate))
+    o.arrivals = Arrivals::kPoisson;
+  else if (choice.arrivals == "constant")
+    o.arrivals = Arrivals::kConstant;
+  else if (choice.arrivals != "closed")
+    o.arrivals = Arrivals::kTrace, o.trace_path = choice.arrivals;
+  const bool open = o.arrivals != Arrivals::kClosed;
+  o.clients = !choice.clients.empty() ? choice.clients : std::vector<int64_t>{open ? 256 : 1};
+  if (o.n_requests == 0 && o.duration_s == 0 && o.arrivals != Arrivals::kTrace) o.n_requests = 100;
+  return make_plan(o);
+}
+
 std::string plan_text(const Plan& plan) {
   Json head = plan.describe();
   Json line{{"type", "plan"}, {"schema", "dsbench/1"}};
@@ -533,26 +550,8 @@ int64_t shard_of(const std::string& id, int64_t n_shards) {
   return static_cast<int64_t>((h ^ h >> 32) % static_cast<uint64_t>(n_shards));
 }
 
-Shard parse_shard(const std::string& text) {
-  if (text.empty()) return {};
-  if (text == "auto") {
-    const auto variable = [](const char* name) -> int64_t {
-      const char* v = std::getenv(name);
-      return v && *v ? std::atoll(v) : -1;
-    };
-    const int64_t id = variable("SLURM_ARRAY_TASK_ID"), lo = variable("SLURM_ARRAY_TASK_MIN"),
-                  hi = variable("SLURM_ARRAY_TASK_MAX"), n = variable("SLURM_ARRAY_TASK_COUNT");
-    if (id < 0) return {};
-    if (lo < 0 || n < 1 || hi - lo + 1 != n)
-      throw Error(ErrorKind::kUsage, "the SLURM array is no plain range", "--shard auto", "give --shard i/n");
-    return {id - lo, n};
-  }
-  int64_t idx = -1, n = 0;
-  char rest = 0;
-  if (std::sscanf(text.c_str(), "%ld/%ld%c", &idx, &n, &rest) != 2 || n < 1 || idx < 0 || idx >= n)
-    throw Error(ErrorKind::kUsage, "'" + text + "' is no shard", "--shard",
-                "write i/n with 0 <= i < n, or auto");
-  return {idx, n};
+bool in_shard(const Shard& shard, const std::string& id) {
+  return shard.n == 1 || shard_of(id, shard.n) == shard.idx;
 }
 
 }  // namespace ds::bench

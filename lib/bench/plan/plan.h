@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "bench/targets/target.h"
+#include "core/shard.h"
 
 namespace ds::bench {
 
@@ -55,13 +56,20 @@ Plan read_plan(const std::string& path);
 // "p90:5%" to the requests per arm that show such a change. Throws Error{kUsage}.
 std::string detect_text(const std::string& claim);
 
+// A plan as a command line words it.
+struct PlanChoice {
+  PlanOptions options;              // but for duration, arrivals and clients
+  std::string frozen_path;          // a plan made before, which holds all the rest; empty: made now
+  std::string duration;             // "30s", "5m"; empty: as many requests as asked for
+  std::string arrivals = "closed";  // closed, poisson, constant, or the path of a trace
+  std::vector<int64_t> clients;     // empty: one, or 256 where requests leave by the clock
+  bool searches_rate = false;       // then, as with rates, "closed" arrivals are Poisson ones
+};
+// Of 100 requests where nothing bounds it. Throws Error as make_plan does.
+Plan choose_plan(const PlanChoice& choice);
+
 // Number [0, n) of the shard an id belongs to, stable whatever else is in the set.
 int64_t shard_of(const std::string& id, int64_t n_shards);
-struct Shard {
-  int64_t idx = 0, n = 1;
-  bool has(const std::string& id) const { return n == 1 || shard_of(id, n) == idx; }
-};
-// "i/n" with 0 <= i < n, "auto" (SLURM array variables, when they form a plain range), "" for everything.
-Shard parse_shard(const std::string& text);
+bool in_shard(const Shard& shard, const std::string& id);
 
 }  // namespace ds::bench

@@ -127,13 +127,17 @@ Json capture_environment(const Build& build, const std::string& isa, int threads
         "not shown by this kernel");
   f.env["container"] = container();
   if (Json job = slurm_job(); job.is_object()) f.env["slurm"] = std::move(job);
+  f.env["time_utc"] = time_utc_now();
+  f.env["missing"] = f.missing;
+  return f.env;
+}
+
+std::string time_utc_now() {
   char when[32];
   const std::time_t now = std::time(nullptr);
   std::tm utc{};
   std::strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", ::gmtime_r(&now, &utc));
-  f.env["time_utc"] = when;
-  f.env["missing"] = f.missing;
-  return f.env;
+  return when;
 }
 
 CpuTimes cpu_times() {

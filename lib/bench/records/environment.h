@@ -14,6 +14,9 @@ struct Build {
 // `isa` and `threads` are what the run uses, not what the machine has.
 Json capture_environment(const Build& build, const std::string& isa, int threads);
 
+// "2030-01-01T00:00:00Z"
+std::string time_utc_now();
+
 // Processor time of the whole machine and of this process with its finished children, to tell how much of the
 // machine others used while something was measured.
 struct CpuTimes {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <string>
 
+#include "bench/records/record.h"
 #include "core/error.h"
 #include "io/files.h"
 
@@ -12,9 +13,12 @@ namespace ds::bench {
 // A file that appears whole, or for "-" a stream whose reader sees each line at once.
 class RecordOutput {
  public:
-  RecordOutput(const std::string& path, io::OutputStream& stream);
+  // `to_person`: nobody reads records on "-"; they are collected for a table instead, those of a file, too.
+  RecordOutput(const std::string& path, io::OutputStream& stream, bool to_person = false);
   void write(const std::string& text);
   void finish();
+  // What was written for a person.
+  const RecordSet& records() const { return records_; }
   // Does the work; when an error ends it, what was written until then appears nevertheless: hours of records
   // are worth a --resume. A header alone is not.
   template <class Work>
@@ -30,6 +34,9 @@ class RecordOutput {
  private:
   io::OutputStream& stream_;
   std::unique_ptr<io::AtomicFile> file_;
+  bool to_person_;
+  RecordSet records_;
+  RecordReader reader_{records_};
   int64_t n_writes_ = 0;
 };
 

@@ -3,9 +3,10 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
+#include "filter/passes/first_pass.h"
+#include "filter/passes/second_pass.h"
 #include "filter/passes/work_folder.h"
 #include "io/files.h"
 
@@ -66,31 +67,17 @@ SignatureSet signatures_of(const std::vector<std::string>& works) {
   return SignatureSet(files);
 }
 
-int env_number(const char* name) {
-  const char* text = std::getenv(name);
-  if (!text || !*text) return -1;
-  char* end = nullptr;
-  const long v = std::strtol(text, &end, 10);
-  return *end || v < 0 || v > 1 << 24 ? -1 : static_cast<int>(v);
+// The folder that one step leaves to the next.
+void need_work(const FilterOptions& options) {
+  if (options.work.empty())
+    throw Error(ErrorKind::kUsage, "this step needs a folder that stays", "", "give --work DIR");
 }
 
 }  // namespace
 
-ShardChoice parse_shard(const std::string& text) {
-  if (text.empty()) return {};
-  if (text == "slurm") {
-    const int id = env_number("SLURM_ARRAY_TASK_ID"), count = env_number("SLURM_ARRAY_TASK_COUNT");
-    const int least = env_number("SLURM_ARRAY_TASK_MIN"), most = env_number("SLURM_ARRAY_TASK_MAX");
-    if (id < 0 || count < 1 || least < 0 || least > 1 || most - least + 1 != count)
-      throw Error(ErrorKind::kUsage, "the SLURM array is no plain 0..n-1 or 1..n", "--shard slurm",
-                  "submit with --array=0-N, or give --shard i/n");
-    return {id - least, count};
-  }
-  int i = -1, n = 0, used = 0;
-  if (std::sscanf(text.c_str(), "%d/%d%n", &i, &n, &used) != 2 || used != static_cast<int>(text.size()) ||
-      i < 0 || n < 1 || i >= n)
-    throw Error(ErrorKind::kUsage, "expected i/n with 0 <= i < n, found '" + text + "'", "--shard");
-  return {i, n};
+Report judge_shard(const Profile& profile, const FilterOptions& options) {
+  need_work(options);
+  return run_first_pass(profile, options);
 }
 
 uint64_t write_edges(const std::vector<std::string>& works, int part, int n_parts, const EdgeOptions& options,
@@ -139,6 +126,14 @@ uint64_t write_clusters(const std::vector<std::string>& works, const std::vector
 
 std::vector<Duplicate> read_clusters(const std::string& path) {
   return read_rows<Duplicate>(path, kClusterMagic);
+}
+
+Report write_shard(const Profile& profile, FilterOptions options, const std::string& clusters) {
+  need_work(options);
+  options.resume = true;
+  Report report = run_first_pass(profile, options);
+  if (!report.interrupted) run_second_pass(profile, options, read_clusters(clusters), report);
+  return report;
 }
 
 }  // namespace ds::filter

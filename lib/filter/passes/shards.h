@@ -10,15 +10,15 @@
 #include <vector>
 
 #include "filter/duplicates/clusters.h"
+#include "filter/passes/options.h"
+#include "filter/report/report.h"
 
 namespace ds::filter {
 
-struct ShardChoice {
-  int shard = 0, n_shards = 1;
-};
-// "i/n", or "slurm": the array task's place, when the array is 0..n-1 or 1..n without gaps. Throws
-// Error{kUsage}.
-ShardChoice parse_shard(const std::string& text);
+// Step sig, into options.work.
+Report judge_shard(const Profile& profile, const FilterOptions& options);
+// Step apply: takes over what sig left in options.work; does it now when nothing is there.
+Report write_shard(const Profile& profile, FilterOptions options, const std::string& clusters);
 
 // Keys part, part + n_parts, ... of the 15 (14 bands and exact equality) over all shards' signatures.
 uint64_t write_edges(const std::vector<std::string>& works, int part, int n_parts, const EdgeOptions& options,

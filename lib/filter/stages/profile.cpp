@@ -6,6 +6,8 @@
 #include "core/error.h"
 #include "core/json_value.h"
 #include "filter/stages/stage.h"
+#include "io/files.h"
+#include "io/json.h"
 
 namespace ds::filter {
 namespace {
@@ -210,6 +212,14 @@ void choose_stages(Profile& profile, const std::string& list) {
     at = comma + 1;
   }
   apply_profile(profile, Json{{"stages", std::move(names)}}, "--stages");
+}
+
+Profile read_profile(const std::string& path, const std::string& stages) {
+  Profile profile = default_profile();
+  if (!path.empty())
+    apply_profile(profile, parse_json(read_file(path, 1 << 26), path, ErrorKind::kBadModel), path);
+  if (!stages.empty()) choose_stages(profile, stages);
+  return profile;
 }
 
 Json profile_json(const Profile& given) {

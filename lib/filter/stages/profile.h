@@ -6,6 +6,8 @@
 namespace ds::filter {
 
 Profile default_profile();
+// The default one, with a JSON file over it and of these stages; "" stands for neither. Throws Error.
+Profile read_profile(const std::string& path, const std::string& stages);
 // Applies a JSON object over `profile`. Throws Error{kBadModel} for an unknown key or a wrong type: a
 // misspelt rule must not silently do nothing.
 void apply_profile(Profile& profile, const Json& json, const std::string& where);

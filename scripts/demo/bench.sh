@@ -11,13 +11,7 @@ model=data/dsv3-tiny
 keep=$build/bench
 mkdir -p "$keep"
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
-  bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
-else
-  bold='' dim='' plain=''
-fi
-title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
-command_line() { printf '%s  $ %s%s\n' "$dim" "$1" "$plain"; }
+. scripts/demo/words.sh
 
 [ ! -f "$keep/today.jsonl" ] || mv "$keep/today.jsonl" "$keep/previous.jsonl"
 
@@ -25,18 +19,18 @@ title "How fast is it, and how sure are we?"
 command_line "ds-bench run $model > today.jsonl; ds-bench stats today.jsonl"
 "$build/ds-bench" run "$model" --requests 60 --output-tokens 16 --ignore-eos \
   --quiet --out "$keep/today.jsonl"
-"$build/ds-bench" stats "$keep/today.jsonl" | sed 's/^/    /'
+"$build/ds-bench" stats "$keep/today.jsonl" # as wide as a terminal at least
 
 if [ -f "$keep/previous.jsonl" ]; then
   title "Against the previous run:"
-  command_line "ds-bench compare previous.jsonl today.jsonl \\"
-  command_line "  --gate p90_ttft:+25% --gate p50_tpot:+25%"
+  command_line "ds-bench compare previous.jsonl today.jsonl \
+--gate p90_ttft:+25% --gate p50_tpot:+25%"
   # The verdict is data here; a slower run must not end the demo.
   rc=0
   "$build/ds-bench" compare "$keep/previous.jsonl" "$keep/today.jsonl" \
     --gate p90_ttft:+25% --gate p50_tpot:+25% \
     > "$keep/verdict.txt" 2> "$keep/refused.txt" || rc=$?
-  sed 's/^/    /' "$keep/verdict.txt" "$keep/refused.txt"
+  cat "$keep/verdict.txt" "$keep/refused.txt"
   echo "    exit code $rc (0 pass, 1 fail, 3 inconclusive, 65 not comparable)"
 else
   title "The next call compares with this one."
@@ -48,10 +42,10 @@ command_line "ds-bench drift --ledger drift.jsonl items.jsonl"
 "$build/ds-bench" eval "$model" --set math --limit 30 --quiet \
   --out "$keep/items.jsonl"
 "$build/ds-bench" drift --ledger "$keep/drift.jsonl" "$keep/items.jsonl" |
-  fold -s -w 76 | sed 's/^/    /' || true
+  fold_text | sed 's/^/    /' || true
 
 "$build/ds-bench" report "$keep/today.jsonl" "$keep/items.jsonl" \
   "$keep/drift.jsonl" --title "dsv3-tiny" --out "$keep/report.html"
-command_line "ds-bench report today.jsonl items.jsonl drift.jsonl \\"
-command_line "  -o report.html"
+command_line "ds-bench report today.jsonl items.jsonl drift.jsonl \
+-o report.html"
 title "The report: $keep/report.html, one file that opens anywhere"

@@ -11,20 +11,14 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 started=$SECONDS
 
-if [ -t 1 ] && [ -z "${NO_COLOR:-}" ] && [ "${TERM:-dumb}" != dumb ]; then
-  bold=$'\e[1m' dim=$'\e[2m' plain=$'\e[0m'
-else
-  bold='' dim='' plain=''
-fi
-title() { printf '\n%s%s%s\n' "$bold" "$1" "$plain"; }
-command_line() { printf '%s  $ %s%s\n' "$dim" "$1" "$plain"; }
+. scripts/demo/words.sh
 export COLUMNS=76 # what the tools print is indented by four
 now_ms() { echo $(($(date +%s%N) / 1000000)); }
 
 # The command, the answer below it.
 ask() {
-  command_line "ds-run $model '${1//$'\n'/$'\n      '}'"
-  "$build/ds-run" "$model" "$1" --quiet < /dev/null | fold -s -w 76 |
+  command_line "ds-run $model '$1'"
+  "$build/ds-run" "$model" "$1" --quiet < /dev/null | fold_text |
     sed 's/^/    /'
 }
 
@@ -44,7 +38,7 @@ step_run_think() {
   command_line "ds-run $model 'What is 62*7?' 2> thoughts"
   "$build/ds-run" "$model" 'What is 62*7?' < /dev/null 2> "$work/thoughts" |
     sed 's/^/    stdout: /'
-  sed 's/^/    stderr: /' "$work/thoughts"
+  fold -s -w 68 "$work/thoughts" | sed 's/^/    stderr: /'
 }
 
 step_run_pipe() {

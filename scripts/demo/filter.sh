@@ -16,7 +16,7 @@ echo "One record explained, the rules that it failed:"
 id=$(sed -n '1s/.*"id": "\([^"]*\)".*/\1/p' "$out/rejects/entities.jsonl")
 printf '  $ ds-filter explain demo-raw.jsonl --id %s | grep ^x\n' "$id"
 "$bin" explain data/filter/demo-raw.jsonl --id "$id" -q |
-  grep -E '^x|found|dropped by'
+  grep -E '^x|found|dropped by' | fold -s -w 78
 echo
 printf '%s\n' "kept:    $out/clean.jsonl" \
   "dropped: $out/rejects/, each with its reason" "report:  $out/report.html"

@@ -4,16 +4,17 @@
 #   scripts/demo/quantize.sh BUILD [WORK]
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. scripts/demo/words.sh
 build=${1:-build} model=data/dsv3-tiny
 work=${2:-$build/demo-quantize}
 rm -rf "$work" && mkdir -p "$work"
 run() {
-  printf '  $ %s\n' "$*"
-  "$build/$1" "${@:2}" < /dev/null 2>&1 | fold -s -w 76 | sed 's/^/    /'
+  command_line "$*"
+  "$build/$1" "${@:2}" < /dev/null 2>&1 | fold_text | sed 's/^/    /'
 }
 size() { du -b --apparent-size "$1" | awk '{printf "%.2f MB", $1 / 1e6}'; }
 
-printf '\n%s\n' 'DeepSeek-V3 was published in FP8 with 128x128 block scales.' \
+printf '\n%s\n%s\n' 'DeepSeek-V3 was published in FP8 with 128x128 block scales.' \
   'So is this one now:'
 run ds-quantize "$model" -o "$work/fp8" --histogram
 printf '  %s in BF16, %s in FP8\n' "$(size "$model/model.safetensors")" \

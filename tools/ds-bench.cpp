@@ -72,7 +72,7 @@ int compare(BenchCommandLine& o) {
 int eval(BenchCommandLine& o) {
   EvaluationOptions& e = o.eval;
   e.eval.stop = cli::stop_requested;
-  RecordOutput out(o.out, cli::standard_output());
+  RecordOutput out(o.out, cli::standard_output(), cli::stdout_is_terminal());
   e.write_line = [&](const std::string& text) { out.write(text + "\n"); };
   cli::ProgressLine line(!o.common.quiet);
   e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all, "questions"); };

@@ -62,13 +62,14 @@ FilterOptions& prepared(FilterCommandLine& o) {
 // Runs one of the pipeline's entries, then shows and writes its report.
 int with_report(FilterCommandLine& o, const std::function<Report(const FilterOptions&)>& entry) {
   FilterOptions& run = prepared(o);
-  cli::ProgressLine line(!o.common.quiet);
+  // On a terminal the records themselves show how far they are.
+  cli::ProgressLine line(!o.common.quiet && !(run.output == "-" && cli::stdout_is_terminal()));
   if (line.on()) {
     run.progress = [&](const Progress& p) {
       if (line.due()) line.write(progress_text(p, line.elapsed_s()));
     };
   }
-  check_outputs(run);
+  check_outputs(run, {o.common.report, o.html});
   cli::OutputFile json(o.common.report), html(o.html);  // hours later is late to learn that one cannot be
   const Report report = entry(run);
   line.clear();
@@ -104,6 +105,7 @@ int calibrate_cut(FilterCommandLine& o) {
 }
 
 int sign_shard(FilterCommandLine& o) {
+  o.run.output.clear();  // all that this step writes is in --work
   return with_report(o, [&](const FilterOptions& run) { return judge_shard(profile_of(o), run); });
 }
 

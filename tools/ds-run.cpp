@@ -50,9 +50,11 @@ RunStreams streams_of(bool quiet, cli::ProgressLine& line) {
 
 // A lone word that is no model is a prompt for the model of DS_MODEL.
 void take_word_as_prompt(RunCommandLine& o) {
+  if (o.prompt || checkpoint::is_model_name(o.job.model)) return;
   const std::string model = cli::default_model();
-  if (!model.empty() && !o.prompt && o.job.model != model && !checkpoint::is_model_name(o.job.model))
-    o.prompt = std::exchange(o.job.model, model);
+  if (!model.empty() && o.job.model != model) o.prompt = std::exchange(o.job.model, model);
+  if (model.empty() && o.job.model.find(' ') != std::string::npos)
+    throw Error(ErrorKind::kUsage, "a prompt, but no model", "", "give MODEL before it, or set DS_MODEL");
 }
 
 int run(RunCommandLine& o) {

@@ -10,15 +10,13 @@
 //                 compress_ratio tokens (CacheStream::tokens_per_row and window exist; attention would read
 //                 both and merge by AttentionJob::lse), the ratio differing by layer: `streams` in BlockSpec,
 //                 by layer
-//   attention     Attention::kCompressed: one latent as key and value, attention sinks (one more logit a
-//   head),
-//                 an indexer over compressed rows, output projection in groups
+//   attention     Attention::kCompressed: one latent as key and value, attention sinks (one more logit
+//                 a head), an indexer over compressed rows, output projection in groups
 //   residual      Residual::kHyperConnections: n parallel streams mixed before and after each half, head
-//   included;
-//                 today all rows add what a half returns to one stream
+//                 included; today all rows add what a half returns to one stream
 //   experts       hash-routed first layers, sqrt(softplus) scores, gates clamped at swiglu_limit:
-//   RouterOptions and
-//                 silu_mul; FP4 values with E8M0 scales for each 32: a TensorFormat and a WeightView type
+//                 RouterOptions and silu_mul; FP4 values with E8M0 scales for each 32: a TensorFormat and
+//                 a WeightView type
 #pragma once
 #include <string>
 

@@ -1,10 +1,10 @@
 // DeepSeek V1 to V4 (spec sections 2 to 5). What the papers differ by, row by row:
 //
-//   deepseek      DeepSeekMoE: Llama's attention. y = sum_{k in top K of softmax(G x)} s_k FFN_k(x) +
-//   FFN_shared(x) deepseek_v2   latent attention: c = norm(W_a x), [k_nope; v] = W_b c, k = [k_nope; rope(W_r
-//   x)], all heads
-//                 sharing the rope key; q through a latent, too, unless q_lora_rank is absent. Experts of the
-//                 topk_group best of n_group groups, where topk_method says so
+//   deepseek      DeepSeekMoE: Llama's attention.
+//                 y = sum_{k in top K of softmax(G x)} s_k FFN_k(x) + FFN_shared(x)
+//   deepseek_v2   latent attention: c = norm(W_a x), [k_nope; v] = W_b c, k = [k_nope; rope(W_r x)],
+//                 all heads sharing the rope key; q through a latent, too, unless q_lora_rank is absent.
+//                 Experts of the topk_group best of n_group groups, where topk_method says so
 //   deepseek_v3   s = sigmoid(G x); the choice, not the weight, adds a bias learnt to balance load, and ranks
 //                 groups by their two best (noaux_tc); chosen s divided by their sum, times 2.5
 //   deepseek_v32  a token sees only the index_topk earlier tokens with the largest

@@ -19,7 +19,7 @@ const char* finish_reason_name(FinishReason reason) {
 std::string speed_text(const Generation& answer) {
   char text[160];
   const size_t n = answer.ids.size();
-  if (n == 0) return std::to_string(answer.n_prompt_tokens) + " prompt tokens, no answer";
+  if (n == 0) return std::to_string(answer.n_prompt_tokens) + " prompt tokens; the model ended at once";
   const double first = static_cast<double>(answer.token_ns[0] - answer.start_ns) * 1e-9;
   const double rest = static_cast<double>(answer.token_ns[n - 1] - answer.token_ns[0]) * 1e-9;
   std::snprintf(text, sizeof text, "%lld prompt tokens, first token after %.3f s; %zu tokens",
@@ -29,6 +29,8 @@ std::string speed_text(const Generation& answer) {
     std::snprintf(text, sizeof text, ", %.1f tokens/s", static_cast<double>(n - 1) / rest);
     out += text;
   }
+  if (answer.finish_reason == FinishReason::kLength)
+    out += answer.text.empty() && !answer.reasoning.empty() ? ", cut while reasoning" : ", cut";
   return out;
 }
 

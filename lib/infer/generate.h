@@ -59,7 +59,7 @@ struct GenerateSink {
   std::function<void(Generation)> done = {};  // once, when nothing more will come
 };
 
-// "5 prompt tokens, first token after 0.010 s; 20 tokens, 66.2 tokens/s"
+// "5 prompt tokens, first token after 0.010 s; 20 tokens, 66.2 tokens/s", and ", cut" where a limit ended it.
 std::string speed_text(const Generation& answer);
 
 // The scheduler's errors do not know which record they are about: this puts it in where nothing stands.

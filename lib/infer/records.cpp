@@ -44,10 +44,11 @@ bool names_another_line(const std::string& id, int64_t line_number) {
 JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, kSynonyms}; }
 
 std::string counts_text(const RecordCounts& counts) {
-  return std::to_string(counts.n_read) + " records read, " +
+  return std::to_string(counts.n_read) + (counts.n_read == 1 ? " record read, " : " records read, ") +
          std::to_string(counts.n_written - counts.n_failed - counts.n_before) + " answered, " +
          (counts.n_before ? std::to_string(counts.n_before) + " answered before, " : "") +
-         std::to_string(counts.n_failed) + " failed" + (counts.interrupted ? ", interrupted" : "");
+         std::to_string(counts.n_failed) + " failed" +
+         (counts.interrupted ? ", interrupted: --resume OUT goes on" : "");
 }
 
 JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known)

@@ -127,7 +127,7 @@ std::string quantize_text(const QuantizeReport& r) {
   text += decimal_size(r.bytes_written) + " written";
   if (r.n_resumed) text += ", " + std::to_string(r.n_resumed) + " files kept";
   const TensorStats total = total_of(r.tensors);
-  if (total.n) text += "\n  " + quality_text(total);
+  if (total.n) text += "\n  encoded tensors: " + quality_text(total);
   if (r.n_nan_codes)
     text += "\n  note: " + std::to_string(r.n_nan_codes) +
             " NaN codes in MODEL are NaN in OUT, too: " + r.nan_example;
@@ -295,7 +295,7 @@ RunSummary verify_summary(const VerifyReport& report, double min_sqnr_db, const 
   const TensorStats total = total_of(report.tensors);
   s.passed = below.empty() && report.problems.empty();
   s.words.push_back(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
-  s.words.push_back(s.passed ? "passed"
+  s.words.push_back(s.passed ? format("passed: every tensor has %.4g dB or more", min_sqnr_db)
                              : "NOT passed: " + std::to_string(below.size()) + " tensors below the bound, " +
                                    std::to_string(report.problems.size()) + " problems");
   s.picture = code_histogram_text(total, kPictureColumns);

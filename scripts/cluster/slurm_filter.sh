@@ -2,7 +2,8 @@
 # The distributed run as SLURM array jobs: sig (one task a shard) > edges (one task a part of the keys) > cluster > apply.
 #   scripts/cluster/slurm_filter.sh WORK_FOLDER OUTPUT_FOLDER N_SHARDS INPUT...
 # Every step only reads and writes files in WORK_FOLDER, which all nodes must see; the output is byte for byte what
-# `ds-filter INPUT... -o OUTPUT_FOLDER` writes on one machine.
+# `ds-filter INPUT... -o OUTPUT_FOLDER` writes on one machine; a single INPUT, which the shards share, is in parts
+# whose names sort in its order.
 set -euo pipefail
 bin=${DS_FILTER:-$(cd "$(dirname "$0")/../.." && pwd)/build/ds-filter}
 work=$1 out=$2 n=$3; shift 3

@@ -115,6 +115,16 @@ TEST_CASE("ds-filter in a pipe: kept lines are the input's bytes, stdout holds n
   CHECK(contents(d / "err").find("read = kept + dropped + quarantined holds") != std::string::npos);
 }
 
+TEST_CASE("ds-filter's report and records do not share stdout; a step without records has it alone") {
+  Folder d;
+  put(d / "in.jsonl", record("a", prose(1)));
+  CHECK(shell(kTool + " " + (d / "in.jsonl") + " --report - > " + (d / "out") + " 2> " + (d / "err")) == 64);
+  CHECK(contents(d / "err").find("two outputs go to this place") != std::string::npos);
+  CHECK(shell(kTool + " sig " + (d / "in.jsonl") + " --work " + (d / "work") + " --report - -q > " +
+              (d / "out")) == 0);
+  CHECK(contents(d / "out").find("{\"") == 0);
+}
+
 TEST_CASE("ds-filter masking changes the text and nothing else") {
   Folder d;
   put(d / "in.jsonl",
@@ -437,6 +447,22 @@ TEST_CASE("ds-filter overwrites no input and lets no two inputs share an output"
   CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/a/x.jsonl")) == 2);
   CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "o") + " --rejects " + (d / "o")) == 2);
   CHECK(contents(d / "raw/a/x.jsonl") == one);
+}
+
+TEST_CASE("ds-filter: shards of one file that write to one folder do not meet there") {
+  Folder d;
+  std::string lines;
+  for (int i = 0; i < 40; ++i)
+    lines += record("r" + std::to_string(i), i % 4 ? prose(i) : std::string("short")) + "\n";
+  put(d / "in.jsonl", lines);
+  REQUIRE(tool("--stages integrity " + (d / "in.jsonl") + " -o " + (d / "whole") + " --rejects " +
+               (d / "gone")) == 0);
+  for (int i = 0; i < 3; ++i)
+    REQUIRE(tool("--stages integrity --shard " + std::to_string(i) + "/3 " + (d / "in.jsonl") + " -o " +
+                 (d / "parts/") + " --rejects " + (d / "rejects/")) == 0);
+  CHECK(contents(d / "parts/in-00001-of-00003.jsonl") != "");
+  CHECK(shell("cat " + (d / "parts") + "/in-*.jsonl | cmp - " + (d / "whole")) == 0);
+  CHECK(shell("cat " + (d / "rejects") + "/integrity-*.jsonl | cmp - " + (d / "gone")) == 0);
 }
 
 TEST_CASE("ds-filter: shards of one file name the lines of the whole file; damaged signatures are refused") {

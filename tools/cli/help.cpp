@@ -11,8 +11,17 @@
 namespace ds::cli {
 namespace {
 
-constexpr const char* kEnvironment =
-    "Every option is also an environment variable: --max-tokens is DS_MAX_TOKENS. The command line wins.";
+// By the example of an option that this tool has.
+std::string environment_text(const CLI::App& app) {
+  std::vector<const CLI::App*> places = app.get_subcommands([](const CLI::App*) { return true; });
+  places.insert(places.begin(), &app);
+  for (const CLI::App* place : places)
+    for (const CLI::Option* option : place->get_options())
+      if (!environment_name(*option).empty() && option->get_items_expected_max() > 0)
+        return "Every option is also an environment variable: --" + option->get_lnames()[0] + " is " +
+               environment_name(*option) + ". The command line wins.";
+  return "";
+}
 
 bool is_indented(const std::string& line) { return line.rfind("  ", 0) == 0; }
 
@@ -112,7 +121,10 @@ std::string synopsis(const CLI::App& app) {
   std::string text = full_name(app);
   if (!commands(app).empty()) text += app.get_require_subcommand_min() > 0 ? " COMMAND" : " [COMMAND]";
   text += " [OPTION]...";
-  for (const CLI::Option* p : positionals(app)) {
+  auto words = positionals(app);
+  if (app.get_parent() && app.get_fallthrough())  // the tool's own may follow a command
+    for (const CLI::Option* p : positionals(*app.get_parent())) words.push_back(p);
+  for (const CLI::Option* p : words) {
     const std::string name = texts_of(*p).positional + (p->get_items_expected_max() > 1 ? "..." : "");
     text += p->get_required() ? " " + name : " [" + name + "]";
   }
@@ -221,7 +233,7 @@ std::string help_text(const CLI::App& app, int columns_of_terminal) {
                   columns, 0, 0) +
            "\n";
   if (tool) return out;
-  return out + "\n" + filled(kEnvironment, columns, 0, 0) + "\n" + exit_code_rows(columns);
+  return out + "\n" + filled(environment_text(app), columns, 0, 0) + "\n" + exit_code_rows(columns);
 }
 
 std::string man_page(const CLI::App& app) {
@@ -241,7 +253,7 @@ std::string man_page(const CLI::App& app) {
   const std::string notes = roff_texts(app.get_footer(), examples);
   if (!notes.empty()) out += ".SH NOTES\n" + notes;
   if (!examples.empty()) out += ".SH EXAMPLES\n" + examples;
-  out += ".SH ENVIRONMENT\n" + escaped(kEnvironment) + "\n.SH EXIT STATUS\n";
+  out += ".SH ENVIRONMENT\n" + escaped(environment_text(app)) + "\n.SH EXIT STATUS\n";
   for (const ExitCode& code : exit_codes())
     out += ".TP\n.B " + escaped(code.code) + "\n" + escaped(code.meaning) + "\n";
   out += ".SH SEE ALSO\n";

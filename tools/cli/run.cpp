@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <iostream>
@@ -106,8 +107,12 @@ int parse_and_run(CLI::App& app, const std::vector<std::string>& words, const st
     const auto subs = app.get_subcommands();
     return tell((subs.empty() ? app : *subs[0]).help());
   } catch (const CLI::ParseError& e) {
+    // The page of the command, where the words name one.
+    const auto named = app.get_subcommands([&](const CLI::App* sub) {
+      return std::find(words.begin(), words.end(), sub->get_name()) != words.end();
+    });
     std::cerr << program_name << ": " << explain_parse_error(app, words, e) << "\n  see " << program_name
-              << " --help" << std::endl;
+              << (named.size() == 1 ? " " + named[0]->get_name() : "") << " --help" << std::endl;
     return static_cast<int>(ErrorKind::kUsage);
   }
   return body();

@@ -46,7 +46,7 @@ void add_shared(CLI::App& app, FilterCommandLine& o) {
   group = "Running";
   option("--work", run.work, "DIR", "Folder for checkpoints [OUTPUT.work, or a temporary one]");
   megabytes("--dedup-memory-mb", run.dedup_memory_bytes, 1, 1e7, "For sorting in the duplicate search");
-  cli::add_common_options(app, o.common, {Common::kResume, Common::kShard, Common::kThreads, Common::kIsa});
+  cli::add_common_options(app, o.common, {Common::kResume, Common::kShard, Common::kThreads});
   for (const char* name : {"--resume", "--shard"}) app.get_option(name)->group(group);
 }
 

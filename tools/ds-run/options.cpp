@@ -22,6 +22,7 @@ Examples:
   ds-run MODEL --jsonl < in > out         a record a line, answers in order
   ds-run MODEL --jsonl in --resume out    the same, also after a kill: goes on
   ds-run MODEL --raw -p 'Once upon'       continue text, no chat template
+  while read -r q; do ds-run MODEL "$q" < /dev/null; done < questions.txt
   ds-run MODEL --score < texts.jsonl      log-probability of every token
   ds-run MODEL --tokenize < text | ds-run MODEL --detokenize
   ds-run MODEL --plan                     what it needs, before it is read

@@ -13,6 +13,7 @@
 #include "bench/stats/stats.h"
 #include "core/error.h"
 #include "core/json_value.h"
+#include "io/files.h"
 #include "io/json.h"
 #include "io/lines.h"
 #include "report/words.h"
@@ -121,6 +122,9 @@ std::string one_line(std::string text) {
 std::vector<EvalQuestion> read_questions(const std::string& set, const std::string& data_folder) {
   const bool embedded = set == "math" || set == "multiturn" || set == "reading";
   const std::string path = embedded ? data_folder + "/dsv3-tiny-data/eval_" + set + ".jsonl" : set;
+  if (!embedded && !file_exists(path) && path != "-")
+    throw Error(ErrorKind::kNoInput, "no such set or file", path,
+                "sets are math, multiturn, reading, ppl and kld; a file has {messages, answer} lines");
   LineReader lines(path);
   std::vector<EvalQuestion> questions;
   std::set<std::string> ids;

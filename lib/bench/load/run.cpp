@@ -264,7 +264,7 @@ RunResult run_bench(const RunOptions& o) {
     result.summary = std::to_string(result.load.n_ok) + " requests measured or warm-up, " +
                      std::to_string(result.load.n_errors) + " failed" +
                      (result.n_resumed ? ", " + std::to_string(result.n_resumed) + " taken over" : "") +
-                     failures.text();
+                     failures.text() + (interrupted ? "; interrupted: --resume FILE goes on" : "");
   if (!result.load.gave_up.empty()) result.summary += "; gave up: " + result.load.gave_up;
   return result;
 }

@@ -77,18 +77,15 @@ std::string calibration_text(const Calibration& c) {
       out += line("  %.3f%s  ", i / 40.0, s.cut >= i / 40.0 && s.cut < (i + 1) / 40.0 ? "<" : " ") +
              bar(s.in[i], s.n_in) + " " + bar(s.out[i], s.n_out) + "\n";
     }
-    if (s.n_in)
-      out += line(
-          "  cut at cosine %.4f: that much is 0.7 on the filter's scale;\n"
-          "  it keeps %.1f %% of the other texts\n",
-          s.cut, 100 * s.kept_out);
+    if (s.n_in) out += line("  cut at cosine %.4f\n", s.cut);
+    if (s.n_in && s.n_out) out += line("  it keeps %.1f %% of the other texts\n", 100 * s.kept_out);
     // Below this the two histograms lie over each other: any cut throws away as many of one as of the other.
     constexpr double kSeparates = 0.7;
     if (s.n_in && s.n_out && s.auc < kSeparates)
       out += line(
           "  this cut separates %s: an in-domain text is closer to the references than another one in %.0f "
           "%% of\n"
-          "  pairs, by chance it were 50; other --references or another --embedder may do better\n",
+          "  pairs, by chance it would be 50; other --references or another --embedder may do better\n",
           s.auc < 0.55 ? "nothing" : "little", 100 * s.auc);
   }
   return out;

@@ -2,6 +2,8 @@
 
 #include <unistd.h>
 
+#include <algorithm>
+#include <cstdio>
 #include <filesystem>
 #include <map>
 
@@ -28,8 +30,23 @@ std::string in_folder(const std::string& folder, const std::string& name) {
   return folder + (folder.back() == '/' ? "" : "/") + name;
 }
 
+// "raw.jsonl.gz" of shard 0 of 2: "raw-00000-of-00002.jsonl.gz", so that shards of one folder do not meet.
+std::string shard_name(const FilterOptions& o, const std::string& name) {
+  if (o.n_shards == 1) return name;
+  char text[40];
+  std::snprintf(text, sizeof text, "-%05d-of-%05d", o.shard, o.n_shards);
+  const size_t stem = fs::path(name).parent_path().string().size();
+  const size_t dot = std::min(name.find('.', name.find_first_not_of("./", stem)), name.size());
+  return name.substr(0, dot) + text + name.substr(dot);
+}
+
+std::string rejects_path(const FilterOptions& o, size_t stage_idx) {
+  return in_folder(o.rejects, shard_name(o, std::string(stage_table()[stage_idx].name) + ".jsonl"));
+}
+
 // One output per input: its file name, or, where two inputs share one, the path below the inputs' common
-// folder. Depends on the list of inputs alone, so that all shards agree.
+// folder. Depends on the list of inputs alone, so that all shards agree. A single input is cut into shards:
+// each writes a file of its own.
 std::vector<std::string> output_paths(const FilterOptions& o) {
   std::vector<fs::path> paths;
   std::map<fs::path, int> names;
@@ -44,8 +61,8 @@ std::vector<std::string> output_paths(const FilterOptions& o) {
   std::vector<std::string> out;
   for (const auto& path : paths) {
     const bool shared = names.size() < paths.size() && path.is_absolute();
-    out.push_back(
-        in_folder(o.output, shared ? path.lexically_relative(common).string() : path.filename().string()));
+    const std::string name = shared ? path.lexically_relative(common).string() : path.filename().string();
+    out.push_back(in_folder(o.output, paths.size() == 1 ? shard_name(o, name) : name));
   }
   return out;
 }
@@ -78,15 +95,16 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
   return out;
 }
 
-void check_outputs(const FilterOptions& o) {
+void check_outputs(const FilterOptions& o, const std::vector<std::string>& reports) {
   std::vector<std::string> outputs;
+  for (const auto& path : reports)
+    if (!path.empty()) outputs.push_back(path);
   if (is_folder_name(o.output))
     outputs = output_paths(o);
   else if (!o.output.empty())
     outputs.push_back(o.output);
   if (is_folder_name(o.rejects))
-    for (const StageRow& row : stage_table())
-      outputs.push_back(in_folder(o.rejects, std::string(row.name) + ".jsonl"));
+    for (size_t i = 0; i < stage_table().size(); ++i) outputs.push_back(rejects_path(o, i));
   else if (!o.rejects.empty())
     outputs.push_back(o.rejects);
   if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
@@ -149,10 +167,7 @@ void Outputs::end_file() {
 
 void Outputs::reject(int reject_file, std::string_view packed) {
   auto& out = rejects_[reject_file];
-  if (!out)
-    out = std::make_unique<PackedOutput>(
-        in_folder(options_.rejects, std::string(stage_table()[reject_file].name) + ".jsonl"),
-        options_.write_stdout);
+  if (!out) out = std::make_unique<PackedOutput>(rejects_path(options_, reject_file), options_.write_stdout);
   out->write(packed);
 }
 

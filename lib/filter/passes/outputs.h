@@ -32,9 +32,9 @@ class PackedOutput {
 // One whole frame or member.
 std::string pack(Compression compression, std::span<const std::string_view> pieces);
 
-// Throws Error{kUsage} when an output would overwrite an input or another output, {kCannotCreate} when it
-// cannot be made: to be called before hours of reading.
-void check_outputs(const FilterOptions& options);
+// Throws Error{kUsage} when an output or report would overwrite an input or another of them, {kCannotCreate}
+// when it cannot be made: to be called before hours of reading.
+void check_outputs(const FilterOptions& options, const std::vector<std::string>& reports = {});
 
 class Outputs {
  public:

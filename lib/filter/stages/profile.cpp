@@ -208,7 +208,13 @@ void choose_stages(Profile& profile, const std::string& list) {
   Json::array_t names;
   for (size_t at = 0; at <= list.size();) {
     const size_t comma = std::min(list.find(',', at), list.size());
-    names.emplace_back(list.substr(at, comma - at));
+    const std::string name = list.substr(at, comma - at);
+    if (stage_index(name) < 0) {
+      std::string known;
+      for (const StageRow& row : stage_table()) known += (known.empty() ? "" : ",") + std::string(row.name);
+      throw Error(ErrorKind::kUsage, "no stage is called '" + name + "'", "--stages", "there are " + known);
+    }
+    names.emplace_back(name);
     at = comma + 1;
   }
   apply_profile(profile, Json{{"stages", std::move(names)}}, "--stages");

@@ -116,7 +116,9 @@ TEST_CASE("other plans and other machines are refused with the differing fields"
   RecordSet b = simulate(2, 50, 1, "another");
   CHECK_THROWS_AS(compare_runs(a, b, {}), ds::Error);
   b = simulate(2, 50, 1);
-  b.headers[0]["env"] = ds::Json{{"cpu_model", "Y"}, {"threads", 2}};
+  ds::Json other = b.headers[0].object;
+  other["env"] = ds::Json{{"cpu_model", "Y"}, {"threads", 2}};
+  b.headers = {other};
   try {
     compare_runs(a, b, {});
     FAIL("not refused");

@@ -19,7 +19,9 @@ namespace {
 constexpr int64_t kMinPairs = 20, kMinRequests = 8;
 constexpr size_t kMaxGaps = 20000;
 constexpr double kOthersDiffer = 0.15;  // of the processors
-constexpr int64_t kStretches = 32;      // per arm of two separate runs
+// Per arm of two separate runs. A memory too faint and long to be estimated from a hundred requests must
+// still fit into a stretch; labels of sixteen pairs can be swapped in 65536 ways.
+constexpr int64_t kStretches = 16;
 
 struct Arms {
   std::vector<const RequestRecord*> a, b;

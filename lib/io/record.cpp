@@ -134,12 +134,12 @@ class PieceFinder {
  public:
   using Place = std::pair<size_t, size_t>;
   PieceFinder(std::string_view line, const std::vector<std::string>& paths)
-      : line_(line), paths_(paths), found_(paths.size()), has_(paths.size()) {}
+      : line_(line), paths_(paths), found_(paths.size()), has_(paths.size()), seen_(paths.size()) {}
 
   void run() { object(skip_blanks(line_, 0), ""); }
   // Any of the paths led to a text, if an empty one.
   bool any() const { return std::find(has_.begin(), has_.end(), true) != has_.end(); }
-  bool duplicate_keys() const { return duplicate_keys_; }
+  const std::vector<Place>& superseded() const { return superseded_; }
   // In the order of the paths.
   std::vector<Place> places() const {
     std::vector<Place> all;
@@ -161,9 +161,9 @@ class PieceFinder {
     });
   }
   void take(size_t path, size_t value) {
-    duplicate_keys_ |= seen_.size() > path && seen_[path];
-    seen_.resize(paths_.size());
-    seen_[path] = true;
+    if (const char kind = line_[seen_[path]]; seen_[path] && (kind == '"' || kind == '['))
+      superseded_.emplace_back(seen_[path], skip_value(line_, seen_[path]));
+    seen_[path] = value;
     found_[path].clear();
     has_[path] = line_[value] == '"';
     if (line_[value] == '"')
@@ -192,8 +192,9 @@ class PieceFinder {
   std::string_view line_;
   const std::vector<std::string>& paths_;
   std::vector<std::vector<Place>> found_;
-  std::vector<bool> has_, seen_;
-  bool duplicate_keys_ = false;
+  std::vector<bool> has_;
+  std::vector<size_t> seen_;  // where the value of a path's last member begins; 0: none yet
+  std::vector<Place> superseded_;
 };
 
 std::vector<std::string> split_paths(const std::string& list) {
@@ -298,7 +299,7 @@ struct FieldReader::State {
   bool join_pieces(std::string_view line, const std::vector<std::string>& where, FieldRecord& out) {
     PieceFinder finder(line, where);
     finder.run();
-    out.duplicate_keys |= finder.duplicate_keys();
+    out.superseded.insert(out.superseded.end(), finder.superseded().begin(), finder.superseded().end());
     if (!finder.any()) return false;
     joined.clear();
     for (const auto& [begin, end] : finder.places()) {
@@ -322,10 +323,11 @@ FieldReader::~FieldReader() = default;
 FieldReader::FieldReader(FieldReader&&) noexcept = default;
 
 void FieldReader::parse(std::string_view line, FieldRecord& out) {
-  out.ok = out.has_text = out.duplicate_keys = false;
+  out.ok = out.has_text = false;
   out.error = nullptr;
   out.text = out.url = {};
   out.pieces.clear();
+  out.superseded.clear();
   out.id.clear();
   simdjson::dom::element root;
   simdjson::error_code error = state_->parse(line, root);
@@ -349,10 +351,10 @@ void FieldReader::parse(std::string_view line, FieldRecord& out) {
   }
   out.ok = true;
   const RecordFields& f = state_->fields;
-  bool seen = false, id_is_number = false;
+  bool seen = false, again = false, id_is_number = false;
   for (const auto field : object) {
     if (state_->plain && field.key == state_->paths[0]) {
-      out.duplicate_keys |= seen;
+      again |= seen;
       seen = true;
       std::string_view value;
       out.has_text = !field.value.get(value);
@@ -370,7 +372,13 @@ void FieldReader::parse(std::string_view line, FieldRecord& out) {
     const auto [begin, end] = find_member(line, f.id_field);
     out.id = line.substr(begin, end - begin);
   }
-  if (out.has_text) return;
+  if (out.has_text) {
+    if (!again) return;
+    PieceFinder finder(line, state_->paths);
+    finder.run();
+    out.superseded = finder.superseded();
+    return;
+  }
   const bool found = state_->join_pieces(line, state_->paths, out);
   if (!found && f.text_field == RecordFields().text_field)
     state_->join_pieces(line, state_->conversation, out);

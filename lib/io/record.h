@@ -30,9 +30,11 @@ struct FieldRecord {
   bool ok = false;
   const char* error = nullptr;  // when not ok: static text for people
   bool has_text = false;
-  bool duplicate_keys = false;    // a member of the text occurs more than once; the last one is taken
   std::string_view text;          // valid until the reader's next call; pieces are joined by newlines
   std::vector<TextPiece> pieces;  // where the text is not the one string of one member
+  // Of members of the text that occur more than once the last is taken: the values [begin, end) of the
+  // others.
+  std::vector<std::pair<size_t, size_t>> superseded;
   std::string_view url;
   std::string id;  // a string as it is, a number in its digits, else empty
 };

@@ -10,6 +10,7 @@
 
 #include "core/clock.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/parallel.h"
 #include "quant/bands.h"
 #include "quant/output_folder.h"
@@ -32,13 +33,9 @@ std::string fingerprint(const ModelFolder& model, const QuantizePlan& plan, cons
   for (const WeightFile& f : model.files())
     text += "; " + f.name + " " + std::to_string(f.bytes) + " " + std::to_string(f.mtime_ns);
   // The headers say which tensors are converted, and to which shapes.
-  uint64_t hash = 0xCBF29CE484222325u;  // FNV-1a
-  const auto add = [&](const std::string& s) {
-    for (const char c : s) hash = (hash ^ static_cast<uint8_t>(c)) * 0x100000001B3u;
-  };
-  for (const PlannedShard& shard : plan.shards) add(shard.name), add(shard.header);
-  add(plan.config_text);
-  return text + "; " + std::to_string(hash);
+  uint64_t hash = fnv1a("");
+  for (const PlannedShard& shard : plan.shards) hash = fnv1a(shard.header, fnv1a(shard.name, hash));
+  return text + "; " + std::to_string(fnv1a(plan.config_text, hash));
 }
 
 [[noreturn]] void interrupted(const std::string& where) {

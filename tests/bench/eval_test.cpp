@@ -165,6 +165,31 @@ TEST_CASE("answers as a person reads them") {
            {"The answer is 3/5.", "3/4", "number", false},
            {"Born on 3/4/2024", "2024", "number", false},
            {"\\boxed{12{,}345{,}678}", "12345678", "number", true},
+           {"\\boxed{12\\,345{,}678}", "12345678", "number", true},
+           {"$12\\;345\\!678$", "12345678", "number", true},
+           {"$1,\\!234,\\! 567$", "1234567", "number", true},
+           {"$12~345{,}678$", "12345678", "number", true},
+           {"$12~345~678$", "12345678", "number", true},
+           {"$1{\\,}234\\, 567.5$", "1234567.5", "number", true},
+           {"$3.141\\,592\\,653$", "3.141592653", "number", true},
+           {"$12\u2009345'678$", "12345678", "number", true},
+           {"12_345,678", "12345678", "number", true},
+           {"12 345,67", "12345.67", "number", true},
+           {"12,345 or 12,34", "12.34", "number", true},
+           {"between 100~200", "200", "number", true},  // a range
+           {"5,000~100,000", "100000", "number", true},
+           {"1, 234", "234", "number", true},  // a list
+           {"$1,\\,234$", "234", "number", true},
+           {"$1\\quad 234$", "234", "number", true},
+           {"1,234,56", "1234", "number", false},
+           {"分别是3，400", "400", "number", true},
+           {"１，２３４", "1234", "number", true},
+           {"a total of (1,234)", "1234", "number", true},
+           {"(1,234)", "(1, 234)", "exact", true},
+           {"1,234", "1, 234", "exact", false},
+           {"1, 234", "1234", "exact", false},
+           {"3, 4", "3,4", "exact", true},
+           {"12\\,345{,}678", "12345678", "exact", true},
            {"12 345 678 people", "12345678", "number", true},
            {"12'345.50", "12345.5", "number", true},
            {"1.234.567", "1234567", "number", true},
@@ -198,7 +223,7 @@ TEST_CASE("answers as a person reads them") {
            {"ＰＡＲＩＳ", "PARIS", "exact", true},
            {"\\frac{1}{2}", "0.5", "exact", true},
            {"", "0", "number", false}}) {
-    INFO(x.text, " for ", x.expected);
+    INFO(std::string(x.text), " for ", std::string(x.expected));
     CHECK(judge_answer(x.text, {x.expected}, x.match).correct == x.right);
   }
   CHECK(judge_answer("NYC", {"New York", "NYC"}, "exact").correct);

@@ -305,8 +305,14 @@ TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
   CHECK(masked("", chat).find(
             "\"content\": \"write to <EMAIL> about it\"}, {\"role\": \"assistant\", \"content\": [") !=
         std::string::npos);
-  CHECK(masked("--text-field text", "{\"text\": \"first a@b.org\", \"text\": \"" + mail + "\"}")
-            .find("\"text\": \"write to <EMAIL> about it\"}") != std::string::npos);
+  // Of members of one name the last is judged; what the others say is not kept, masked or not.
+  CHECK(masked("", "{\"text\": \"first a@b.org\", \"text\": \"" + mail + "\"}") ==
+        "{\"text\": \"\", \"text\": \"write to <EMAIL> about it\"}\n");
+  CHECK(masked("", "{\"te\\u0078t\": [\"a@b.org\"], \"text\": \"nothing to hide\"}") ==
+        "{\"te\\u0078t\": \"\", \"text\": \"nothing to hide\"}\n");
+  CHECK(masked("--text-field meta.text",
+               "{\"meta\": {\"text\": \"a@b.org\"}, \"meta\": {\"text\": \"" + mail + "\"}}") ==
+        "{\"meta\": {\"text\": \"\"}, \"meta\": {\"text\": \"write to <EMAIL> about it\"}}\n");
 }
 
 TEST_CASE("ds-filter: valid JSON is read whatever its numbers; what is none is named") {

@@ -7,7 +7,6 @@
 #include <set>
 #include <tuple>
 
-#include "bench/records/environment.h"
 #include "bench/stats/quantile.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
@@ -20,7 +19,9 @@ namespace {
 constexpr int64_t kMinPairs = 20, kMinRequests = 8;
 constexpr size_t kMaxGaps = 20000;
 constexpr double kOthersDiffer = 0.15;  // of the processors
-constexpr int64_t kStretches = 32;      // per arm of two separate runs
+// Per arm of two separate runs. A memory too faint and long to be estimated from a hundred requests must
+// still fit into a stretch; labels of sixteen pairs can be swapped in 65536 ways.
+constexpr int64_t kStretches = 16;
 
 struct Arms {
   std::vector<const RequestRecord*> a, b;
@@ -290,13 +291,6 @@ Comparison compare(Arms& arms, const CompareOptions& options) {
   return c;
 }
 
-std::string plan_hash(const RecordSet& set) {
-  const Json* header = header_of(set, 0);
-  const Json* plan = header ? find(*header, "plan") : nullptr;
-  const Json* hash = plan ? find(*plan, "hash") : nullptr;
-  return hash && hash->is_string() ? as_string(*hash) : "";
-}
-
 // What others took of the machine during the run; -1 when not recorded.
 double others_share(const RecordSet& set) {
   double share = -1;
@@ -323,12 +317,7 @@ void distrust(Comparison& c, double a, double b) {
   c.exit_code = any_fail ? 1 : 3;
 }
 
-bool is_open(const RecordSet& set) {
-  const Json* header = header_of(set, 0);
-  const Json* plan = header ? find(*header, "plan") : nullptr;
-  const Json* arrivals = plan ? find(*plan, "arrivals") : nullptr;
-  return arrivals && arrivals->is_string() && as_string(*arrivals) != "closed";
-}
+bool is_open(const RecordSet& set) { return header_of(set, 0) && header_of(set, 0)->open; }
 
 // Requests in a row after which the next no longer depends on the first: twice the correlation time of what
 // depends most; 1 for independent ones.
@@ -401,18 +390,15 @@ const char* verdict_name(Verdict verdict) {
 
 Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOptions& options) {
   std::vector<std::string> differences;
-  const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
+  const RunHeader *ha = header_of(a, 0), *hb = header_of(b, 0);
+  const bool same_plan = ha && hb && ha->plan_hash == hb->plan_hash;
   if (ha && hb) {
-    if (plan_hash(a) != plan_hash(b)) {
-      const Json *pa = find(*ha, "plan"), *pb = find(*hb, "plan");
-      std::string fields;
-      if (pa && pb && pa->is_object())
-        for (const auto& [key, value] : pa->items()) {
-          const Json* other = find(*pb, key);
-          if (key != "hash" && (!other || dump(*other) != dump(value)))
-            differences.push_back("plan." + key + ": " + dump(value) + " against " +
-                                  (other ? dump(*other) : "absent"));
-        }
+    if (!same_plan) {
+      std::vector<std::string> members;
+      if (const Json* plan = find(ha->object, "plan"); plan && plan->is_object())
+        for (const auto& [key, value] : plan->items())
+          if (key != "hash") members.push_back("plan." + key);
+      differences = header_differences(*ha, *hb, members);
       if (differences.empty()) differences.push_back("plan: other prompts or arrival times");
     }
     for (auto& d : environment_differences(*ha, *hb)) differences.push_back(std::move(d));
@@ -433,8 +419,8 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   int64_t n_common = 0;
   for (const auto* r : arms.b) n_common += static_cast<int64_t>(by_id.count(r->id));
   const auto larger = static_cast<int64_t>(std::max(arms.a.size(), arms.b.size()));
-  arms.paired = n_common >= kMinPairs && n_common == larger && by_id.size() == arms.a.size() &&
-                plan_hash(a) == plan_hash(b) && !plan_hash(a).empty();
+  arms.paired = n_common >= kMinPairs && n_common == larger && by_id.size() == arms.a.size() && same_plan &&
+                !ha->plan_hash.empty();
   // Neighbours in time share what happened to the machine: labels move in stretches of consecutive requests,
   // so that a bad second counts once and not once per request. The stretches are long enough to hardly depend
   // on each other, but never so long that no difference whatever could be told apart: then the stretches are
@@ -464,7 +450,7 @@ Comparison compare_runs(const RecordSet& a, const RecordSet& b, const CompareOpt
   note_incomplete(c, b, "B");
   c.notes.push_back(kSeparateRuns);
   if (!options.force) distrust(c, others_share(a), others_share(b));
-  if (!ha || !hb || !find(*ha, "plan") || !find(*hb, "plan"))
+  if (!ha || !hb || ha->plan_hash.empty() || hb->plan_hash.empty())
     c.notes.push_back("records without a header: plan and environment could not be checked");
   return c;
 }

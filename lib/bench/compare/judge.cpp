@@ -22,13 +22,10 @@ const char* name_of(Kind kind) {
 // What makes two evaluations incomparable: another set, another extractor.
 void check_alike(const RecordSet& a, const RecordSet& b, bool force) {
   std::string differences;
-  const Json *ha = header_of(a, 0), *hb = header_of(b, 0);
+  const RunHeader *ha = header_of(a, 0), *hb = header_of(b, 0);
   if (!ha || !hb || force) return;
-  for (const char* key : {"set", "set_digest", "extractor", "max_tokens"}) {
-    const Json *x = find(*ha, key), *y = find(*hb, key);
-    const std::string left = x ? dump(*x) : "absent", right = y ? dump(*y) : "absent";
-    if (left != right) differences += std::string("\n  ") + key + ": " + left + " against " + right;
-  }
+  for (const std::string& d : header_differences(*ha, *hb, {"set", "set_digest", "extractor", "max_tokens"}))
+    differences += "\n  " + d;
   if (!differences.empty())
     throw Error(ErrorKind::kBadData, "the evaluations are not comparable:" + differences, "compare",
                 "evaluate both alike, or say --force");

@@ -136,8 +136,25 @@ AnswerJudgement judge_choice(const std::string& answer, const std::vector<std::s
   return j;
 }
 
+// A comma parts the members of a list with a blank or without. Only outside of brackets a blank before three
+// digits tells a list, "1, 234", from a number, "1,234"; "(1,234)" is the pair that "(1, 234)" is.
+std::string without_list_blanks(std::string_view s) {
+  std::string out;
+  int depth = 0;
+  for (size_t i = 0; i < s.size(); ++i) {
+    depth += s[i] == '(' || s[i] == '[' || s[i] == '{'   ? 1
+             : s[i] == ')' || s[i] == ']' || s[i] == '}' ? -1
+                                                         : 0;
+    const bool list = s[i] == ' ' && i > 0 && s[i - 1] == ',';
+    const size_t digits = s.substr(i + 1).find_first_not_of("0123456789");
+    if (!list || (depth <= 0 && (digits == 3 || (digits == s.npos && s.size() - i == 4)))) out += s[i];
+  }
+  return out;
+}
+
 bool same_text(std::string_view given, std::string_view wanted) {
-  const std::string a = plain_text(bare(given)), b = plain_text(bare(wanted));
+  const std::string a = without_list_blanks(plain_text(bare(given))),
+                    b = without_list_blanks(plain_text(bare(wanted)));
   if (bare(a) == bare(b)) return true;
   const auto x = whole_number(a), y = whole_number(b);
   return x && y && same_number(*x, *y);

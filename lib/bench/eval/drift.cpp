@@ -51,11 +51,10 @@ Json answer_digests(const RecordSet& set) {
 
 // The questions that were asked: as their source names them, and which of them.
 std::string set_name(const RecordSet& set) {
-  const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
   std::map<std::string, std::string> answers;
   for (const auto& i : set.items) answers[i.id] = i.expected;
   Sha256 digest;
-  digest.update(text(header, "set_digest"));
+  if (!set.headers.empty()) digest.update(set.headers[0].set_digest);
   for (const auto& [id, expected] : answers) digest.update(id + "\n" + expected + "\n");
   return digest.hex();
 }
@@ -209,10 +208,8 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
   }
 
   const Json digests = answer_digests(set);
-  const Json* header = set.headers.empty() ? nullptr : &set.headers[0];
-  const Json *target = header ? find(*header, "target") : nullptr,
-             *env = header ? find(*header, "env") : nullptr;
-  const std::string model = text(target, "digest"), cpu = text(env, "cpu_model"), isa = text(env, "isa");
+  const RunHeader header = set.headers.empty() ? RunHeader(Json()) : set.headers[0];
+  const std::string &model = header.target.digest, &cpu = header.cpu_model, &isa = header.isa;
   if (last && !model.empty() && text(last, "model") == model && text(last, "cpu") == cpu &&
       text(last, "isa") == isa)
     if (const Json* before = find(*last, "answers"); before && before->is_object())

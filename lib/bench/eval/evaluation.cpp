@@ -29,17 +29,14 @@ Json header(const EvaluationOptions& o, Json target) {
 
 // Answers of an earlier, interrupted evaluation of the same set by the same target; a failed one is asked
 // again.
-std::vector<ItemRecord> answered(const std::string& path, const Json& now) {
+std::vector<ItemRecord> answered(const std::string& path, const RunHeader& now) {
   const RecordSet old = read_records({path});
-  for (const Json& before : old.headers)
-    for (const char* key : {"set", "set_digest", "target", "extractor", "max_tokens"}) {
-      const Json *a = find(before, key), *b = find(now, key);
-      if (a && b && dump(*a) != dump(*b))
-        throw Error(
-            ErrorKind::kBadData,
-            std::string("these answers come from another ") + key + ": " + dump(*a) + ", not " + dump(*b),
-            path, "resume with the same options, or start anew");
-    }
+  for (const RunHeader& before : old.headers)
+    if (const auto differences =
+            header_differences(before, now, {"set", "set_digest", "target", "extractor", "max_tokens"});
+        !differences.empty())
+      throw Error(ErrorKind::kBadData, "these answers come from another " + differences[0], path,
+                  "resume with the same options, or start anew");
   std::vector<ItemRecord> out;
   for (const auto& i : old.items)
     if (i.error.empty()) out.push_back(i);

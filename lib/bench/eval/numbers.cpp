@@ -11,6 +11,7 @@ namespace ds::bench {
 namespace {
 
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
+bool is_ascii_digit(char32_t c) { return c < 128 && is_digit(static_cast<char>(c)); }
 bool digit_at(std::string_view s, size_t i) { return i < s.size() && is_digit(s[i]); }
 
 // ---- exact values: 36 digits are enough for every answer that a person checks
@@ -103,30 +104,33 @@ size_t n_digits(std::string_view s, size_t i) {
   return n;
 }
 
-// Digits with their thousands: 1,234,567 or 1 234 567 or 1'234'567 or 1_234 or 1.234.567 (two groups at
-// least, else it is a decimal), also as in India (12,34,567). Appends the digits, returns the end.
+bool separates_thousands(char c) { return c == ',' || c == ' ' || c == '\'' || c == '_'; }
+
+// Digits with their thousands: 1,234,567 or 1 234 567 or 1'234'567 or 1_234, also mixed as where LaTeX has
+// 12\,345{,}678; or 1.234.567 (two groups at least, else it is a decimal); or as in India (12,34,567).
+// Appends the digits, returns the end. "1, 234" has two separators in a row: a list. In "(1,234)" the comma
+// separates thousands, too: where one number is asked for, a pair is the odder reading.
 size_t read_integer(std::string_view s, size_t i, std::string& digits) {
   size_t n = n_digits(s, i);
   digits.append(s.substr(i, n));
   i += n;
   if (n == 0 || n > 3) return i;
-  const char mark = i < s.size() ? s[i] : 0;
-  if (mark != ',' && mark != ' ' && mark != '\'' && mark != '_' && mark != '.') return i;
+  const bool points = i < s.size() && s[i] == '.';
   size_t end = i;
-  std::string groups;
-  int n_groups = 0;
-  while (end < s.size() && s[end] == mark) {
+  std::string groups, marks;
+  while (end < s.size() && (points ? s[end] == '.' : separates_thousands(s[end]))) {
     const size_t m = n_digits(s, end + 1);
     const bool indian =
-        mark == ',' && m == 2 && end + 3 < s.size() && s[end + 3] == ',' && digit_at(s, end + 4);
+        s[end] == ',' && m == 2 && end + 3 < s.size() && s[end + 3] == ',' && digit_at(s, end + 4);
     if (m != 3 && !indian) break;
     groups.append(s.substr(end + 1, m));
+    marks += s[end];
     end += 1 + m;
-    ++n_groups;
   }
-  if (n_groups == 0 || (mark == '.' && n_groups < 2)) return i;
+  if (marks.size() < (points ? 2 : 1)) return i;
   // "1,234,56": not thousands after all.
-  if (end < s.size() && s[end] == mark && mark != ' ' && mark != '.' && digit_at(s, end + 1)) return i;
+  if (digit_at(s, end + 1) && s[end] != ' ' && s[end] != '.' && marks.find(s[end]) != std::string::npos)
+    return i;
   digits += groups;
   return end;
 }
@@ -422,6 +426,31 @@ std::u32string_view group_at(std::u32string_view s, size_t& i) {
 
 constexpr int kDeepest = 16;
 
+// "100~200" is a range. In LaTeX the same sign is a blank: where the number has another separator of LaTeX,
+// or more than one of these.
+void turn_ties(std::u32string& s) {
+  constexpr std::u32string_view kInside = U"0123456789,.'_~ {}\\;:!>";
+  for (size_t i = 0; i < s.size();) {
+    if (!is_ascii_digit(s[i])) {
+      ++i;
+      continue;
+    }
+    const size_t end = std::min(s.find_first_not_of(kInside, i), s.size());
+    const std::u32string_view run = std::u32string_view(s).substr(i, end - i);
+    const bool latex =
+        run.find(U'\\') != run.npos || run.find(U"{,}") != run.npos || run.find(U'~') != run.rfind(U'~');
+    for (; i < end; ++i)
+      if (latex && s[i] == U'~') s[i] = U' ';
+  }
+}
+
+// Whether the text ends in decimals in groups of three, as "3.141" does of 3.141\,592.
+bool ends_in_grouped_decimals(std::u32string_view s) {
+  size_t n = 0;
+  while (n < s.size() && is_ascii_digit(s[s.size() - 1 - n])) ++n;
+  return n > 0 && n % 3 == 0 && n < s.size() && s[s.size() - 1 - n] == U'.';
+}
+
 std::u32string without_latex(std::u32string_view s, int depth = 0) {
   std::u32string out;
   const auto starts = [&](size_t i, std::u32string_view word) { return s.substr(i, word.size()) == word; };
@@ -437,10 +466,9 @@ std::u32string without_latex(std::u32string_view s, int depth = 0) {
       const std::u32string above = without_latex(group_at(s, at), depth + 1),
                            below = without_latex(group_at(s, at), depth + 1);
       // "2\\frac{1}{2}" is two and a half.
-      if (!out.empty() && out.back() < 128 && is_digit(static_cast<char>(out.back()))) out += U' ';
+      if (!out.empty() && is_ascii_digit(out.back())) out += U' ';
       const bool minus = above.starts_with(U'-');
-      const bool plain = std::all_of(above.begin() + minus, above.end(),
-                                     [](char32_t c) { return c < 128 && is_digit(static_cast<char>(c)); });
+      const bool plain = std::all_of(above.begin() + minus, above.end(), is_ascii_digit);
       out += (plain ? above : U"(" + above + U")") + U"/" + below;
       i = at, done = true;
     }
@@ -451,11 +479,26 @@ std::u32string without_latex(std::u32string_view s, int depth = 0) {
       i = at, done = true;
     }
     if (done) continue;
+    // Nothing is left of the blank that takes room away, but between digits it shows where a group ends.
+    if (starts(i, U"\\!") && !out.empty() && is_ascii_digit(out.back()) && i + 2 < s.size() &&
+        is_ascii_digit(s[i + 2]))
+      out += U' ';
     for (const std::u32string_view gone :
          {U"\\left", U"\\right", U"\\!", U"\\displaystyle", U"\\(", U"\\)", U"\\[", U"\\]"})
       if (!done && starts(i, gone)) i += gone.size(), done = true;
-    for (const std::u32string_view blank : {U"\\,", U"\\;", U"\\:", U"\\ ", U"\\quad"})
-      if (!done && starts(i, blank)) out += U' ', i += blank.size(), done = true;
+    // A thin space and the blanks behind it, which a formula does not show, are one blank; a wide one parts.
+    for (const std::u32string_view blank :
+         {U"\\,", U"\\;", U"\\:", U"\\>", U"\\ ", U"\\thinspace", U"\\qquad", U"\\quad"}) {
+      if (done || !starts(i, blank)) continue;
+      i += blank.size(), done = true;
+      if (blank.ends_with(U"quad")) {
+        out += U"  ";
+        continue;
+      }
+      while (i < s.size() && s[i] == U' ') ++i;
+      const bool joins = i < s.size() && is_ascii_digit(s[i]) && ends_in_grouped_decimals(out);
+      if (!joins && !out.ends_with(U' ')) out += U' ';
+    }
     for (const std::u32string_view sign : {U"\\%", U"\\$"})
       if (!done && starts(i, sign)) out += sign[1], i += 2, done = true;
     if (!done) out += s[i++];
@@ -467,8 +510,18 @@ std::u32string without_latex(std::u32string_view s, int depth = 0) {
 
 std::string plain_text(std::string_view text) {
   std::u32string s;
-  for (const char32_t c : decoded(text))
+  char32_t last = 0;
+  for (const char32_t c : decoded(text)) {
+    // Between digits the wide comma of Chinese text is one of a list; in numbers that are wide as a whole it
+    // is as wide as they.
+    const bool list = !s.empty() && s.back() == U',' && last == 0xFF0C && is_ascii_digit(c);
+    if (list) s += U' ';
     if (const char32_t p = plain_character(c)) s += p;
+    last = c;
+  }
+  replace_all(s, U"{\\,}", U"\\,");
+  replace_all(s, U",\\! ", U",");
+  turn_ties(s);
   replace_all(s, U"{,}", U",");
   replace_all(s, U"^{\\circ}", U"\u00b0");
   replace_all(s, U"^\\circ", U"\u00b0");

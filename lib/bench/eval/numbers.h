@@ -9,7 +9,8 @@ namespace ds::bench {
 
 // Text with one spelling for what looks alike: full-width characters are the ASCII ones, the many dashes that
 // stand before digits "-", the many blanks " "; LaTeX is what it shows: \frac{a}{b} is a/b, {,} and \,
-// separate thousands, \text{x} is x; Chinese numerals (一百二十, 三分之一, 百分之五, 两点五) are digits.
+// separate thousands, in any mixture, \text{x} is x; Chinese numerals (一百二十, 三分之一, 百分之五, 两点五)
+// are digits.
 std::string plain_text(std::string_view text);
 
 // A number inside plain text. canonical: "-1234.5" as shortest decimal where it has one, else "1/3".

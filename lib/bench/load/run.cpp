@@ -80,24 +80,17 @@ class Failures {
 };
 
 // One run measures one thing by one plan on one kind of machine. `now` is this run's header.
-void check_same_run(const RecordSet& earlier, const Json& now, const std::string& path) {
+void check_same_run(const RecordSet& earlier, const RunHeader& now, const std::string& path) {
   const auto refuse = [&](const std::string& what) {
     throw Error(ErrorKind::kBadData, what, path,
                 "resume with the same options where it began, or start anew");
   };
   if (earlier.headers.empty()) refuse("no header: these records are not of ds-bench run");
-  const auto hash = [](const Json& header) {
-    const Json* plan = find(header, "plan");
-    const Json* h = plan ? find(*plan, "hash") : nullptr;
-    return h && h->is_string() ? as_string(*h) : "";
-  };
-  for (const Json& before : earlier.headers) {
-    if (hash(before) != hash(now)) refuse("these records come from another plan");
-    for (const char* key : {"target", "target_b"}) {
-      const Json *a = find(before, key), *b = find(now, key);
-      const std::string was = a ? dump(*a) : "nothing", is = b ? dump(*b) : "nothing";
-      if (was != is) refuse("these records come from " + was + ", not from " + is);
-    }
+  for (const RunHeader& before : earlier.headers) {
+    if (before.plan_hash != now.plan_hash) refuse("these records come from another plan");
+    if (const auto differences = header_differences(before, now, {"target", "target_b"});
+        !differences.empty())
+      refuse("these records come from another " + differences[0]);
     if (const auto differences = environment_differences(before, now); !differences.empty())
       refuse("these records come from another kind of machine: " + differences[0]);
   }

@@ -10,6 +10,7 @@
 #include "bench/stats/metric.h"
 #include "bench/stats/quantile.h"
 #include "core/error.h"
+#include "core/hash.h"
 #include "core/json_value.h"
 #include "core/rng.h"
 #include "io/files.h"
@@ -545,8 +546,7 @@ std::string detect_text(const std::string& claim) {
 }
 
 int64_t shard_of(const std::string& id, int64_t n_shards) {
-  uint64_t h = 1469598103934665603ull;  // FNV-1a: the same on every machine
-  for (const char c : id) h = (h ^ static_cast<unsigned char>(c)) * 1099511628211ull;
+  const uint64_t h = fnv1a(id);
   return static_cast<int64_t>((h ^ h >> 32) % static_cast<uint64_t>(n_shards));
 }
 

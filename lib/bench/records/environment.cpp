@@ -85,11 +85,6 @@ Json slurm_job() {
   return std::getenv("SLURM_JOB_ID") ? Json(std::move(job)) : Json();
 }
 
-const Json* path(const Json& root, const char* a, const char* b) {
-  const Json* v = find(root, a);
-  return v ? find(*v, b) : nullptr;
-}
-
 }  // namespace
 
 Json capture_environment(const Build& build, const std::string& isa, int threads) {
@@ -178,19 +173,6 @@ int64_t peak_memory_bytes() {
 bool reset_peak_memory() {
   std::ofstream file("/proc/self/clear_refs");
   return static_cast<bool>(file << "5" << std::flush);
-}
-
-std::vector<std::string> environment_differences(const Json& a, const Json& b) {
-  std::vector<std::string> differences;
-  const auto compare = [&](const char* group, const char* key) {
-    const Json *va = path(a, group, key), *vb = path(b, group, key);
-    const std::string ta = va ? dump(*va) : "absent", tb = vb ? dump(*vb) : "absent";
-    if (ta != tb) differences.push_back(std::string(group) + "." + key + ": " + ta + " against " + tb);
-  };
-  for (const char* key : {"cpu_model", "isa", "threads", "processors", "cgroup_cpu", "kernel", "container"})
-    compare("env", key);
-  compare("target", "kind");
-  return differences;
 }
 
 std::string model_digest(const std::string& folder) {

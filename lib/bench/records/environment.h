@@ -31,10 +31,6 @@ double others_cpu_share(const CpuTimes& begin, const CpuTimes& end);
 int64_t peak_memory_bytes();
 bool reset_peak_memory();
 
-// The fields that make timings comparable (processor, ISA, threads, quota, kernel, container, target kind and
-// its shape) in which two headers differ: "cpu_model: 'X' against 'Y'".
-std::vector<std::string> environment_differences(const Json& header_a, const Json& header_b);
-
 // Names a model: "sha256:..." over config, tokenizer and weights; weights above 64 MiB are sampled (first and
 // last MiB and the size of each file), and the name then starts with "sampled-sha256:".
 std::string model_digest(const std::string& folder);

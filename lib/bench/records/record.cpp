@@ -23,14 +23,6 @@ std::string text_member(const Json& object, const char* key) {
   return v && v->is_string() ? as_string(*v) : "";
 }
 
-// What two shards of one run share; empty for a run that is no shard.
-std::string shard_family(const Json& header) {
-  if (text_member(header, "shard").empty()) return "";
-  const Json *plan = find(header, "plan"), *target = find(header, "target");
-  return (plan ? text_member(*plan, "hash") : "") + " " + text_member(header, "set") + " " +
-         (target ? dump(*target) : "");
-}
-
 // Readers of one member: absent or null leaves the default, another type is an error.
 struct MemberReader {
   const Json& object;
@@ -292,7 +284,7 @@ Json to_json(const ItemRecord& r) {
   return out;
 }
 
-const Json* header_of(const RecordSet& set, int32_t run) {
+const RunHeader* header_of(const RecordSet& set, int32_t run) {
   if (set.runs.empty()) return set.headers.empty() ? nullptr : &set.headers[0];
   const auto& headers = set.runs[static_cast<size_t>(run)].headers;
   return headers.empty() ? nullptr : &set.headers[headers[0]];
@@ -312,14 +304,14 @@ int32_t RecordReader::run() {
   return run_;
 }
 
-void RecordReader::begin_run(Json header) {
-  const std::string family = shard_family(header);
+void RecordReader::begin_run(RunHeader header) {
+  const std::string& family = header.shard_family;
   clock_ = -1;
   const bool announced = run_ >= 0 && set_.runs.back().headers.empty();
   if (!announced) run_ = -1;
   for (size_t i = 0; i < set_.runs.size() && !family.empty() && run_ < 0; ++i)
     for (const size_t h : set_.runs[i].headers)
-      if (shard_family(set_.headers[h]) == family) run_ = static_cast<int32_t>(i);
+      if (set_.headers[h].shard_family == family) run_ = static_cast<int32_t>(i);
   set_.runs[static_cast<size_t>(run())].headers.push_back(set_.headers.size());
   set_.headers.push_back(std::move(header));
 }
@@ -452,7 +444,7 @@ std::string records_text(const RecordSet& set) {
       if (r.run == run) by_clock[r.clock] += dump(to_json(r)) + "\n";
     auto part = by_clock.begin();
     for (size_t i = 0; i < std::max(headers.size(), by_clock.size()); ++i) {
-      if (i < headers.size()) out += dump(set.headers[headers[i]]) + "\n";
+      if (i < headers.size()) out += dump(set.headers[headers[i]].object) + "\n";
       if (part != by_clock.end()) out += (part++)->second;
     }
     for (const auto& i : set.items)

@@ -14,6 +14,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/records/header.h"
 #include "core/json_value.h"
 
 namespace ds::bench {
@@ -78,7 +79,8 @@ struct Run {
 // A file (or several) of records, read leniently: a malformed line is counted and reported, never fatal.
 struct RecordSet {
   std::vector<Run> runs;
-  std::vector<Json> headers, trailers;
+  std::vector<RunHeader> headers;
+  std::vector<Json> trailers;
   std::vector<RequestRecord> requests;
   std::vector<ItemRecord> items;
   std::vector<Json> drift;  // ledger entries, for reports
@@ -88,7 +90,7 @@ struct RecordSet {
   bool cut_off = false;          // a header without a trailer
 };
 // The first header of a run, or nullptr.
-const Json* header_of(const RecordSet& set, int32_t run);
+const RunHeader* header_of(const RecordSet& set, int32_t run);
 
 // Fills a set line by line.
 class RecordReader {
@@ -100,7 +102,7 @@ class RecordReader {
   void add(std::string_view line, const std::string& where);
 
  private:
-  void begin_run(Json header);
+  void begin_run(RunHeader header);
   int32_t run();
   void add_request(RequestRecord record);
   int64_t end_of_last() const;

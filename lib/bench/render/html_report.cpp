@@ -280,23 +280,13 @@ std::string ledger_chart(const std::vector<Json>& drift) {
   return chart_svg(share) + chart_svg(sum);
 }
 
-std::string text_of(const Json* object, const char* key) {
-  const Json* v = object ? find(*object, key) : nullptr;
-  return v && v->is_string() ? as_string(*v) : "";
-}
-
 // The commands that made the records, and when.
 std::string origins(const RecordSet& set) {
   std::string out;
-  for (const Json& h : set.headers) {
-    std::string line;
-    if (const Json* argv = find(h, "argv"); argv && argv->is_array())
-      for (const Json& word : *argv)
-        if (word.is_string()) line += (line.empty() ? "" : " ") + as_string(word);
-    const std::string time = text_of(find(h, "env"), "time_utc");
-    if (!line.empty() || !time.empty())
-      out += "<p class=soft><code>" + escape_html(line) + "</code> " + escape_html(time) + "</p>\n";
-  }
+  for (const RunHeader& h : set.headers)
+    if (!h.command.empty() || !h.time_utc.empty())
+      out +=
+          "<p class=soft><code>" + escape_html(h.command) + "</code> " + escape_html(h.time_utc) + "</p>\n";
   return out;
 }
 
@@ -405,7 +395,7 @@ std::string report_html(const RecordSet& set, const StatsOptions& options, const
       for (const auto& [part, name] :
            {std::pair("target", "what was measured"), std::pair("target_b", "what was measured as arm b"),
             std::pair("plan", "the plan of requests"), std::pair("env", "the machine")})
-        if (const Json* v = find(set.headers[h], part); v && v->is_object())
+        if (const Json* v = find(set.headers[h].object, part); v && v->is_object())
           out += "<details><summary>" + escape_html((set.runs.size() > 1 ? run.name + ": " : "") + name) +
                  "</summary>" + table_of(*v) + "</details>\n";
   out += "<details><summary>records (ds-bench stats reads them from this page)</summary>" +

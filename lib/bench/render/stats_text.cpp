@@ -12,12 +12,6 @@ namespace {
 
 constexpr size_t kLabel = 10;  // columns before what a line says
 
-std::string text_member(const Json* object, const char* key) {
-  const Json* v = object ? find(*object, key) : nullptr;
-  if (!v || v->is_null()) return "";
-  return v->is_string() ? as_string(*v) : dump(*v);
-}
-
 std::string pad(std::string text, size_t width) {
   // Interval text is ASCII, so bytes are columns.
   text.append(text.size() < width ? width - text.size() : 1, ' ');
@@ -34,16 +28,11 @@ std::string cost_text(double ms) { return ms < 0.001 ? "less than 0.001 ms" : sh
 
 std::string overhead_lines(const RecordSet& set, int width) {
   std::string out;
-  for (const Json& h : set.headers)
-    if (const Json* o = find(h, "overhead"); o && o->is_object()) {
-      const Json *p50 = find(*o, "ttft_p50_ms"), *e2e = find(*o, "e2e_p50_ms");
-      if (!p50 || !p50->is_number() || !e2e || !e2e->is_number()) continue;
-      const std::string line =
-          fold("own cost  " + cost_text(p50->get<double>()) + " to first byte, " +
-                   cost_text(e2e->get<double>()) + " end to end (" + text_member(o, "what") + ")",
-               width, kLabel);
-      if (out.find(text_member(o, "what")) == std::string::npos) out += line;
-    }
+  for (const RunHeader& h : set.headers)
+    if (h.overhead_ttft_ms >= 0 && out.find(h.overhead_of) == std::string::npos)
+      out += fold("own cost  " + cost_text(h.overhead_ttft_ms) + " to first byte, " +
+                      cost_text(h.overhead_e2e_ms) + " end to end (" + h.overhead_of + ")",
+                  width, kLabel);
   return out;
 }
 
@@ -208,28 +197,14 @@ std::vector<std::string> group_warnings(const GroupSummary& g) {
 std::string header_text(const RecordSet& set) {
   std::string out;
   for (size_t i = 0; i < std::max<size_t>(1, set.runs.size()); ++i) {
-    const Json* h = header_of(set, static_cast<int32_t>(i));
+    const RunHeader* h = header_of(set, static_cast<int32_t>(i));
     if (!h) continue;
-    const Json *target = find(*h, "target"), *plan = find(*h, "plan"), *env = find(*h, "env");
-    std::string what = text_member(target, "model");
-    for (const char* key : {"command", "url"})
-      if (!text_member(target, key).empty()) what = text_member(target, key);
     if (set.runs.size() > 1) out += set.runs[i].name + ": ";
-    if (!text_member(target, "kind").empty()) out += text_member(target, "kind") + " " + what;
-    if (const Json* b = find(*h, "target_b")) {
-      std::string other = text_member(b, "model");
-      for (const char* key : {"command", "url"})
-        if (!text_member(b, key).empty()) other = text_member(b, key);
-      out += " (arm a) against " + other + " (arm b)";
-    }
-    if (const std::string hash = text_member(plan, "hash"); !hash.empty())
-      out += "  plan " + hash.substr(0, 10);
-    if (!text_member(env, "cpu_model").empty())
-      out += "  " + text_member(env, "cpu_model") + ", " + text_member(env, "isa") + ", " +
-             text_member(env, "threads") + " threads";
-    const Json* job = env ? find(*env, "slurm") : nullptr;
-    if (!text_member(job, "job_id").empty())
-      out += ", job " + text_member(job, "job_id") + " on " + text_member(job, "node");
+    if (!h->target.kind.empty()) out += h->target.kind + " " + h->target.what;
+    if (h->target_b) out += " (arm a) against " + h->target_b->what + " (arm b)";
+    if (!h->plan_hash.empty()) out += "  plan " + h->plan_hash.substr(0, 10);
+    if (!h->cpu_model.empty()) out += "  " + h->cpu_model + ", " + h->isa + ", " + h->threads + " threads";
+    if (!h->job_id.empty()) out += ", job " + h->job_id + " on " + h->node;
     out += "\n";
   }
   return out;

@@ -135,29 +135,20 @@ double wall_seconds(const std::vector<const RequestRecord*>& records) {
 // Bytes a token moves, and which share of the measured read bandwidth that is at the median TPOT.
 void add_bandwidth(GroupSummary& g, const RecordSet& set) {
   const MetricSummary* tpot = g.find(Metric::kTpot, Clock::kSvc);
-  const Json* h = header_of(set, g.run);
-  const Json* target = h ? find(*h, g.arm == "b" ? "target_b" : "target") : nullptr;
-  const Json *weights = target ? find(*target, "weight_bytes_per_token") : nullptr,
-             *cache = target ? find(*target, "cache_bytes_per_token") : nullptr,
-             *gb_s = h ? find(*h, "read_gb_s") : nullptr;
-  if (!weights || !weights->is_number()) return;
+  const RunHeader* h = header_of(set, g.run);
+  if (!h || h->of_arm(g.arm).weight_bytes_per_token <= 0) return;
+  const TargetHeader& target = h->of_arm(g.arm);
   const double context = static_cast<double>(std::max<int64_t>(0, g.n_in_p50)) +
                          static_cast<double>(std::max<int64_t>(0, g.n_out_p50)) / 2;
-  g.bytes_per_token =
-      weights->get<double>() + (cache && cache->is_number() ? cache->get<double>() * context : 0);
-  if (gb_s && gb_s->is_number() && gb_s->get<double>() > 0 && tpot && tpot->p50.value > 0)
-    g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (gb_s->get<double>() * 1e9);
-}
-
-bool is_open(const Json* header) {
-  const Json* plan = header ? find(*header, "plan") : nullptr;
-  const Json* arrivals = plan ? find(*plan, "arrivals") : nullptr;
-  return arrivals && arrivals->is_string() && as_string(*arrivals) != "closed";
+  g.bytes_per_token = target.weight_bytes_per_token + target.cache_bytes_per_token * context;
+  if (h->read_gb_s > 0 && tpot && tpot->p50.value > 0)
+    g.bandwidth_share = g.bytes_per_token / (tpot->p50.value * 1e-3) / (h->read_gb_s * 1e9);
 }
 
 void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& options) {
   const auto records = group_records(set, g);
-  g.open = is_open(header_of(set, g.run));
+  const RunHeader* header = header_of(set, g.run);
+  g.open = header && header->open;
   for (const auto& r : set.requests) g.n_warmup += r.phase == "warmup" && r.run == g.run && r.arm == g.arm;
   std::vector<double> user, prefill, late, e2e;
   int64_t n_tokens = 0, n_good = 0, n_several = 0, n_at_once = 0;
@@ -232,8 +223,8 @@ std::vector<const RequestRecord*> group_records(const RecordSet& set, const Grou
 std::string group_name(const RecordSet& set, const GroupSummary& g) {
   std::string name = set.runs.size() > 1 ? set.runs[static_cast<size_t>(g.run)].name : "";
   const auto add = [&](const std::string& part) { name += (name.empty() ? "" : " ") + part; };
-  const Json* header = header_of(set, g.run);
-  if (g.arm != "a" || (header && find(*header, "target_b"))) add("arm " + g.arm);
+  const RunHeader* header = header_of(set, g.run);
+  if (g.arm != "a" || (header && header->target_b)) add("arm " + g.arm);
   if (!g.point.empty()) add(g.point);
   return name;
 }

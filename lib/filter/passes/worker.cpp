@@ -163,7 +163,7 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const LineBatc
     out.own = true;
     out.text = bytes;
   }
-  statistics_.duplicate_keys += record_.duplicate_keys;
+  statistics_.duplicate_keys += !record_.superseded.empty();
   statistics_.parse_nanoseconds += now_ns() - start;
 
   doc_.text = record_.text;
@@ -205,10 +205,10 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const LineBatc
     out.has_signature = true;
     statistics_.stages[duplicates_].nanoseconds += now_ns() - start;
   }
-  if (!edits_.empty()) {
-    out.text = masked_line(bytes);
+  if (!edits_.empty() || !record_.superseded.empty()) {
+    out.text = edited_line(bytes);
     out.own = true;
-    ++statistics_.masked;
+    statistics_.masked += !edits_.empty();
   }
 }
 
@@ -240,13 +240,15 @@ void Worker::count_entities() {
   }
 }
 
-// Every string of the line that holds a masked stretch is written anew; all other bytes stay.
-std::string Worker::masked_line(std::string_view line) {
+// Every string of the line that holds a masked stretch is written anew; all other bytes stay. But an earlier
+// member of the text's name was neither judged nor masked: it is empty in what is kept.
+std::string Worker::edited_line(std::string_view line) {
   std::sort(edits_.begin(), edits_.end(), [](const Edit& a, const Edit& b) { return a.begin < b.begin; });
   if (options_.text_lines)
     return masked_text(0, doc_.text.size()) + std::string(line.substr(doc_.text.size()));
   std::vector<StringEdit> strings;
-  if (record_.pieces.empty()) {
+  for (const auto& [begin, end] : record_.superseded) strings.push_back({begin, end, ""});
+  if (record_.pieces.empty() && !edits_.empty()) {
     const auto [begin, end] = find_member(line, options_.fields.text_field);
     strings.push_back({begin, end, masked_text(0, doc_.text.size())});
   }

@@ -43,7 +43,7 @@ class Worker {
   void count_entities();
   void quarantine(std::string_view bytes, const InputLine& line, const std::string& file_name,
                   const char* error, const char* hint, JudgedLine& out);
-  std::string masked_line(std::string_view line);
+  std::string edited_line(std::string_view line);
   std::string masked_text(size_t from, size_t to) const;
   std::string verdict_member(const std::string& file_name, const InputLine& line) const;
 

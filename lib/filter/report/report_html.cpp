@@ -92,13 +92,21 @@ std::string fate_bar(const std::vector<BarPart>& parts, uint64_t total) {
   return svg + "</svg>" + legend + "</div>";
 }
 
-// A rule's values; the threshold is the line in the middle, the dropping side is coloured. Heights are square
-// roots: a tail of one record in a thousand must be seen.
+// Where an axis of values in this unit can end at last; infinite for what has no bound.
+double largest_value(std::string_view unit) {
+  const bool share = unit.starts_with("share") || unit == "probability" || unit.ends_with("cosine");
+  return share ? 1 : HUGE_VAL;
+}
+
+// A rule's values; the threshold is the line in the middle, unless a share ends at 1 before twice the
+// threshold; the dropping side is coloured. Heights are square roots: a tail of one record in a thousand must
+// be seen.
 std::string histogram(const RuleStatistics& r, const RuleSpec& spec, double threshold, const char* colour) {
   constexpr int kWidth = 220, kHeight = 44;
   uint64_t most = 1;
   for (const uint64_t n : r.histogram) most = std::max(most, n);
   const double top = histogram_top(threshold), line = threshold > 0 ? 0.5 : 0.5 / kBins;
+  const double end = std::min(top, largest_value(spec.unit)), bin = kWidth * top / end / kBins;
   std::string svg =
       "<svg width='" + std::to_string(kWidth) + "' height='" + std::to_string(kHeight + 14) + "'>";
   for (int i = 0; i < kBins; ++i) {
@@ -108,14 +116,14 @@ std::string histogram(const RuleStatistics& r, const RuleSpec& spec, double thre
     const bool drops = spec.drop_when == DropWhen::kBelow
                            ? (i + 0.5) / kBins < line
                            : (threshold > 0 ? (i + 0.5) / kBins > line : i > 0);
-    svg += "<rect x='" + number("%.1f", i * kWidth / static_cast<double>(kBins)) + "' y='" +
-           number("%.1f", kHeight - h) + "' width='" +
-           number("%.1f", kWidth / static_cast<double>(kBins) - 0.8) + "' height='" + number("%.1f", h) +
+    svg += "<rect x='" + number("%.1f", i * bin) + "' y='" + number("%.1f", kHeight - h) + "' width='" +
+           number("%.1f", std::min(bin, kWidth - i * bin) - 0.8) + "' height='" + number("%.1f", h) +
            "' fill='" + (drops ? colour : "#b9c0c9") + "'><title>" + number("%.4g", top * i / kBins) +
-           " to " + (i + 1 == kBins ? std::string("any") : number("%.4g", top * (i + 1) / kBins)) + ": " +
-           grouped(r.histogram[i]) + "</title></rect>";
+           " to " +
+           (i + 1 == kBins ? std::string("any") : number("%.4g", std::min(end, top * (i + 1) / kBins))) +
+           ": " + grouped(r.histogram[i]) + "</title></rect>";
   }
-  const double x = line * kWidth;
+  const double x = line * bin * kBins;
   svg += "<line x1='" + number("%.1f", x) + "' x2='" + number("%.1f", x) + "' y1='0' y2='" +
          std::to_string(kHeight) + "' stroke='currentColor' stroke-dasharray='2 2'/><text x='0' y='" +
          std::to_string(kHeight + 12) + "'>0</text>" +
@@ -123,7 +131,7 @@ std::string histogram(const RuleStatistics& r, const RuleSpec& spec, double thre
                               std::to_string(kHeight + 12) + "'>" + number("%.4g", threshold) + "</text>"
                         : std::string()) +
          "<text text-anchor='end' x='" + std::to_string(kWidth) + "' y='" + std::to_string(kHeight + 12) +
-         "'>" + number("%.4g", top) + "+</text></svg>";
+         "'>" + number("%.4g", end) + (end < top ? "" : "+") + "</text></svg>";
   return svg;
 }
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Answers judged by ds-bench eval against the PyPI package math-verify, on 500 strings of our own.
+"""Answers judged by ds-bench eval against the PyPI package math-verify, on some 580 strings of our own.
 
-usage: python3 -m venv V && V/bin/pip install 'math-verify[antlr4_13_2]' && V/bin/python scripts/check/math_verify.py BUILD
+usage: python3 -m venv V && V/bin/pip install math-verify && V/bin/python scripts/check/answers_math_verify.py BUILD
 
 A difference in a kind of ARGUED is one where we mean to differ, for the reason given there; any other is a failure.
 """
@@ -11,6 +11,10 @@ from math_verify import parse, verify
 logging.disable(logging.CRITICAL)
 ARGUED = {
     "thin thousands": "\\, separates thousands in LaTeX; it reads a product",
+    "mixed thousands": "so do its other blanks and {,}, in any mixture; it reads products and lists",
+    "grouped decimals": "decimals are grouped, too; it reads a product",
+    "list": "no marked number: the last one of a list counts; it takes the list for one answer",
+    "coordinates": "where one number is asked for (1,234) is it; it reads a pair",
     "apostrophe thousands": "1'234 is a Swiss 1234; it reads 1",
     "underscore thousands": "1_234 is how programs write 1234; it reads 1",
     "point thousands": "1.234.567 is a German 1234567; it reads a decimal",
@@ -43,6 +47,14 @@ def samples():
         yield "boxed thousands", f"$\\boxed{{{group}}}$", str(big)
         yield "latex thousands", f"$\\boxed{{{group.replace(',', '{,}')}}}$", str(big)
         yield "thin thousands", "$\\boxed{" + group.replace(",", "\\,") + "}$", str(big)
+        parts = group.split(",")
+        marks = random.choices(["\\,", "\\;", "\\!", "{,}", ",", "{\\,}", ",\\!", "~"], k=len(parts) - 1)
+        if any(m != "~" and m != "," for m in marks):
+            mixed = parts[0] + "".join(m + p for m, p in zip(marks, parts[1:]))
+            yield "mixed thousands", "$\\boxed{" + mixed + "}$", str(big)
+        yield "list", f"The answers are {n % 999 + 1}, {big % 900 + 100}.", str(big % 900 + 100)
+        yield "coordinates", f"The total is ({n % 9 + 1},{big % 900 + 100}).", str((n % 9 + 1) * 1000 + big % 900 + 100)
+        yield "grouped decimals", f"$\\boxed{{{a}.{big % 900 + 100}\\,{n % 90 + 100}}}$", f"{a}.{big % 900 + 100}{n % 90 + 100}"
         yield "blank thousands", f"The answer is {group.replace(',', ' ')}.", str(big)
         yield "apostrophe thousands", "The answer is " + group.replace(",", "'") + ".", str(big)
         yield "underscore thousands", f"The answer is {group.replace(',', '_')}.", str(big)

@@ -69,7 +69,7 @@ int with_report(FilterCommandLine& o, const std::function<Report(const FilterOpt
       if (line.due()) line.write(progress_text(p, line.elapsed_s()));
     };
   }
-  check_outputs(run, {o.common.report, o.html});
+  check_outputs(run, {o.common.report, o.html}, {o.profile});
   cli::OutputFile json(o.common.report), html(o.html);  // hours later is late to learn that one cannot be
   const Report report = entry(run);
   line.clear();
@@ -98,6 +98,7 @@ int tune_rules(FilterCommandLine& o) {
 
 int calibrate_cut(FilterCommandLine& o) {
   const FilterOptions& run = prepared(o);
+  check_outputs(run, {}, {o.profile, o.out_of_domain});
   cli::OutputFile out(run.output);
   const Calibration c = calibrate(profile_of(o), run, run.inputs, o.out_of_domain, o.loss);
   std::cerr << calibration_text(c);

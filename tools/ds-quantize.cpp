@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "core/json_value.h"
 #include "infer/model_change.h"
+#include "io/keep_apart.h"
 #include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/report.h"
@@ -95,6 +96,7 @@ void resolve(Options& o) {
   q.sync = !o.no_sync;
   q.resume = o.common.resume;
   check_output_fits(q);
+  io::keep_apart({o.common.report, o.html}, {q.model, o.verify, o.eval});
   q.isa = parse_isa(o.common.isa);
   const cli::ThreadChoice threads = cli::choose_threads(o.common);
   q.n_threads = threads.n_threads;

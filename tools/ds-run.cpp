@@ -10,6 +10,7 @@
 #include "cli/terminal.h"
 #include "ds-run/options.h"
 #include "infer/prompt.h"
+#include "io/keep_apart.h"
 
 namespace {
 
@@ -75,8 +76,11 @@ int run(RunCommandLine& o) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);
   }
+  io::keep_apart({job.resume, job.bad_lines, job.think_out, job.timings, job.logits},
+                 {job.model, o.file, o.jsonl, job.engine.text.chat_template});
   const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
   if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
+  if (job.resume == "-") throw Error(ErrorKind::kUsage, "stdout cannot be gone on with", "--resume");
   if (!takes_records && !job.resume.empty())
     throw Error(ErrorKind::kUsage, "goes with records: --jsonl, --score or --render", "--resume");
   if (takes_records && job.records == "-" && cli::stdin_is_terminal())

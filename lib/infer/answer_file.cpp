@@ -23,7 +23,7 @@ bool may_be_cut_result(std::string_view line) {
 
 }  // namespace
 
-AnswerFile::AnswerFile(const std::string& path) : path_(path) {
+AnswerFile::AnswerFile(const std::string& path, const char* mark) : path_(path), mark_(mark) {
   open();
   read();
   if (n_failed_ == 0) return;
@@ -72,15 +72,17 @@ void AnswerFile::read() {
     } catch (const Error&) {
       refuse(where);
     }
-    const Json* id = find(json, "id");
-    if (!id) refuse(where);
-    const bool failed = find(json, "error") != nullptr;
+    const Json *id = find(json, "id"), *error = find(json, "error");
+    const bool failed = error && error->is_object();
+    if (!id || (!failed && !find(json, mark_))) refuse(where);
     if (failed) failed_ids.insert(dump(*id));
     n_failed_ += failed;
     results.push_back({dump(*id), {size_, static_cast<int64_t>(end + 1 - begin)}, failed});
   }
+  // A power cut may leave zeros where a line was to be.
   const std::string_view cut = bytes.substr(static_cast<size_t>(size_));
-  if (!may_be_cut_result(cut)) refuse(path_ + ":" + std::to_string(results.size() + 1));
+  if (!may_be_cut_result(cut.substr(0, cut.find('\0'))))
+    refuse(path_ + ":" + std::to_string(results.size() + 1));
   if (!cut.empty() && ::ftruncate(fd_.get(), size_) != 0)
     throw Error(ErrorKind::kIo, "cannot drop the line that was cut: " + io::os_error(), path_);
   // Records of one id are told apart by their order, which a failed one among them upsets: all are done
@@ -111,8 +113,8 @@ void AnswerFile::append(const std::string& line) {
 void AnswerFile::finish() {
   if (!answers_.empty())
     throw Error(ErrorKind::kBadData,
-                "holds answers to " + std::to_string(answers_.size()) + " ids that no record has, as " +
-                    answers_.begin()->first,
+                "holds answers to " + std::to_string(answers_.size()) +
+                    " ids that no record has, or has as often, as " + answers_.begin()->first,
                 path_, "all records are answered, and their answers stand in this file, not yet in order");
   int64_t end = 0;
   const bool in_order = std::all_of(order_.begin(), order_.end(), [&](const Line& line) {

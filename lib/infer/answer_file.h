@@ -25,10 +25,10 @@ class AnswerFile {
     int64_t offset = 0, n_bytes = 0;
   };
 
-  // Opens or makes the file, for this run alone. A last line that was cut goes, as do error records. Throws
-  // Error{kBadData} for a file that holds anything but results, {kCannotCreate} when it cannot be opened or
-  // another run writes it.
-  explicit AnswerFile(const std::string& path);
+  // Opens or makes the file, for this run alone. `mark`: the member that every result of the job has. A last
+  // line that was cut goes, as do error records. Throws Error{kBadData} for a file that holds anything but
+  // such results, {kCannotCreate} when it cannot be opened or another run writes it.
+  AnswerFile(const std::string& path, const char* mark);
   int64_t n_found() const { return n_found_; }    // answers that were there
   int64_t n_failed() const { return n_failed_; }  // error records that were there
 
@@ -46,7 +46,7 @@ class AnswerFile {
   void read();
   void replace_by(const std::vector<Line>& lines);
 
-  std::string path_;
+  std::string path_, mark_;
   io::FileHandle fd_;
   int64_t size_ = 0, n_found_ = 0, n_failed_ = 0;
   std::unordered_map<std::string, std::deque<Line>> answers_;  // by id as JSON

@@ -94,7 +94,8 @@ Json id_of(const Record& record) {
   const JsonMembers members = record.members();
   const Json* id = members.find("id");
   if (!id) return line_name(record.line_number);
-  if (!id->is_string() && !id->is_number()) members.refuse("id", "a string or a number");
+  if (!id->is_string() && !id->is_number() && !is_any_integer(*id))
+    members.refuse("id", "a string or a number");
   if (id->is_string() && names_another_line(as_string(*id), record.line_number))
     throw Error(ErrorKind::kBadData,
                 "the id \"" + as_string(*id) + "\" is the name of another line, should that have no id",

@@ -1,7 +1,5 @@
 #include "infer/run_job.h"
 
-#include <filesystem>
-
 #include "core/json_value.h"
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
@@ -139,15 +137,27 @@ RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine&
   }
 }
 
+// The member by which a result of the job is known.
+const char* mark_of(Kind kind) {
+  switch (kind) {
+    case Kind::kScore:
+      return "logprobs";
+    case Kind::kTokenize:
+      return "ids";
+    case Kind::kDetokenize:
+    case Kind::kRender:
+      return "text";
+    default:
+      return "finish_reason";
+  }
+}
+
 // A file that the job may go on with: there before the model is loaded.
 std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& streams) {
   if (job.resume.empty()) return nullptr;
   if (job.timings == "-")
     throw Error(ErrorKind::kUsage, "--timings - has no answers to go on with", "--resume");
-  std::error_code ignored;
-  if (std::filesystem::equivalent(job.records, job.resume, ignored))
-    throw Error(ErrorKind::kUsage, "is the file of records itself", job.resume);
-  auto answers = std::make_unique<AnswerFile>(job.resume);
+  auto answers = std::make_unique<AnswerFile>(job.resume, mark_of(job.kind));
   if (answers->n_failed() > 0)
     streams.note(job.resume + ": " + std::to_string(answers->n_failed()) + " failed records are tried again");
   return answers;

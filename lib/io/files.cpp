@@ -285,10 +285,7 @@ AtomicFile::~AtomicFile() {
 }
 
 void AtomicFile::write(std::string_view bytes) {
-  if (buffer_.size() + bytes.size() > kBufferBytes) {
-    write_all(fd_.get(), buffer_, partial_);
-    buffer_.clear();
-  }
+  if (buffer_.size() + bytes.size() > kBufferBytes) flush();
   if (bytes.size() > kBufferBytes) {
     write_all(fd_.get(), bytes, partial_);
   } else {
@@ -296,9 +293,13 @@ void AtomicFile::write(std::string_view bytes) {
   }
 }
 
-void AtomicFile::commit(bool sync) {
+void AtomicFile::flush() {
   write_all(fd_.get(), buffer_, partial_);
   buffer_.clear();
+}
+
+void AtomicFile::commit(bool sync) {
+  flush();
   committed_ = in_place_;
   if (in_place_) return;
   if (sync && ::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + os_error(), partial_);

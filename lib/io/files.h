@@ -102,6 +102,7 @@ class AtomicFile {
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
   void write(std::string_view bytes);
+  void flush();  // to the system: what was written survives a kill, in PATH.partial
   int fd() const { return fd_.get(); }
   // Without `sync` the rename does not wait for the disk: whole for every reader, but not for a power cut.
   void commit(bool sync = true);

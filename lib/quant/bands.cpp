@@ -178,6 +178,10 @@ void encode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJ
   count_codes(s.stats, codes, n_values);
 }
 
+[[noreturn]] void fail_non_finite(const std::string& what, const std::string& where) {
+  throw Error(ErrorKind::kBadModel, what + " is NaN or infinite", where, "--nan-policy keep goes on");
+}
+
 void decode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
@@ -195,6 +199,10 @@ void decode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJ
     return;
   }
   s.n_nan_codes = nan_codes_of(codes, job.rows * job.cols);
+  if (s.n_nan_codes > 0 && o.nan_policy == NanPolicy::kFail)
+    fail_non_finite(
+        "a value of rows " + std::to_string(job.row) + " to " + std::to_string(job.row + job.rows - 1),
+        model.where(*step.source));
   const BlockQuantKernel& kernel = block_quant_kernel(o.isa);
   for (int64_t r = 0; r < job.rows;) {
     const int64_t n = std::min(job.rows - r, c.block_rows - (job.row + r) % c.block_rows);
@@ -254,6 +262,54 @@ void read_values(const ModelFolder& model, const StoredTensor& t, const WeightCo
   }
 }
 
+// The first of n values whose bits under `mask` are all set; n: none has.
+template <class Bits>
+int64_t find_bits(const char* bytes, int64_t n, Bits mask) {
+  Bits any = 0;
+  for (int64_t i = 0; i < n && any == 0; i += 1024)
+    for (int64_t k = i; k < std::min(n, i + 1024); ++k) {
+      const Bits value = load_unaligned<Bits>(bytes + k * static_cast<int64_t>(sizeof(Bits)));
+      any |= static_cast<Bits>((value & mask) == mask);
+    }
+  if (any == 0) return n;
+  int64_t at = 0;
+  while ((load_unaligned<Bits>(bytes + at * static_cast<int64_t>(sizeof(Bits))) & mask) != mask) ++at;
+  return at;
+}
+
+// Where the first NaN or infinity of n values stands; n: nowhere, also in types that have none.
+int64_t find_non_finite(DType dtype, const char* bytes, int64_t n) {
+  switch (dtype) {
+    case DType::kF32:
+      return find_bits<uint32_t>(bytes, n, 0x7F800000u);
+    case DType::kBF16:
+      return find_bits<uint16_t>(bytes, n, 0x7F80);
+    case DType::kF16:
+      return find_bits<uint16_t>(bytes, n, 0x7C00);
+    case DType::kF8E4M3:
+      return find_bits<uint8_t>(bytes, n, 0x7F);
+    case DType::kF8E8M0:
+      return find_bits<uint8_t>(bytes, n, 0xFF);
+    default:
+      return n;
+  }
+}
+
+bool is_weight_or_scale(const std::string& name) {
+  return name.ends_with("weight") || name.ends_with("bias") || name.find("scale") != name.npos;
+}
+
+// A copy changes nothing: --nan-policy zero is for values that are encoded.
+void check_copied(const ModelFolder& model, const BandJob& job, const BandScratch& s) {
+  const TensorInfo& info = job.step->source->info;
+  const int64_t width = dtype_bytes(info.dtype);
+  if (width == 0 || !is_weight_or_scale(info.name)) return;
+  const int64_t n = job.rows / width;
+  const int64_t at = find_non_finite(info.dtype, reinterpret_cast<const char*>(s.out.data()), n);
+  if (at < n)
+    fail_non_finite("value " + std::to_string(job.row / width + at), model.where(*job.step->source));
+}
+
 void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
   if (step.treatment == Treatment::kCopy) {
     const int64_t n = static_cast<int64_t>(step.source->bytes());
@@ -287,6 +343,7 @@ void convert_band(const ModelFolder& model, const QuantizeOptions& o, const Band
     case Treatment::kCopy:
       s.out.resize(job.rows);
       model.read(*job.step->source, job.row, s.out.data(), job.rows);
+      if (o.nan_policy == NanPolicy::kFail) check_copied(model, job, s);
       return;
     case Treatment::kEncode:
       return encode_band(model, o, job, s);

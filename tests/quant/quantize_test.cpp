@@ -449,7 +449,8 @@ TEST_CASE("a folder of another FP8 kind: passed through, encoded anew as one kin
   CHECK(kind_of([&] { convert(model.path(), out / "packed", o); }) == ErrorKind::kBadModel);
 }
 
-TEST_CASE("to bf16: nothing to decode leaves the config alone; NaN codes are passed on and counted") {
+TEST_CASE(
+    "to bf16: nothing to decode leaves the config alone; NaN codes fail, or are passed on and counted") {
   const TempFolder model, out;
   const std::string config = "{\"torch_dtype\":\"float32\"}";
   model.write("config.json", config);
@@ -462,6 +463,8 @@ TEST_CASE("to bf16: nothing to decode leaves the config alone; NaN codes are pas
   codes[5] = '\x7F', codes[30] = '\xFF';
   write_shard(model, "model.safetensors",
               {{"x.weight", "F8_E4M3", {3, 11}, codes}, f32_tensor("x.weight_scale_inv", {1, 1}, {2})});
+  CHECK(kind_of([&] { convert(model.path(), out / "fails", o); }) == ErrorKind::kBadModel);
+  o.nan_policy = NanPolicy::kKeep;
   const QuantizeReport report = convert(model.path(), out / "nan", o);
   CHECK(report.n_nan_codes == 2);
   CHECK(report.nan_example == "x.weight");
@@ -469,6 +472,36 @@ TEST_CASE("to bf16: nothing to decode leaves the config alone; NaN codes are pas
   CHECK(std::isnan(values[5]));
   CHECK(std::isnan(values[30]));
   CHECK(values[6] == 2);
+}
+
+TEST_CASE("a NaN or infinity in what is copied fails, too: norms, FP8 weights, their scales") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  std::vector<float> norm(3000, 1), scale = {1};
+  std::string codes(64, '\x38');
+  const auto fails = [&](const std::string& name, NanPolicy policy) {
+    write_shard(model, "model.safetensors",
+                {bf16_tensor("model.norm.weight", {3000}, norm),
+                 {"x.weight", "F8_E4M3", {8, 8}, codes},
+                 f32_tensor("x.weight_scale_inv", {1, 1}, scale),
+                 f32_tensor("rotary.mask", {2}, {-INFINITY, 0})});
+    QuantizeOptions o;
+    o.nan_policy = policy;
+    try {
+      convert(model.path(), out / name, o);
+      return false;
+    } catch (const Error& e) {
+      return e.kind() == ErrorKind::kBadModel;
+    }
+  };
+  CHECK_FALSE(fails("good", NanPolicy::kFail));  // a mask is no weight
+  norm[2999] = NAN;
+  CHECK(fails("norm", NanPolicy::kFail));
+  CHECK_FALSE(fails("norm kept", NanPolicy::kKeep));
+  norm[2999] = 1, codes[63] = '\xFF';
+  CHECK(fails("codes", NanPolicy::kFail));
+  codes[63] = '\x38', scale[0] = INFINITY;
+  CHECK(fails("scale", NanPolicy::kFail));
 }
 
 TEST_CASE("a tensor name longer than any matcher's stack is refused") {

@@ -325,6 +325,10 @@ TEST_CASE("on a terminal a run ends with its table; CSV and Markdown of the same
   r = shell("$B stats bt_t.jsonl --markdown");
   CHECK(r.out.starts_with("| ms | n | P50 |"));
   CHECK(r.out.find("\n| e2e | 40 | ") != std::string::npos);
+  CHECK(r.out.find("FAILED") == std::string::npos);
+  shell("$B run --cmd false -n 20 --no-overhead -q > bt_t.jsonl");
+  CHECK(shell("$B stats bt_t.jsonl --csv").out.find(",errors,20,,") != std::string::npos);
+  CHECK(shell("$B stats bt_t.jsonl --markdown").out.find("20 FAILED") != std::string::npos);
   if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) return;
   r = shell("export B; script -qec \"$B run --cmd true -n 40 --no-overhead -q -o bt_o.jsonl\" /dev/null");
   CHECK(r.out.find("40 requests in") != std::string::npos);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <regex>
 #include <utility>
 
 #include "cli/options.h"
@@ -92,7 +93,9 @@ std::string words_of(CLI::App& app, const std::vector<std::string>& words, const
   }
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) return surplus_text(app);
   const std::string choice = choice_text(error.what());
-  return choice.empty() ? error.what() : choice;
+  return choice.empty()
+             ? std::regex_replace(error.what(), std::regex("in range 0.000000 to 179769[0-9.]*"), "0 or more")
+             : choice;
 }
 
 bool parses(CLI::App& app, const std::vector<std::string>& words) {

@@ -3,6 +3,7 @@
 #include "cli/build.h"
 #include "cli/terminal.h"
 #include "core/error.h"
+#include "io/keep_apart.h"
 
 namespace ds::bench {
 namespace {
@@ -57,7 +58,7 @@ void add_plan(CLI::App& app, BenchCommandLine& o) {
   row("-n,--requests", p.n_requests, "N", "Requests per load point")->check(CLI::NonNegativeNumber);
   row("--duration", o.plan.duration, "TIME", "Time per load point: 30s, 5m");
   row("--prompts", p.prompts_path, "FILE", "JSON lines of {messages}, {prompt} or {turns}, each with its max_tokens if it has one, and for servers tools, top_p, stop, headers, extra_body; or a ShareGPT list [generated text]");
-  row("--input-tokens", p.input_tokens, "N", "About so many tokens per generated prompt")->capture_default_str()->check(CLI::Range(1, 1 << 22));
+  row("--input-tokens", p.input_tokens, "N", "About so many tokens per generated prompt, as a large vocabulary counts them")->capture_default_str()->check(CLI::Range(1, 1 << 22));
   row("--output-tokens", p.output_tokens, "N", "Most tokens per answer, where --prompts says no max_tokens")->capture_default_str()->check(CLI::Range(1, 1 << 22));
   row("--length-spread", p.length_spread, "SIGMA", "Spread of generated lengths: sigma of a lognormal about the means; 0.6 is like chats, 0 is all alike")->capture_default_str();
   row("--shared-prefix", p.shared_prefix, "SHARE", "Share of a generated prompt that all prompts begin with, as a system prompt is")->capture_default_str();
@@ -119,7 +120,7 @@ void add_eval(CLI::App& app, BenchCommandLine& o) {
   EvalOptions& e = o.eval.eval;
   PerplexityOptions& p = o.eval.perplexity;
   add_target(app, o);
-  row("--set", o.eval.set, "SET", "math, multiturn, reading, ppl, kld, or a file of {messages, answer} lines")->required();
+  row("--set", o.eval.set, "SET", "math, multiturn, reading, ppl, kld, or a file of {messages, answer} lines, each with its \"match\": exact (default), contains, number or choice")->required();
   row("--max-tokens", e.max_tokens, "N", "Most tokens per answer")->capture_default_str()->check(CLI::Range(1, 1 << 22));
   row("--limit", e.limit, "N", "The first so many questions [all]")->check(CLI::NonNegativeNumber);
   row("-c,--concurrency", e.clients, "N", "Questions at once")->capture_default_str()->check(CLI::Range(1, 1024));
@@ -257,6 +258,10 @@ void resolve(BenchCommandLine& o) {
                   "the plan holds it already; make another with ds-bench plan");
   if (o.target.model.empty() && o.target.command.empty() && o.target.url.empty())
     o.target.model = cli::default_model();
+  std::vector<std::string> read = o.inputs;
+  read.insert(read.end(), {o.target.model, o.plan.options.prompts_path, o.plan.frozen_path, o.plan.arrivals,
+                           o.eval.set, o.eval.text_path, o.eval.perplexity.baseline});
+  io::keep_apart({o.out, o.eval.perplexity.write_baseline}, read);
   o.plan.searches_rate = !o.run.find_goodput.empty();
   o.target.options.threads = o.common.threads;
   o.target.options.isa = o.common.isa;

@@ -24,7 +24,7 @@ namespace {
 std::string text_of(const Json& object, const char* key, const std::string& where) {
   const Json* v = find(object, key);
   if (!v || v->is_null()) return "";
-  if (v->is_number()) return dump(*v);
+  if (v->is_number() || is_any_integer(*v)) return dump(*v);
   if (!v->is_string()) throw Error(ErrorKind::kBadData, std::string("\"") + key + "\" is no text", where);
   return as_string(*v);
 }

@@ -30,7 +30,9 @@ struct RunHeader {
   double overhead_ttft_ms = -1, overhead_e2e_ms = -1;  // of the tool itself; -1: not measured
   std::string overhead_of;                             // how that was measured
 
-  const TargetHeader& of_arm(const std::string& arm) const { return arm == "b" && target_b ? *target_b : target; }
+  const TargetHeader& of_arm(const std::string& arm) const {
+    return arm == "b" && target_b ? *target_b : target;
+  }
 };
 
 // The members (as "set", or "env.isa" of an object within) in which two headers differ:

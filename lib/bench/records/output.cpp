@@ -10,7 +10,11 @@ RecordOutput::RecordOutput(const std::string& path, io::OutputStream& stream, bo
 void RecordOutput::write(const std::string& text) {
   ++n_writes_;
   if (to_person_) reader_.add(text, "run");
-  if (file_) return file_->write(text);
+  if (file_) {
+    file_->write(text);
+    file_->flush();
+    return;
+  }
   if (to_person_) return;
   stream_.write(text);
   stream_.flush();

@@ -36,6 +36,12 @@ std::string csv_cell(const std::string& text) {
   return out + "\"";
 }
 
+int64_t n_errors(const GroupSummary& g) {
+  int64_t n = 0;
+  for (const auto& [kind, count] : g.errors) n += count;
+  return n;
+}
+
 std::string number_text(double v) {
   std::string out;
   append_json_number(out, v);
@@ -59,6 +65,9 @@ std::string stats_csv(const RecordSet& set, const std::vector<GroupSummary>& gro
     }
     out += "\n";
   }
+  for (const GroupSummary& g : groups)
+    out += csv_cell(group_name(set, g)) + ",errors," + std::to_string(n_errors(g)) +
+           std::string(1 + 3 * std::size(kColumns), ',') + "\n";
   return out;
 }
 
@@ -70,6 +79,10 @@ std::string stats_markdown(const RecordSet& set, const std::vector<GroupSummary>
     for (const auto& [name, member] : kColumns) out += " | " + quantile_text(row.summary->*member);
     out += " | " + short_number(row.summary->mean) + " |\n";
   }
+  for (const GroupSummary& g : groups)
+    if (const int64_t n = n_errors(g); n > 0)
+      out += "\n" + group_name(set, g) + (group_name(set, g).empty() ? "" : ": ") + std::to_string(n) +
+             " FAILED\n";
   return out + "\n" + header_text(set);
 }
 

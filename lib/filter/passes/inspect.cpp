@@ -130,6 +130,9 @@ std::vector<RuleQuantiles> tune(const Profile& profile, const FilterOptions& o, 
       out.push_back(q);
     }
   }
+  if (out.empty())
+    throw Error(ErrorKind::kBadData, "no record has its text where --text-field says", "",
+                "there is nothing to take quantiles of");
   return out;
 }
 
@@ -177,6 +180,10 @@ Calibration calibrate(const Profile& given, const FilterOptions& options,
     o.inputs = find_inputs(paths[side]).paths;
     each_record(bare, {}, o, sides[side]);
   }
+  if (std::all_of(std::begin(sides[0].values), std::end(sides[0].values),
+                  [](const auto& v) { return v.empty(); }))
+    throw Error(ErrorKind::kBadData, "no in-domain text can be scored", "",
+                "give longer texts, or say where they stand with --text-field");
   for (int k = 0; k < kScripts; ++k) {
     Calibration::Side& s = result.scripts[k];
     auto& in = sides[0].values[k];

@@ -9,6 +9,7 @@
 
 #include "core/json.h"
 #include "filter/passes/worker.h"
+#include "io/keep_apart.h"
 
 namespace ds::filter {
 namespace {
@@ -95,7 +96,8 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
   return out;
 }
 
-void check_outputs(const FilterOptions& o, const std::vector<std::string>& reports) {
+void check_outputs(const FilterOptions& o, const std::vector<std::string>& reports,
+                   const std::vector<std::string>& others_read) {
   std::vector<std::string> outputs;
   for (const auto& path : reports)
     if (!path.empty()) outputs.push_back(path);
@@ -108,22 +110,12 @@ void check_outputs(const FilterOptions& o, const std::vector<std::string>& repor
   else if (!o.rejects.empty())
     outputs.push_back(o.rejects);
   if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
-  std::map<std::string, bool> taken;  // path > is an input
+  std::vector<std::string> read = o.inputs;
+  read.insert(read.end(), others_read.begin(), others_read.end());
+  keep_apart(outputs, read);
   std::error_code error;
-  for (const auto& input : o.inputs)
-    if (input != "-") {
-      // What has no place in the file system (a pipe under /dev/fd) is nobody's output.
-      const fs::path real = fs::weakly_canonical(input, error);
-      if (!error) taken[real.string()] = true;
-    }
   for (const auto& path : outputs) {
-    if (path != "-" && fs::exists(path, error) && !fs::is_regular_file(path, error)) continue;  // /dev/null
-    const std::string real = path == "-" ? path : fs::weakly_canonical(path, error).string();
-    const auto [at, added] = taken.try_emplace(real, false);
-    if (!added)
-      throw Error(ErrorKind::kUsage,
-                  at->second ? "this output is one of the inputs" : "two outputs go to this place", path,
-                  "choose another name or folder");
+    if (fs::exists(path, error) && !fs::is_regular_file(path, error)) continue;  // /dev/null
     if (path == "-") continue;
     const fs::path folder = fs::path(path).parent_path();
     if (!folder.empty()) make_folder(folder.string());

@@ -34,7 +34,8 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
 
 // Throws Error{kUsage} when an output or report would overwrite an input or another of them, {kCannotCreate}
 // when it cannot be made: to be called before hours of reading.
-void check_outputs(const FilterOptions& options, const std::vector<std::string>& reports = {});
+void check_outputs(const FilterOptions& options, const std::vector<std::string>& reports = {},
+                   const std::vector<std::string>& others_read = {});
 
 class Outputs {
  public:

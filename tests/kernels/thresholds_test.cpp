@@ -381,7 +381,8 @@ TEST_CASE("attention around blocks of keys, tiles of rows, parts of keys, and wi
     for (const int64_t position : {2047, 2048, 2049}) check(1, 2, 1, position);
     check(1, 16, 16, 2100), check(1, 17, 17, 2100);  // as many tiles as are split, and one more
     check(1, 1, 1, 16383), check(1, 1, 1, 16384), check(2, 1, 1, 17500);
-    check(1, 2, 1, 3000, 2048), check(1, 2, 1, 3000, 2113), check(3, 2, 1, 2500, 2300);
+    check(1, 2, 1, 3000, 2048), check(1, 2, 1, 300, 237), check(1, 2, 1, 300, 238),
+        check(1, 2, 1, 3000, 2113), check(3, 2, 1, 2500, 2300);
     for (const int64_t window : {1, 63, 64, 65}) check(70, 2, 2, 5, window);
     check(1, 4, 1, 3000, 0, 2048), check(2, 9, 1, 3000, 0, 2200), check(17, 1, 1, 3000, 0, 2100);
     for (const int64_t Dv : {1, 8, 16, 31, 33, 64}) check(2, 2, 1, 40, 0, 0, Dv + 3, Dv);

@@ -355,3 +355,17 @@ TEST_CASE("every key that changes a forward pass, against one in double") {
     }
   }
 }
+
+// 128 keys of 2,100 heads of 16 values are more than are expanded at once (4 Mi values).
+TEST_CASE("a prompt whose heads are expanded in two groups") {
+  Spec s = {.name = "many heads", .model_type = "deepseek_v2"};
+  s.D = 8, s.L = 1, s.F = 8, s.H = 2100, s.Rkv = 24, s.Dn = 9, s.Dr = 2, s.Dv = 7;
+  const Made made(s);
+  std::vector<int32_t> tokens;
+  for (int32_t t = 0; t < 128; ++t) tokens.push_back(t * 17 % 40);
+  const auto want = made.logits(tokens);
+  double size = 0;
+  for (const float v : want) size = std::max(size, std::fabs(double(v)));
+  Runner run(made.folder.path(), best_isa(), 2);
+  CHECK(worst(run.logits(tokens, 128), want) < 2e-4 * size);
+}

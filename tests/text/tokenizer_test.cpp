@@ -349,6 +349,56 @@ TEST_CASE("ignore_merges: pieces and the same characters within longer pieces, s
   }
 }
 
+// A character may not be taken for its token before its time: what is merged with that token ranks first
+// here, but the token is made last.
+TEST_CASE("a merge of a whole character that ranks before the character's own merges") {
+  const std::vector<std::pair<std::string, std::string>> order = {
+      {"中", "a"}, {"\xE4", "\xB8"}, {"a", "b"}, {"\xE4\xB8", "\xAD"}, {"b", "中"}};
+  std::map<std::pair<std::string, std::string>, size_t> ranks;
+  std::vector<std::string> tokens;
+  for (int b = 0; b < 256; ++b) tokens.emplace_back(1, static_cast<char>(b));
+  Json::array_t merges;
+  for (const auto& [left, right] : order) {
+    ranks.emplace(std::pair(left, right), ranks.size());
+    tokens.push_back(left + right);
+    merges.push_back(Json::array({byte_level(left), byte_level(right)}));
+  }
+  Json vocab = Json::object();
+  for (size_t id = 0; id < tokens.size(); ++id) vocab[byte_level(tokens[id])] = static_cast<int64_t>(id);
+  const Tokenizer t = Tokenizer::from_json(
+      R"({"pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false,"use_regex":false},"model":{"vocab":)" +
+          dump(vocab) + ",\"merges\":" + dump(Json(merges)) + "}}",
+      "odd");
+  for (const std::string text : {"中ab", "中a", "ab中", "b中ab", "中中abab中", "a中ba中"}) {
+    INFO(text);
+    std::vector<std::string> got;
+    for (const int32_t id : t.encode(text)) got.emplace_back(t.token_bytes(id));
+    CHECK(got == merge_naively(text, ranks));
+  }
+}
+
+TEST_CASE(
+    "added tokens of a second file: the flags are replaced if they say so, but what is special stays "
+    "special") {
+  const std::string json =
+      R"({"added_tokens":[{"id":3,"content":"<s>","special":true},{"id":4,"content":"<t>"}],
+          "pre_tokenizer":{"type":"ByteLevel","add_prefix_space":false},"model":{"vocab":{"a":0,"Ġ":1,"b":2},"merges":[]}})";
+  const auto with = [&](const char* content, bool special, bool lstrip, bool replaces) {
+    AddedToken token;
+    token.content = content, token.special = special, token.lstrip = lstrip, token.replaces = replaces;
+    return Tokenizer::from_json(json, "two files", {token});
+  };
+  using Ids = std::vector<int32_t>;
+  CHECK(with("<s>", false, true, true).is_special(3));
+  CHECK(with("<s>", false, true, true).encode("a <s>") == Ids{0, 3});
+  CHECK(with("<s>", false, true, false).encode("a <s>") == Ids{0, 1, 3});
+  CHECK(with("<t>", true, false, true).is_special(4));
+  CHECK_FALSE(with("<t>", true, false, false).is_special(4));
+  const Tokenizer more = with("<u>", true, false, false);
+  CHECK(more.is_special(5));
+  CHECK(more.encode("<u>b") == Ids{5, 2});
+}
+
 TEST_CASE("one tokenizer serves many threads") {
   const std::string text = "Threads share it: 共享 123 <think>\n\n";
   const auto want = embedded().encode(text);

@@ -346,6 +346,17 @@ TEST_CASE("every key that changes a forward pass, against one in double") {
     const auto want = made.logits(tokens);
     double size = 0;
     for (const float v : want) size = std::max(size, std::fabs(double(v)));
+    {  // A token reads every matrix but the experts it does not go to, and one row of the embedding.
+      INFO(spec.name);
+      const Runner run(made.folder.path(), best_isa(), 1);
+      int64_t all = 0, idle = spec.tied ? 0 : (spec.V - 1) * spec.D;
+      for (const MadeTensor& t : made.tensors)
+        if (t.shape.size() == 2) all += t.shape[0] * t.shape[1];
+      for (int64_t l = 0; l < spec.L; ++l)
+        if (spec.is_moe(l)) idle += (spec.E - spec.K) * 3 * spec.Fe * spec.D;
+      CHECK(run.model->weight_bytes() == 4 * all);
+      CHECK(run.model->weight_bytes_per_token() == 4 * (all - idle));
+    }
     for (const Isa isa : available_isas()) {
       Runner run(made.folder.path(), isa, 2);
       for (const int64_t chunk : {11, 3, 1}) {

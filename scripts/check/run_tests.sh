@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs every test of a build folder and ends with the line "N passed, N failed".
 #   scripts/check/run_tests.sh BUILD [ctest arguments, for example -L unit]
-# A doctest program counts with its test cases, any other test as one. Exits 1 when anything failed or nothing ran.
+# A doctest program counts with its test cases, any other test as one. Tests that were skipped are named and are not
+# among those that passed (tests/skip.h). Exits 1 when anything failed or nothing ran.
 set -euo pipefail
 build=${1:?usage: scripts/check/run_tests.sh BUILD [ctest arguments]}
 shift
@@ -18,9 +19,10 @@ details=$build/Testing/Temporary/LastTest.log
 counts=$(awk '
   function settle() {
     if (name == "") return
-    if (status == "skip") { n_skipped++ }
+    if (status == "skip") { n_skipped++; print "skipped: " name > "/dev/stderr" }
     else if (cases_passed + cases_failed > 0) {
-      n_passed += cases_passed
+      n_passed += cases_passed - cases_skipped
+      n_skipped += cases_skipped
       n_failed += cases_failed
       if (status == "fail" && cases_failed == 0) n_failed++  # crashed or timed out after its summary
     }
@@ -44,7 +46,11 @@ counts=$(awk '
     name = $0
     sub(/^[0-9]+\/[0-9]+ Testing: /, "", name)
     status = name in result ? result[name] : "fail"
-    cases_passed = cases_failed = 0
+    cases_passed = cases_failed = cases_skipped = 0
+  }
+  file == 2 && /^skipped: / {
+    cases_skipped++
+    print $0 > "/dev/stderr"
   }
   file == 2 && /^\[doctest\] test cases: / {
     for (i = 2; i <= NF; i++) {

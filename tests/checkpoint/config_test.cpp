@@ -257,3 +257,130 @@ TEST_CASE("numbers that make no sense are refused by key") {
         R"("quantization_config":{"weight_block_size":[128]})", R"("rms_norm_eps":-1e-6)"})
     CHECK_MESSAGE(refusal(v3, bad) != "accepted", bad);
 }
+
+TEST_CASE("every key is read into its own field") {
+  // No two numbers are the same.
+  const ModelConfig c = parse(
+      R"("model_type":"deepseek_v32","vocab_size":321,"hidden_size":66,"num_hidden_layers":5,"intermediate_size":161,
+         "num_attention_heads":6,"num_key_value_heads":3,"max_position_embeddings":4097,"rms_norm_eps":0.25,
+         "num_nextn_predict_layers":2,"tie_word_embeddings":true,"attention_bias":true,"hidden_act":"swish",
+         "kv_lora_rank":33,"q_lora_rank":49,"qk_nope_head_dim":17,"qk_rope_head_dim":14,"v_head_dim":19,
+         "rope_interleave":false,"index_n_heads":7,"index_head_dim":35,"index_topk":21,
+         "n_routed_experts":24,"n_shared_experts":8,"num_experts_per_tok":9,"moe_intermediate_size":31,
+         "first_k_dense_replace":10,"moe_layer_freq":11,"scoring_func":"softmax","topk_method":"group_limited_greedy",
+         "norm_topk_prob":false,"routed_scaling_factor":1.75,"n_group":12,"topk_group":5,"eos_token_id":[13,15])");
+  CHECK(c.model_type == "deepseek_v32");
+  CHECK(c.vocab_size == 321);
+  CHECK(c.hidden_size == 66);
+  CHECK(c.num_hidden_layers == 5);
+  CHECK(c.intermediate_size == 161);
+  CHECK(c.num_attention_heads == 6);
+  CHECK(c.num_key_value_heads == 3);
+  CHECK(c.max_position_embeddings == 4097);
+  CHECK(c.rms_norm_eps == 0.25);
+  CHECK(c.num_nextn_predict_layers == 2);
+  CHECK(c.tie_word_embeddings);
+  CHECK(c.attention_bias);
+  CHECK_FALSE(c.mlp_bias);
+  CHECK(c.kv_lora_rank == 33);
+  CHECK(c.q_lora_rank == 49);
+  CHECK(c.qk_nope_head_dim == 17);
+  CHECK(c.qk_rope_head_dim == 14);
+  CHECK(c.v_head_dim == 19);
+  CHECK_FALSE(c.rope_interleave);
+  CHECK(c.index_n_heads == 7);
+  CHECK(c.index_head_dim == 35);
+  CHECK(c.index_topk == 21);
+  CHECK(c.n_routed_experts == 24);
+  CHECK(c.n_shared_experts == 8);
+  CHECK(c.num_experts_per_tok == 9);
+  CHECK(c.moe_intermediate_size == 31);
+  CHECK(c.first_k_dense_replace == 10);
+  CHECK(c.moe_layer_freq == 11);
+  CHECK(c.scoring_func == "softmax");
+  CHECK(c.topk_method == "group_limited_greedy");
+  CHECK_FALSE(c.norm_topk_prob);
+  CHECK(c.routed_scaling_factor == 1.75);
+  CHECK(c.n_group == 12);
+  CHECK(c.topk_group == 5);
+  CHECK(c.eos_token_ids == std::vector<int32_t>{13, 15});
+  CHECK(parse(kLlama, R"("mlp_bias":true)").mlp_bias);
+  CHECK(parse(kLlama, R"("eos_token_id":7)").eos_token_ids == std::vector<int32_t>{7});
+  CHECK(parse(kLlama, R"("eos_token_id":2147483647)").eos_token_ids == std::vector<int32_t>{2147483647});
+  CHECK(names(refusal(kLlama, R"("eos_token_id":2147483648)"), "eos_token_id"));
+
+  const RopeScaling yarn =
+      parse(kLlama, R"("rope_scaling":{"type":"yarn","factor":3,"original_max_position_embeddings":1000,
+                       "beta_fast":33,"beta_slow":2,"truncate":false,"mscale":0.5,"mscale_all_dim":0.75,
+                       "attention_factor":1.5,"attn_factor":0.875})")
+          .rope_scaling;
+  CHECK(yarn.type == RopeScaling::Type::kYarn);
+  CHECK(yarn.factor == 3);
+  CHECK(yarn.original_max_position_embeddings == 1000);
+  CHECK(yarn.beta_fast == 33);
+  CHECK(yarn.beta_slow == 2);
+  CHECK_FALSE(yarn.truncate);
+  CHECK(yarn.mscale == 0.5);
+  CHECK(yarn.mscale_all_dim == 0.75);
+  CHECK(yarn.attention_factor == 1.5);
+  CHECK(yarn.attn_factor == 0.875);
+  const RopeScaling llama3 =
+      parse(kLlama,
+            R"("rope_scaling":{"rope_type":"llama3","factor":3,"original_max_position_embeddings":1000,
+                       "low_freq_factor":2,"high_freq_factor":5})")
+          .rope_scaling;
+  CHECK(llama3.type == RopeScaling::Type::kLlama3);
+  CHECK(llama3.factor == 3);
+  CHECK(llama3.original_max_position_embeddings == 1000);
+  CHECK(llama3.low_freq_factor == 2);
+  CHECK(llama3.high_freq_factor == 5);
+}
+
+TEST_CASE("what keys that are left out stand for") {
+  const ModelConfig c = parse(
+      R"("model_type":"llama","vocab_size":320,"hidden_size":64,"num_hidden_layers":4,"intermediate_size":160,
+         "num_attention_heads":4)");
+  CHECK(c.max_position_embeddings == 2048);
+  CHECK(c.num_key_value_heads == 4);
+  CHECK(c.rms_norm_eps == 1e-6);
+  CHECK(c.rope_theta == 10000);
+  CHECK(c.rope_scaling.type == RopeScaling::Type::kNone);
+  CHECK(c.num_nextn_predict_layers == 0);
+  CHECK_FALSE(c.tie_word_embeddings);
+  CHECK_FALSE(c.attention_bias);
+  CHECK_FALSE(c.mlp_bias);
+  CHECK(c.n_routed_experts == 0);
+  CHECK(c.eos_token_ids.empty());
+  const RopeScaling yarn = parse(kLlama, R"("rope_scaling":{"type":"yarn","factor":3})").rope_scaling;
+  CHECK(yarn.beta_fast == 32);
+  CHECK(yarn.beta_slow == 1);
+  CHECK(yarn.truncate);
+  CHECK(yarn.mscale == 0);
+  CHECK(yarn.mscale_all_dim == 0);
+  CHECK(yarn.attention_factor == 0);
+  CHECK(yarn.attn_factor == 0);
+  const ModelConfig v2 = parse(kMoe, R"("model_type":"deepseek_v2")");
+  CHECK(v2.q_lora_rank == 0);
+  CHECK(v2.rope_interleave);
+  CHECK(v2.moe_layer_freq == 1);
+  CHECK(v2.first_k_dense_replace == 0);
+  CHECK(v2.routed_scaling_factor == 1);
+  // Of fewer groups than the family has, all are kept.
+  CHECK(parse(kMoe, R"("model_type":"deepseek_v3","n_group":2)").topk_group == 2);
+  CHECK(parse(kMoe, R"("model_type":"deepseek_v3","n_group":8)").topk_group == 4);
+  // As many experts as the kept groups hold, and not one more: 16 experts in 4 groups, or in 8, of which 1 is
+  // kept.
+  CHECK(parse(kMoe, R"("model_type":"deepseek_v3","n_group":4,"topk_group":1)").num_experts_per_tok == 4);
+  CHECK(names(refusal(kMoe, R"("model_type":"deepseek_v3","n_group":8,"topk_group":1)"),
+              "num_experts_per_tok"));
+  // Qwen's switch is off and, were it on, the first 28 layers see all.
+  std::string deep = R"("model_type":"qwen2","vocab_size":320,"hidden_size":64,"num_hidden_layers":30,
+                        "intermediate_size":160,"num_attention_heads":4,"sliding_window":8)";
+  for (int64_t i = 0; i < 30; ++i) {
+    CHECK(parse(deep).window_of(i) == 0);
+    CHECK(parse(deep, R"("use_sliding_window":true)").window_of(i) == (i < 28 ? 0 : 8));
+    CHECK(parse(deep, R"("use_sliding_window":true,"max_position_embeddings":9)").window_of(i) ==
+          (i < 28 ? 0 : 8));
+    CHECK(parse(deep, R"("use_sliding_window":true,"max_position_embeddings":8)").window_of(i) == 0);
+  }
+}

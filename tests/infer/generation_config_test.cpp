@@ -3,6 +3,10 @@
 
 #include <doctest/doctest.h>
 
+#include <string>
+#include <tuple>
+#include <vector>
+
 #include "io/temp_folder.h"
 
 using namespace ds;
@@ -77,4 +81,18 @@ TEST_CASE("generation_config.json: a bad value is named by the file's key, where
   CHECK(refusal(R"({"do_sample":false,"top_p":7})").empty());
   CHECK_FALSE(refusal(R"({"do_sample":false,"top_p":7})", warm).empty());
   CHECK(refusal(R"({"num_beams":"many","typical_p":NaN})").empty());  // keys nobody here reads
+}
+
+TEST_CASE("generation_config.json: bounds are taken, what lies beyond is not") {
+  for (const auto& [key, good, bad] : {std::tuple("temperature", std::vector<const char*>{"0", "1000"},
+                                                  std::vector<const char*>{"-1e-9", "1000.001"}),
+                                       {"top_p", {"1e-9", "1"}, {"0", "1.0001"}},
+                                       {"min_p", {"0", "1"}, {"-1e-9", "1.0001"}},
+                                       {"repetition_penalty", {"1e-9", "1000"}, {"0", "1000.001"}},
+                                       {"top_k", {"-1", "0", "1"}, {"-2", "0.5"}},
+                                       {"max_new_tokens", {"-1", "0", "1"}, {"-2", "0.5"}}}) {
+    const auto file = [&](const char* value) { return std::string("{\"") + key + "\":" + value + "}"; };
+    for (const char* value : good) CHECK(refusal(file(value)).empty());
+    for (const char* value : bad) CHECK(refusal(file(value)).find(key) != std::string::npos);
+  }
 }

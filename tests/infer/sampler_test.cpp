@@ -147,3 +147,60 @@ TEST_CASE("senseless parameters are refused") {
   check([](SamplingParams& p) { p.top_k = -1; });
   check([](SamplingParams& p) { p.repeat_penalty = 0; });
 }
+
+TEST_CASE("min_p of 1 keeps all that are as likely as the most likely one") {
+  SamplingParams params;
+  params.min_p = 1;
+  const auto counts = draw(params, 300);
+  CHECK(counts.size() == 2);
+  CHECK((counts.contains(1) && counts.contains(4)));
+  params.min_p = 0;
+  CHECK(draw(params, 5000).size() == kLogits.size());
+}
+
+TEST_CASE("top-p and top-k: of equals the lowest ids, and no more than hold the share") {
+  for (const size_t n : {4, 200, 1000}) {  // the front is sorted in steps of 128 and more
+    const std::vector<float> equal(n, 0.5f);
+    for (const size_t kept : {size_t{1}, n / 4, n / 2, n}) {
+      SamplingParams params;
+      params.top_p = static_cast<double>(kept) / static_cast<double>(n);
+      for (const auto& [id, count] : draw(params, 2000, equal)) CHECK(id < static_cast<int32_t>(kept));
+      if (kept <= 100) CHECK(draw(params, 3000, equal).size() == kept);
+      params = {};
+      params.top_k = static_cast<int64_t>(kept);
+      for (const auto& [id, count] : draw(params, 2000, equal)) CHECK(id < static_cast<int32_t>(kept));
+    }
+  }
+  SamplingParams params;
+  params.top_k = static_cast<int64_t>(kLogits.size()) - 1;
+  CHECK_FALSE(draw(params, 20000).contains(3));  // the least likely one alone
+}
+
+TEST_CASE("parameters are refused beyond each bound and taken on it") {
+  const double inf = std::numeric_limits<double>::infinity(), nan = std::numeric_limits<double>::quiet_NaN();
+  struct Bounds {
+    double SamplingParams::*parameter;
+    std::vector<double> good, bad;
+  };
+  const double above_1000 = std::nextafter(1000.0, inf), above_1 = std::nextafter(1.0, inf), least = 5e-324;
+  for (const Bounds& b :
+       {Bounds{&SamplingParams::temperature, {0, 1000}, {-least, above_1000, inf, nan}},
+        {&SamplingParams::top_p, {least, 1}, {0, -least, above_1, inf, nan}},
+        {&SamplingParams::min_p, {0, 1}, {-least, above_1, inf, nan}},
+        {&SamplingParams::repeat_penalty, {least, 1000}, {0, -least, above_1000, inf, nan}}}) {
+    SamplingParams params;
+    for (const double x : b.good) {
+      params.*b.parameter = x;
+      CHECK_NOTHROW(check_sampling(params, ErrorKind::kUsage, ""));
+    }
+    for (const double x : b.bad) {
+      params.*b.parameter = x;
+      CHECK_THROWS_AS(check_sampling(params, ErrorKind::kUsage, ""), Error);
+    }
+  }
+  SamplingParams params;
+  for (const int64_t k : {int64_t{0}, int64_t{1}, std::numeric_limits<int64_t>::max()}) {
+    params.top_k = k;
+    CHECK_NOTHROW(check_sampling(params, ErrorKind::kUsage, ""));
+  }
+}

@@ -229,6 +229,60 @@ TEST_CASE("a token's bits do not depend on how many are multiplied with it") {
   }
 }
 
+// The places where the code of a product of few tokens changes, from every constant in kernels/matmul.h,
+// matmul.cpp and cpu/: rows of more than kLongCols = 4096 columns (one chain of sums and tiles of 8 / NT
+// rows, else four chains and one row), NT of 4, 2 and 1 tokens, kFewTokens = 6, units of kTile = 8 rows and
+// of kGemvUnitBytes = 128 KiB (two tiles of rows from 16 units on, kMinGemvUnits), vectors of 1, 8 and 16
+// lanes by kShortChains = 4 with a ragged last one, groups of 32 and 64 E4M3 weights, and of many tokens
+// kStripCols = 256 columns, 48 rows a unit, panels of 8, 16 and 32 tokens.
+TEST_CASE("matmul: long rows, ragged tiles, a bias and scales of each row's own") {
+  constexpr int64_t kGap = 3;
+  struct Long {
+    Shape shape;
+    std::vector<int64_t> tokens;
+  };
+  const Long cases[] = {{{9, 4095, 3, 128}, {1, 2, 4}},     {{9, 4096, 3, 128}, {1, 2, 4}},
+                        {{1, 4097, 2, 128}, {1, 3}},        {{7, 4097, 2, 128}, {1, 4}},
+                        {{8, 4097, 3, 32}, {1, 2}},         {{19, 4129, 3, 128}, {1, 2, 3, 4, 5, 6, 7}},
+                        {{17, 4352, 128, 4352}, {1, 2, 5}},  // one scale a row of blocks
+                        {{17, 4200, 5, 40}, {1, 3, 6}},      // blocks that no group divides
+                        {{283, 4100, 128, 128}, {1, 2}}};    // units of several tiles, the last cut short
+  for (const Isa isa : available_isas()) {
+    Bench bench(isa, 3);
+    for (const DType dtype : {DType::kF32, DType::kF16, DType::kBF16, DType::kF8E4M3}) {
+      CounterRng rng(kSeed + 6);
+      for (const Long& c : cases) {
+        const Shape& s = c.shape;
+        Weight w = make_weight(rng, dtype, s.rows, s.cols, s.block_rows, s.block_cols, true);
+        for (float& b : w.bias) b *= 50;  // a bias of another row is far from rounding
+        for (const int64_t T : c.tokens) {
+          Floats x = random_tensor(rng, T, s.cols, 1, kGap), y(T, s.rows, -7, kGap);
+          const MatmulJob job[] = {{w.view, x.view(), y.view()}};
+          matmul(bench.context, job);
+          std::vector<float> dense_x, dense_y;
+          for (int64_t t = 0; t < T; ++t) {
+            dense_x.insert(dense_x.end(), x.row(t), x.row(t) + s.cols);
+            dense_y.insert(dense_y.end(), y.row(t), y.row(t) + s.rows);
+            for (int64_t i = 0; i < kGap; ++i) CHECK(y.row(t)[s.rows + i] == -7);
+          }
+          INFO(isa_name(isa), " ", dtype_name(dtype), " ", s.rows, "x", s.cols, " T ", T);
+          CHECK(worst_error(w, dense_x, T, dense_y) < kSplitTolerance);
+        }
+        // A part of the rows takes its own scales and biases.
+        if (s.rows < 9) continue;
+        const auto x = random_floats(rng, s.cols);
+        std::vector<float> y(s.rows - 5, NAN), all(s.rows);
+        const MatmulJob part[] = {{w.view.rows_from(4, s.rows - 5), matrix(x, 1, s.cols),
+                                   matrix(y, 1, s.rows - 5)}},
+                        whole[] = {{w.view, matrix(x, 1, s.cols), matrix(all, 1, s.rows)}};
+        matmul(bench.context, part);
+        matmul(bench.context, whole);
+        for (int64_t r = 0; r < s.rows - 5; ++r) CHECK(y[r] == doctest::Approx(all[r + 4]).epsilon(1e-4));
+      }
+    }
+  }
+}
+
 TEST_CASE("matmul_heads, its transpose, and embed over parts of rows") {
   for (const Isa isa : available_isas()) {
     Bench bench(isa);
@@ -283,7 +337,9 @@ TEST_CASE("E4M3 decode: extreme activations, and a NaN code reaches its row alon
   for (const Isa isa : available_isas()) {
     Bench bench(isa, 1);
     CounterRng rng(kSeed + 4);
-    for (const Shape& s : kShapes) {
+    std::vector<Shape> shapes(std::begin(kShapes), std::end(kShapes));
+    shapes.push_back({19, 4129, 3, 128});  // rows in tiles
+    for (const Shape& s : shapes) {
       Weight w = make_weight(rng, DType::kF8E4M3, s.rows, s.cols, s.block_rows, s.block_cols, false);
       for (const int64_t T : {1, 2, 5}) {
         INFO(isa_name(isa), " ", s.rows, "x", s.cols, " T ", T);

@@ -86,6 +86,29 @@ TEST_CASE("what Python would print otherwise is refused") {
         "<a>&lt;b&gt;&lt;&lt;<<");
 }
 
+TEST_CASE("sorting takes upper and lower case for equal, and keeps the order of equals") {
+  const std::string list = "['b', 'B', 'a', 'C', 'A', 'c', '_']";
+  const auto sorted = [&](const std::string& arguments) {
+    return render("{{ (" + list + "|sort" + arguments + ")|join }}");
+  };
+  CHECK(sorted("") == "_aAbBCc");
+  CHECK(sorted("(reverse=true)") == "CcbBaA_");
+  CHECK(sorted("(case_sensitive=true)") == "ABC_abc");
+  CHECK(sorted("(true, true)") == "cba_CBA");
+  CHECK(render("{{ [{'n': 'b', 'i': 1}, {'n': 'A', 'i': 2}, {'n': 'B', 'i': 3}]|sort(attribute='n')|map("
+               "attribute='i')|join }}") == "213");
+  const std::string dict = "{'b': 'X', 'A': 'y', 'c': 'Z'}";
+  CHECK(render("{% for k, v in " + dict + "|dictsort %}{{ k }}{% endfor %}") == "Abc");
+  CHECK(render("{% for k, v in " + dict + "|dictsort(true) %}{{ k }}{% endfor %}") == "Abc");
+  CHECK(render("{% for k, v in {'b': 1, 'C': 2}|dictsort(case_sensitive=true) %}{{ k }}{% endfor %}") ==
+        "Cb");
+  CHECK(render("{% for k, v in {'b': 1, 'C': 2}|dictsort %}{{ k }}{% endfor %}") == "bC");
+  CHECK(render("{% for k, v in " + dict + "|dictsort(by='value') %}{{ k }}{% endfor %}") == "bAc");
+  CHECK(render("{{ ['b', 'B', 'a', 'A']|unique|join }}{{ ['b', 'B']|unique(true)|join }}") == "babB");
+  CHECK(render("{{ ['b', 'C', 'A']|min }}{{ ['b', 'C', 'A']|max }}") == "AC");
+  CHECK(render("{{ ['b', 'C']|min(case_sensitive=true) }}{{ ['b', 'C']|max(case_sensitive=true) }}") == "Cb");
+}
+
 TEST_CASE("a template tells which variables it reads") {
   const ChatTemplate t = ChatTemplate::parse(read_text(kTextGoldens + "chat/qwen3.jinja"), "qwen3");
   CHECK(t.mentions("enable_thinking"));

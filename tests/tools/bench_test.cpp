@@ -11,6 +11,7 @@
 #include "io/json.h"
 #include "io/lines.h"
 #include "run_program.h"
+#include "skip.h"
 
 using namespace ds;
 
@@ -212,7 +213,7 @@ TEST_CASE("progress: one line on a terminal, nothing in a pipe or with --quiet")
   const std::string run = "$B run --cmd 'sleep 0.3' -n 4 --warmup 0 --no-overhead";
   CHECK(shell(run + " 2>&1 > /dev/null").out.find('\x1b') == std::string::npos);
   if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) {
-    MESSAGE("no pseudo-terminal here: the line itself is not looked at");
+    ds::test::skip_test("no pseudo-terminal here: the line itself is not looked at");
     return;
   }
   const auto on_terminal = [&](const std::string& options) {
@@ -253,7 +254,7 @@ TEST_CASE("a server, open loop, sweep and goodput search") {
 }
 
 TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
-  if (!ds::io::file_exists(kModel + "/model.safetensors")) return;
+  if (!ds::io::file_exists(kModel + "/model.safetensors")) return ds::test::skip_test("no embedded model");
   Ran r = shell("$B eval " + kModel +
                 " --set math --limit 12 -q -o bt_e.jsonl && $B compare bt_e.jsonl bt_e.jsonl --margin 0.5");
   CHECK(r.code == 0);
@@ -278,7 +279,7 @@ TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
 
 TEST_CASE("ds-run --timings | ds-bench stats -") {
   if (!ds::io::file_exists(DS_BIN_DIR "/ds-run") || !ds::io::file_exists(kModel + "/model.safetensors"))
-    return;
+    return ds::test::skip_test("no embedded model or no ds-run");
   const Ran r = shell("printf '{\"prompt\":\"2+3=?\"}\\n{\"prompt\":\"4+5=?\"}\\n' | " DS_BIN_DIR "/ds-run " +
                       kModel + " --jsonl --timings - 2>/dev/null | $B stats - --json");
   CHECK(r.code == 0);
@@ -329,7 +330,8 @@ TEST_CASE("on a terminal a run ends with its table; CSV and Markdown of the same
   shell("$B run --cmd false -n 20 --no-overhead -q > bt_t.jsonl");
   CHECK(shell("$B stats bt_t.jsonl --csv").out.find(",errors,20,,") != std::string::npos);
   CHECK(shell("$B stats bt_t.jsonl --markdown").out.find("20 FAILED") != std::string::npos);
-  if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) return;
+  if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0)
+    return ds::test::skip_test("no pseudo-terminal here");
   r = shell("export B; script -qec \"$B run --cmd true -n 40 --no-overhead -q -o bt_o.jsonl\" /dev/null");
   CHECK(r.out.find("40 requests in") != std::string::npos);
   CHECK(r.out.find("\"type\"") == std::string::npos);
@@ -358,7 +360,7 @@ TEST_CASE("memory is the target's: a small command is small, the engine is witho
   const size_t at = r.out.find("\"peak_rss_bytes\":");
   REQUIRE(at != std::string::npos);
   CHECK(std::atoll(r.out.c_str() + at + 17) < 5 << 20);
-  if (!ds::io::file_exists(kModel + "/model.safetensors")) return;
+  if (!ds::io::file_exists(kModel + "/model.safetensors")) return ds::test::skip_test("no embedded model");
   const auto peak = [](const std::string& options) {
     const Ran run = shell("$B run " + kModel + " -n 4 --warmup 0 --output-tokens 2 -q " + options);
     const size_t place = run.out.find("\"peak_rss_bytes\":");

@@ -15,6 +15,7 @@
 #include "io/json.h"
 #include "io/safetensors.h"
 #include "run_program.h"
+#include "skip.h"
 
 using namespace ds;
 
@@ -101,7 +102,7 @@ TEST_CASE("what cannot fit is refused with the numbers, under ulimit -v too") {
 TEST_CASE("threads that cannot be started are an error with a way out, and one thread needs none") {
   rlimit stack;
   REQUIRE(::getrlimit(RLIMIT_STACK, &stack) == 0);
-  if (stack.rlim_max != RLIM_INFINITY) return;
+  if (stack.rlim_max != RLIM_INFINITY) return ds::test::skip_test("stacks are limited here");
   // Stacks larger than the address space.
   const std::string script = "ulimit -s 200000000000; exec \"$0\" \"$@\"";
   const auto answer = [&](const char* n_threads) {

@@ -10,7 +10,6 @@
 #include "cli/terminal.h"
 #include "core/json_value.h"
 #include "infer/model_change.h"
-#include "io/keep_apart.h"
 #include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/report.h"
@@ -95,8 +94,7 @@ void resolve(Options& o) {
     usage("is a terminal, and a GGUF is no text", "stdout");
   q.sync = !o.no_sync;
   q.resume = o.common.resume;
-  check_output_fits(q);
-  io::keep_apart({o.common.report, o.html}, {q.model, o.verify, o.eval});
+  check_output_fits(q, {o.common.report, o.html}, {o.verify, o.eval});
   q.isa = parse_isa(o.common.isa);
   const cli::ThreadChoice threads = cli::choose_threads(o.common);
   q.n_threads = threads.n_threads;

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "core/error.h"
+#include "io/keep_apart.h"
 
 namespace ds::quant {
 
@@ -42,7 +43,11 @@ void set_block(QuantizeOptions& options, const std::string& text, const std::str
   options.block_cols = cols;
 }
 
-void check_output_fits(const QuantizeOptions& o) {
+void check_output_fits(const QuantizeOptions& o, const std::vector<std::string>& reports,
+                       const std::vector<std::string>& others_read) {
+  std::vector<std::string> read = others_read;
+  read.push_back(o.model);
+  keep_apart(reports, read);
   const auto usage = [](const char* what, const char* where) { throw Error(ErrorKind::kUsage, what, where); };
   if (is_gguf(o.target)) {
     if (o.resume) usage("a GGUF is written in one go: not with --resume", "--to");

@@ -4,6 +4,7 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "core/cpu.h"
 
@@ -65,8 +66,10 @@ bool is_gguf(QuantTarget target);
 // "128x64": rows x columns. Throws Error{kUsage} naming `where`.
 void set_block(QuantizeOptions& options, const std::string& text, const std::string& where);
 
-// Throws Error{kUsage} when `out` cannot be what the target needs: a folder, or for GGUF a file in one go.
-void check_output_fits(const QuantizeOptions& options);
+// Throws Error{kUsage} when `out` cannot be what the target needs: a folder, or for GGUF a file in one go;
+// and when one of the reports would go over the model or what else is read.
+void check_output_fits(const QuantizeOptions& options, const std::vector<std::string>& reports,
+                       const std::vector<std::string>& others_read);
 
 // Embeddings, head, routers, indexer weights, MTP projection, and V4's compressors: kept as published.
 const char* default_exclude();

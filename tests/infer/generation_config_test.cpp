@@ -91,7 +91,9 @@ TEST_CASE("generation_config.json: bounds are taken, what lies beyond is not") {
                                        {"repetition_penalty", {"1e-9", "1000"}, {"0", "1000.001"}},
                                        {"top_k", {"-1", "0", "1"}, {"-2", "0.5"}},
                                        {"max_new_tokens", {"-1", "0", "1"}, {"-2", "0.5"}}}) {
-    const auto file = [&](const char* value) { return std::string("{\"") + key + "\":" + value + "}"; };
+    const auto file = [name = std::string(key)](const char* value) {
+      return "{\"" + name + "\":" + value + "}";
+    };
     for (const char* value : good) CHECK(refusal(file(value)).empty());
     for (const char* value : bad) CHECK(refusal(file(value)).find(key) != std::string::npos);
   }

@@ -9,6 +9,7 @@
 
 using namespace ds;
 using namespace ds::io;
+using namespace ds::test;
 
 namespace {
 

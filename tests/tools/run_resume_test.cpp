@@ -102,19 +102,25 @@ TEST_CASE("scores and renderings can be gone on with, too") {
 TEST_CASE("--resume touches nothing but a result of its own records") {
   const TemporaryFolder folder;
   const std::string in = folder.write("in.jsonl", records(3));
-  for (const std::string text : {"a letter\n", "a letter without end", "{\"id\":1,\"text\":\"x\"}\n[]\n"}) {
+  for (const std::string text : {"a letter\n", "a letter without end", "{\"id\":1,\"text\":\"x\"}\n[]\n",
+                                 "{\"id\":1,\"text\":\"of a corpus\"}\n"}) {
     const std::string other = folder.write("other", text);
     const ProgramResult r = answer(in, other);
     CHECK(r.rc == 65);
     CHECK(r.err.find("is no result of ds-run") != std::string::npos);
     CHECK(file_bytes(other) == text);
   }
-  const std::string foreign = "{\"id\":\"other\",\"text\":\"x\"}\n", out = folder.write("foreign", foreign);
+  const std::string foreign = "{\"id\":\"other\",\"text\":\"x\",\"finish_reason\":\"stop\"}\n",
+                    out = folder.write("foreign", foreign);
   const ProgramResult r = answer(in, out);
   CHECK(r.rc == 65);
   CHECK(r.err.find("\"other\"") != std::string::npos);
   CHECK(file_bytes(out).starts_with(foreign));
   CHECK(answer(in, in).rc == 2);
+  CHECK(answer(in, "-").rc == 2);
+  CHECK(answer(in, "", {"--bad-lines", in}).rc == 2);
+  CHECK(answer(in, out, {"--timings", out}).rc == 2);
+  CHECK(file_bytes(in) == records(3));
   CHECK(answer(in, "/dev/null").rc == 2);
   CHECK(answer(in, folder.path() + "/absent/out").rc == 73);
   CHECK(run_program("ds-run", {kTinyModel, "hi", "--resume", folder.path() + "/x"}).rc == 2);

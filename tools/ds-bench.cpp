@@ -70,14 +70,14 @@ int compare(BenchCommandLine& o) {
 }
 
 int eval(BenchCommandLine& o) {
-  EvaluationOptions& e = o.eval;
-  e.eval.stop = cli::stop_requested;
+  EvalOptions& e = o.eval;
+  e.ask.stop = cli::stop_requested;
   RecordOutput out(o.out, cli::standard_output(), cli::stdout_is_terminal());
   e.write_line = [&](const std::string& text) { out.write(text + "\n"); };
   cli::ProgressLine line(!o.common.quiet);
-  e.eval.on_progress = [&](int64_t done, int64_t all) { line.show(done, all, "questions"); };
+  e.ask.on_progress = [&](int64_t done, int64_t all) { line.show(done, all, "questions"); };
   cli::stop_on_signals();
-  const EvaluationResult result = out.keep_on_error([&] { return run_evaluation(e); });
+  const EvalResult result = out.keep_on_error([&] { return run_eval(e); });
   line.clear();
   out.finish();
   if (!o.common.quiet) std::cerr << result.text << std::flush;

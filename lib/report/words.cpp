@@ -1,5 +1,6 @@
 #include "report/words.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 
@@ -16,6 +17,16 @@ std::string short_number(double v) {
                                    : "%.3g",
                 v);
   return text;
+}
+
+std::string percent(double share) { return short_number(share * 100) + " %"; }
+
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  if (text.size() <= 60) return text;
+  size_t end = 57;
+  while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xC0) == 0x80) --end;
+  return text.substr(0, end) + "...";
 }
 
 std::string byte_size(int64_t bytes) {

@@ -9,6 +9,10 @@ namespace ds::report {
 
 // Three significant digits.
 std::string short_number(double value);
+// "12.5 %" of a share between 0 and 1.
+std::string percent(double share);
+// The text on one line, cut to 60 bytes at most.
+std::string one_line(std::string text);
 // "17.5 MiB": bytes in the largest binary unit of which there is one.
 std::string byte_size(int64_t bytes);
 // "3.090 GB", "14.80 MB": bytes as makers of disks count them.

@@ -1,5 +1,3 @@
-#include "bench/eval/eval.h"
-
 #include <doctest/doctest.h>
 #include <fcntl.h>
 
@@ -8,9 +6,12 @@
 #include <map>
 #include <random>
 
+#include "bench/compare/items.h"
 #include "bench/eval/answers.h"
 #include "bench/eval/drift.h"
 #include "bench/eval/perplexity.h"
+#include "bench/eval/questions.h"
+#include "bench/eval/tally.h"
 #include "bench/records/embedded.h"
 #include "bench/render/html_report.h"
 #include "core/error.h"
@@ -47,7 +48,7 @@ RecordSet evaluation(int n, int n_wrong, const std::string& wrong_text = "no") {
 }
 
 // A model of V equally likely tokens, or one sure of token 0.
-struct FlatScorer : Scorer {
+struct FlatLogits : LogitsSource {
   int64_t V = 100;
   float tilt = 0;
   int64_t vocab_size() const override { return V; }
@@ -106,13 +107,13 @@ TEST_CASE("the embedded sets are whole, and the order of items does not depend o
   EchoTarget target;
   target.answer = "unknown";
   std::vector<ItemRecord> items;
-  EvalOptions o;
+  AskOptions o;
   o.clients = 4;
   o.on_item = [&](const ItemRecord& i) { items.push_back(i); };
-  CHECK(run_eval(target, reading, o));
+  CHECK(ask(target, reading, o));
   REQUIRE(items.size() == 100);
   for (size_t i = 0; i < items.size(); ++i) CHECK(items[i].id == reading[i].request.id);
-  const auto all = scores(items);
+  const auto all = tallies(items);
   CHECK(all[0].n == 100);
   CHECK(all[0].n_correct > 0);
   CHECK(all[0].n_correct < 30);
@@ -345,28 +346,28 @@ TEST_CASE("ledger: chained, append-only, alarm after a fall") {
 
 TEST_CASE(
     "perplexity of a uniform model is its vocabulary; KL to itself is 0, to a tilted one the closed form") {
-  FlatScorer scorer;
+  FlatLogits source;
   const std::string text(200, 'a');
   PerplexityOptions o;
   double nll = 0, n = 0, kld = -1;
   o.on_item = [&](const ItemRecord& i) { nll += i.nll, n += double(i.n_out), kld = i.kld; };
-  CHECK(run_perplexity(scorer, text, o));
+  CHECK(run_perplexity(source, text, o));
   CHECK(n == 200);
   CHECK(std::exp(nll / n) == doctest::Approx(100));
   // Of a vocabulary within the stored top, the divergence is exact.
-  scorer.V = 40;
+  source.V = 40;
   const std::string small(200, char(100 + 7));
   o.write_baseline = "kld_test.bin";
-  CHECK(run_perplexity(scorer, small, o));
+  CHECK(run_perplexity(source, small, o));
   o.write_baseline.clear();
   o.baseline = "kld_test.bin";
-  CHECK(run_perplexity(scorer, small, o));
+  CHECK(run_perplexity(source, small, o));
   CHECK(kld == doctest::Approx(0).epsilon(1e-6));
-  scorer.tilt = 2;
-  CHECK(run_perplexity(scorer, small, o));
+  source.tilt = 2;
+  CHECK(run_perplexity(source, small, o));
   const double z = 39 + std::exp(2.0);
   CHECK(kld == doctest::Approx(std::log(1.0 / 40) - (std::log(1 / z) + 2.0 / 40)).epsilon(1e-5));
-  CHECK_THROWS_AS(run_perplexity(scorer, small + "more", o), ds::Error);
+  CHECK_THROWS_AS(run_perplexity(source, small + "more", o), ds::Error);
   std::string broken = ds::io::read_file("kld_test.bin");
   broken.resize(broken.size() - 1);
   {
@@ -374,7 +375,7 @@ TEST_CASE(
     file.write(broken);
     file.commit();
   }
-  CHECK_THROWS_AS(run_perplexity(scorer, small, o), ds::Error);
+  CHECK_THROWS_AS(run_perplexity(source, small, o), ds::Error);
   std::remove("kld_test.bin");
 }
 

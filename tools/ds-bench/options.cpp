@@ -117,7 +117,7 @@ void add_compare(CLI::App& app, BenchCommandLine& o) {
 
 void add_eval(CLI::App& app, BenchCommandLine& o) {
   Rows row{app};
-  EvalOptions& e = o.eval.eval;
+  AskOptions& e = o.eval.ask;
   PerplexityOptions& p = o.eval.perplexity;
   add_target(app, o);
   row("--set", o.eval.set, "SET", "math, multiturn, reading, ppl, kld, or a file of {messages, answer} lines, each with its \"match\": exact (default), contains, number or choice")->required();
@@ -266,7 +266,7 @@ void resolve(BenchCommandLine& o) {
   o.target.options.threads = o.common.threads;
   o.target.options.isa = o.common.isa;
   o.run.target = o.eval.target = o.target;
-  o.run.shard = o.eval.eval.shard = parse_shard(o.common.shard);
+  o.run.shard = o.eval.ask.shard = parse_shard(o.common.shard);
 }
 
 }  // namespace ds::bench

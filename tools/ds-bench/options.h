@@ -5,7 +5,7 @@
 
 #include "bench/compare/compare.h"
 #include "bench/eval/drift.h"
-#include "bench/eval/evaluation.h"
+#include "bench/eval/eval.h"
 #include "bench/eval/matrix.h"
 #include "bench/load/run.h"
 #include "bench/render/records_report.h"
@@ -18,7 +18,7 @@ struct BenchCommandLine {
   TargetChoice target;
   PlanChoice plan;
   RunOptions run;
-  EvaluationOptions eval;
+  EvalOptions eval;
   DriftOptions drift;
   MatrixOptions matrix;
   StatsOptions stats;

@@ -1,6 +1,8 @@
 #include "bench/compare/judge.h"
 
-#include "bench/eval/eval.h"
+#include "bench/compare/items.h"
+#include "bench/eval/perplexity.h"
+#include "bench/eval/questions.h"
 #include "core/error.h"
 #include "core/json_value.h"
 

@@ -9,7 +9,8 @@
 #include <map>
 #include <set>
 
-#include "bench/eval/eval.h"
+#include "bench/eval/questions.h"
+#include "bench/eval/tally.h"
 #include "bench/records/environment.h"
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "bench/eval/questions.h"
+#include "bench/eval/tally.h"
 #include "bench/load/load.h"
 #include "bench/stats/stats.h"
 #include "core/clock.h"
@@ -12,11 +14,9 @@
 namespace ds::bench {
 namespace {
 
-std::string percent(double share) { return short_number(share * 100) + " %"; }
-
 MatrixRow accuracy_row(const char* capability, const char* metric,
                        const std::vector<const ItemRecord*>& items) {
-  const Score s = score("", items);
+  const Tally s = tally("", items);
   MatrixRow row{capability, metric, "no questions", "", s.n};
   if (s.n) {
     row.measured = percent(static_cast<double>(s.n_correct) / static_cast<double>(s.n));
@@ -35,12 +35,12 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
   const auto evaluate = [&](const char* set) {
     std::vector<ItemRecord> items;
     say(std::string("evaluating ") + set);
-    EvalOptions e;
+    AskOptions e;
     e.limit = o.n_questions;
     e.max_tokens = o.max_tokens;
     e.stop = o.stop;
     e.on_item = [&](const ItemRecord& i) { items.push_back(i); };
-    m.complete &= run_eval(target, read_questions(set, o.data_folder), e);
+    m.complete &= ask(target, read_questions(set, o.data_folder), e);
     return items;
   };
   const auto pointers = [](const std::vector<ItemRecord>& items, int64_t min_turns) {

@@ -5,7 +5,6 @@
 #include <string>
 #include <vector>
 
-#include "bench/eval/eval.h"
 #include "bench/plan/plan.h"
 #include "bench/targets/target.h"
 

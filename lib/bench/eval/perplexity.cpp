@@ -5,7 +5,7 @@
 #include <cstring>
 #include <numeric>
 
-#include "bench/eval/eval.h"
+#include "bench/eval/questions.h"
 #include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
@@ -101,20 +101,20 @@ std::string baseline_row(std::span<const float> logits, double log_z, int64_t k)
 
 }  // namespace
 
-std::string perplexity_convention(const Scorer& scorer, const PerplexityOptions& o) {
-  return "disjoint windows of " + std::to_string(std::min(o.window_tokens, scorer.context_tokens())) +
-         " tokens, " + (scorer.begin_id() ? "begin token first" : "no begin token") +
+std::string perplexity_convention(const LogitsSource& source, const PerplexityOptions& o) {
+  return "disjoint windows of " + std::to_string(std::min(o.window_tokens, source.context_tokens())) +
+         " tokens, " + (source.begin_id() ? "begin token first" : "no begin token") +
          ", every later token scored";
 }
 
-bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOptions& o) {
-  std::vector<int32_t> ids = scorer.encode(text);
+bool run_perplexity(LogitsSource& source, const std::string& text, const PerplexityOptions& o) {
+  std::vector<int32_t> ids = source.encode(text);
   if (static_cast<int64_t>(ids.size()) > o.max_tokens) ids.resize(static_cast<size_t>(o.max_tokens));
   if (ids.size() < 2) throw Error(ErrorKind::kBadData, "the text is shorter than two tokens", "perplexity");
-  const auto begin = scorer.begin_id();
-  const int64_t window = std::min(o.window_tokens, scorer.context_tokens()), room = window - (begin ? 1 : 0);
+  const auto begin = source.begin_id();
+  const int64_t window = std::min(o.window_tokens, source.context_tokens()), room = window - (begin ? 1 : 0);
   if (room < 2) throw Error(ErrorKind::kUsage, "a window needs at least three tokens", "--window");
-  const int64_t k = std::min(kTop, scorer.vocab_size());
+  const int64_t k = std::min(kTop, source.vocab_size());
   const std::string hash =
       sha256_hex(std::string_view(reinterpret_cast<const char*>(ids.data()), ids.size() * 4));
   const std::string text_hash =
@@ -123,7 +123,7 @@ bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOpt
   std::optional<Baseline> baseline;
   if (!o.baseline.empty()) {
     baseline = read_baseline(o.baseline);
-    if (baseline->text_hash != text_hash || baseline->vocab != scorer.vocab_size())
+    if (baseline->text_hash != text_hash || baseline->vocab != source.vocab_size())
       throw Error(ErrorKind::kBadData, "the baseline was made on another text, tokenizer or window",
                   o.baseline);
   }
@@ -142,7 +142,7 @@ bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOpt
     item.nll = 0;
     item.n_out = 0;
     double kl = 0;
-    scorer.logits(chunk, [&](int64_t t, std::span<const float> logits) {
+    source.logits(chunk, [&](int64_t t, std::span<const float> logits) {
       if (t + 1 >= static_cast<int64_t>(chunk.size())) return;
       const int32_t next = chunk[static_cast<size_t>(t + 1)];
       const double log_z = log_sum_exp(logits),
@@ -152,7 +152,7 @@ bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOpt
       item.nll -= log_p;
       ++item.n_out;
       // Bytes of the scored tokens, for a number that does not depend on the tokenizer.
-      item.distance += static_cast<int64_t>(scorer.token_text(next).size());
+      item.distance += static_cast<int64_t>(source.token_text(next).size());
       if (baseline) {
         if (n_rows >= baseline->n_rows)
           throw Error(ErrorKind::kBadData, "the baseline has fewer rows than the text", o.baseline);
@@ -169,7 +169,7 @@ bool run_perplexity(Scorer& scorer, const std::string& text, const PerplexityOpt
   }
   if (!o.write_baseline.empty()) {
     AtomicFile file(o.write_baseline);
-    const auto k32 = static_cast<int32_t>(k), v32 = static_cast<int32_t>(scorer.vocab_size());
+    const auto k32 = static_cast<int32_t>(k), v32 = static_cast<int32_t>(source.vocab_size());
     file.write(std::string_view(kMagic, 8));
     file.write(text_hash);
     file.write(std::string_view(reinterpret_cast<const char*>(&n_rows), 8));
@@ -244,7 +244,7 @@ Json perplexity_comparison_json(const PerplexityComparison& c) {
 std::string embedded_text(const std::string& data_folder) {
   std::string text;
   for (const char* set : {"multiturn", "reading"})
-    for (const EvalQuestion& q : read_questions(set, data_folder)) {
+    for (const Question& q : read_questions(set, data_folder)) {
       for (const Json& m : q.request.messages) text += as_string(*find(m, "content")) + "\n";
       text += q.expected[0] + "\n";
     }

@@ -5,7 +5,7 @@
 #include <map>
 
 #include "bench/compare/judge.h"
-#include "bench/eval/eval.h"
+#include "bench/eval/tally.h"
 #include "bench/records/embedded.h"
 #include "core/error.h"
 #include "core/json_value.h"

@@ -1,6 +1,6 @@
 #include "bench/render/records_report.h"
 
-#include "bench/eval/eval.h"
+#include "bench/eval/tally.h"
 #include "core/json_value.h"
 
 namespace ds::bench {

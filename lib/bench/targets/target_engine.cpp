@@ -1,4 +1,4 @@
-// The engine in this process as a target, and as a scorer. The model is loaded once. Its threads serve one
+// The engine in this process as a target, and as a source. The model is loaded once. Its threads serve one
 // scheduler at a time, so one request is answered at a time: under an open load the others wait, and that
 // waiting shows between planned and actual send time.
 #include <mutex>
@@ -108,9 +108,9 @@ class EngineTarget : public Target {
   std::string digest_;
 };
 
-class EngineScorer : public Scorer {
+class EngineLogits : public LogitsSource {
  public:
-  EngineScorer(const std::string& folder, const TargetOptions& options)
+  EngineLogits(const std::string& folder, const TargetOptions& options)
       : engine_(Engine::load(folder, engine_options(options))),
         scheduler_(*engine_),
         digest_(model_digest(folder)) {}
@@ -146,8 +146,8 @@ class EngineScorer : public Scorer {
 std::unique_ptr<Target> make_engine_target(const std::string& model_folder, const TargetOptions& options) {
   return std::make_unique<EngineTarget>(model_folder, options);
 }
-std::unique_ptr<Scorer> make_engine_scorer(const std::string& model_folder, const TargetOptions& options) {
-  return std::make_unique<EngineScorer>(model_folder, options);
+std::unique_ptr<LogitsSource> engine_logits(const std::string& model_folder, const TargetOptions& options) {
+  return std::make_unique<EngineLogits>(model_folder, options);
 }
 
 }  // namespace ds::bench

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <map>
-#include <regex>
+#include <optional>
 
 #include "checkpoint/architecture.h"
 #include "checkpoint/model_file.h"
@@ -231,42 +231,82 @@ void set_tokenizer(GgufMetadata& m, const ModelFolder& model, std::vector<std::s
   m.set_bool("tokenizer.ggml.add_eos_token", false);
 }
 
+// "model.layers.3.mlp.experts.12.up_proj.weight" in its parts.
+struct LayerName {
+  int64_t layer = 0;
+  std::string part;          // "mlp.experts.12.up_proj"
+  std::string kind;          // "weight", "bias", "e_score_correction_bias"
+  int64_t expert = -1;       // 12, where the part is one expert's projection
+  std::string expert_which;  // "up"
+};
+
+// Takes `word` from the front of `rest`.
+bool take(std::string_view& rest, std::string_view word) {
+  if (!rest.starts_with(word)) return false;
+  rest.remove_prefix(word.size());
+  return true;
+}
+// Takes a number of at most six digits; -1 when there is none.
+int64_t take_number(std::string_view& rest) {
+  int64_t n = -1;
+  for (int i = 0; i < 6 && !rest.empty() && rest[0] >= '0' && rest[0] <= '9'; ++i, rest.remove_prefix(1))
+    n = std::max<int64_t>(n, 0) * 10 + (rest[0] - '0');
+  return n;
+}
+
+std::optional<LayerName> layer_name(std::string_view name) {
+  LayerName out;
+  if (!take(name, "model.layers.") || (out.layer = take_number(name)) < 0 || !take(name, "."))
+    return std::nullopt;
+  const size_t dot = name.rfind('.');
+  if (dot == std::string_view::npos || dot == 0) return std::nullopt;
+  out.part = name.substr(0, dot);
+  out.kind = name.substr(dot + 1);
+  if (out.kind != "weight" && out.kind != "bias" && out.kind != "e_score_correction_bias")
+    return std::nullopt;
+  std::string_view rest = out.part;
+  if (!take(rest, "mlp.experts.")) return out;
+  const int64_t expert = take_number(rest);
+  if (expert >= 0 && take(rest, ".") && (rest == "gate_proj" || rest == "up_proj" || rest == "down_proj")) {
+    out.expert = expert;
+    out.expert_which = rest.substr(0, rest.find('_'));
+  }
+  return out;
+}
+
 class Naming {
  public:
   Naming(const ModelFolder& model, std::string arch, GgufType wide, GgufModel& out)
       : model_(model), config_(model.config()), arch_(std::move(arch)), wide_(wide), out_(out) {}
 
   void run() {
-    static const std::regex layer(
-        "model\\.layers\\.(\\d{1,6})\\.(.+)\\.(weight|bias|e_score_correction_bias)");
-    static const std::regex expert("mlp\\.experts\\.(\\d{1,6})\\.(gate|up|down)_proj");
     for (const StoredTensor& t : model_.tensors()) {
       if (model_.is_companion(t)) continue;
       const std::string name = model_.canonical_name(t);
-      std::smatch m, e;
+      const std::optional<LayerName> n = layer_name(name);
       if (name == "model.embed_tokens.weight") {
         add("token_embd.weight", t);
       } else if (name == "model.norm.weight") {
         add("output_norm.weight", t);
       } else if (name == "lm_head.weight") {
         add("output.weight", t);
-      } else if (!std::regex_match(name, m, layer)) {
+      } else if (!n) {
         unknown(t);
-      } else if (std::stoll(m[1]) >= config_.num_hidden_layers) {
+      } else if (n->layer >= config_.num_hidden_layers) {
         ++n_mtp_;
       } else {
-        const std::string prefix = "blk." + m[1].str() + ".", part = m[2], kind = m[3];
-        const auto known = layer_names().find(part);
-        if (part == "self_attn.kv_b_proj") {
+        const std::string prefix = "blk." + std::to_string(n->layer) + ".";
+        const auto known = layer_names().find(n->part);
+        if (n->part == "self_attn.kv_b_proj") {
           add_kv_b(prefix, t);
-        } else if (std::regex_match(part, e, expert)) {
-          experts_[prefix + "ffn_" + e[2].str() + "_exps.weight"][std::stoll(e[1])] = &t;
-        } else if (kind == "e_score_correction_bias") {
+        } else if (n->expert >= 0) {
+          experts_[prefix + "ffn_" + n->expert_which + "_exps.weight"][n->expert] = &t;
+        } else if (n->kind == "e_score_correction_bias") {
           add(prefix + "exp_probs_b.bias", t);
         } else if (known == layer_names().end()) {
-          if (part != "self_attn.rotary_emb") unknown(t);
+          if (n->part != "self_attn.rotary_emb") unknown(t);
         } else {
-          add(prefix + known->second + "." + kind, t, order_of(part));
+          add(prefix + known->second + "." + n->kind, t, order_of(n->part));
         }
       }
     }

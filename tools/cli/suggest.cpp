@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstdlib>
-#include <regex>
 #include <utility>
 
 #include "cli/options.h"
@@ -92,10 +91,15 @@ std::string words_of(CLI::App& app, const std::vector<std::string>& words, const
     if (words.empty()) return "which command? See the list in --help";
   }
   if (dynamic_cast<const CLI::ExtrasError*>(&error)) return surplus_text(app);
-  const std::string choice = choice_text(error.what());
-  return choice.empty()
-             ? std::regex_replace(error.what(), std::regex("in range 0.000000 to 179769[0-9.]*"), "0 or more")
-             : choice;
+  if (const std::string choice = choice_text(error.what()); !choice.empty()) return choice;
+  // CLI11 writes the largest double out, all 309 digits of it.
+  std::string text = error.what();
+  const std::string no_bound = "in range 0.000000 to 179769";
+  if (const size_t at = text.find(no_bound); at != std::string::npos) {
+    const size_t end = text.find_first_not_of("0123456789.", at + no_bound.size());
+    text.replace(at, std::min(end, text.size()) - at, "0 or more");
+  }
+  return text;
 }
 
 bool parses(CLI::App& app, const std::vector<std::string>& words) {

@@ -17,26 +17,38 @@ constexpr double kWidestFactor = 64;
 
 RatioTest::RatioTest(std::vector<ArmValue> a, std::vector<ArmValue> b, Statistic statistic, bool paired,
                      uint64_t seed, int64_t max_permutations)
-    : statistic_(statistic), paired_(paired), seed_(seed) {
-  std::map<std::pair<int64_t, bool>, int32_t> units;
+    : statistic_(statistic) {
+  std::map<std::pair<int64_t, bool>, size_t> units;
+  std::vector<char> unit_is_b;  // unpaired: the unit's own label
+  std::vector<size_t> unit_of;  // of each value
   for (const bool is_b : {false, true})
     for (const ArmValue& v : is_b ? b : a) {
       // Unpaired, equal numbers in the two arms are different units.
-      const auto [it, fresh] = units.try_emplace({v.unit, paired ? false : is_b}, n_units_);
-      if (fresh) {
-        ++n_units_;
-        unit_is_b_.push_back(is_b);
-      }
+      const auto [it, fresh] = units.try_emplace({v.unit, paired ? false : is_b}, unit_is_b.size());
+      if (fresh) unit_is_b.push_back(is_b);
       values_.push_back(v);
       is_b_.push_back(is_b);
-      unit_of_.push_back(it->second);
+      unit_of.push_back(it->second);
     }
   n_permutations_ = std::clamp<int64_t>(kWork / std::max<int64_t>(1, static_cast<int64_t>(values_.size())),
                                         std::min(kMinPermutations, max_permutations), max_permutations);
+  labels_.reserve(static_cast<size_t>(n_permutations_) * values_.size());
+  for (int64_t r = 0; r < n_permutations_; ++r) {
+    CounterRng rng(seed, static_cast<uint64_t>(r));
+    std::vector<char> unit_label = unit_is_b;
+    if (paired) {
+      for (char& flip : unit_label) flip = static_cast<char>(rng.next_u32() & 1);
+    } else {
+      for (size_t i = unit_label.size(); i > 1; --i)
+        std::swap(unit_label[i - 1], unit_label[rng.next_u32() % i]);
+    }
+    for (size_t i = 0; i < values_.size(); ++i)
+      labels_.push_back(static_cast<char>(unit_label[unit_of[i]] ^ (paired ? is_b_[i] : 0)));
+  }
 }
 
 double RatioTest::log_ratio(const std::vector<ArmValue>& values, const std::vector<uint32_t>& order,
-                            const std::vector<char>& is_b) const {
+                            const char* is_b) const {
   if (statistic_.kind == Statistic::Kind::kRatio) {
     double num[2] = {}, den[2] = {};
     for (size_t i = 0; i < values.size(); ++i) {
@@ -46,7 +58,8 @@ double RatioTest::log_ratio(const std::vector<ArmValue>& values, const std::vect
     return std::log(num[1] / den[1]) - std::log(num[0] / den[0]);
   }
   int64_t n[2] = {};
-  for (const char c : is_b) ++n[static_cast<int>(c)];
+  n[1] = std::count(is_b, is_b + values.size(), 1);
+  n[0] = static_cast<int64_t>(values.size()) - n[1];
   int64_t left[2];
   for (int k = 0; k < 2; ++k)
     left[k] = std::max<int64_t>(1, static_cast<int64_t>(std::ceil(statistic_.p * static_cast<double>(n[k]) -
@@ -68,7 +81,7 @@ double RatioTest::ratio() const {
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(),
             [&](uint32_t x, uint32_t y) { return values_[x].value < values_[y].value; });
-  return std::exp(log_ratio(values_, order, is_b_));
+  return std::exp(log_ratio(values_, order, is_b_.data()));
 }
 
 double RatioTest::PValues::two_sided() const { return std::min(1.0, 2 * std::min(greater, less)); }
@@ -82,26 +95,13 @@ RatioTest::PValues RatioTest::test(double factor) const {
   std::iota(order.begin(), order.end(), 0u);
   std::sort(order.begin(), order.end(),
             [&](uint32_t x, uint32_t y) { return values[x].value < values[y].value; });
-  const double seen = log_ratio(values, order, is_b_);
+  const double seen = log_ratio(values, order, is_b_.data());
   if (std::isnan(seen)) return {};
 
-  std::vector<char> is_b(values.size()), unit_label(static_cast<size_t>(n_units_));
-  std::vector<int32_t> shuffled(static_cast<size_t>(n_units_));
   int64_t n_greater = 0, n_less = 0;
   const double tie = 1e-12;
   for (int64_t r = 0; r < n_permutations_; ++r) {
-    CounterRng rng(seed_, static_cast<uint64_t>(r));
-    if (paired_) {
-      for (auto& flip : unit_label) flip = static_cast<char>(rng.next_u32() & 1);
-      for (size_t i = 0; i < is_b.size(); ++i)
-        is_b[i] = is_b_[i] ^ unit_label[static_cast<size_t>(unit_of_[i])];
-    } else {
-      unit_label = unit_is_b_;
-      for (size_t i = unit_label.size(); i > 1; --i)
-        std::swap(unit_label[i - 1], unit_label[rng.next_u32() % i]);
-      for (size_t i = 0; i < is_b.size(); ++i) is_b[i] = unit_label[static_cast<size_t>(unit_of_[i])];
-    }
-    const double t = log_ratio(values, order, is_b);
+    const double t = log_ratio(values, order, labels_.data() + static_cast<size_t>(r) * values.size());
     n_greater += !(t < seen - tie);
     n_less += !(t > seen + tie);
   }

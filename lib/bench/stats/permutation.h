@@ -45,16 +45,12 @@ class RatioTest {
 
  private:
   double log_ratio(const std::vector<ArmValue>& values, const std::vector<uint32_t>& order,
-                   const std::vector<char>& is_b) const;
+                   const char* is_b) const;
   std::vector<ArmValue> values_;  // A then B
   std::vector<char> is_b_;        // as measured
-  std::vector<int32_t> unit_of_;  // dense unit index of each value
-  std::vector<char> unit_is_b_;   // unpaired: the unit's own label
-  int32_t n_units_ = 0;
   Statistic statistic_;
-  bool paired_ = false;
-  uint64_t seed_ = 0;
   int64_t n_permutations_ = 0;
+  std::vector<char> labels_;  // [n_permutations, n_values]: drawn once, every factor is tested with them
 };
 
 // Holm's step-down adjustment: compare each result with the level of the whole family.

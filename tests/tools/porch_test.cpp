@@ -66,6 +66,25 @@ TEST_CASE("--help of every tool and command is as wide as it is told, and has ex
   CHECK(commands_of("ds-filter").size() == 1 + 7);
 }
 
+TEST_CASE("a number that 64 bits do not hold is refused, not cut") {
+  const std::string long_number = "99999999999999999999";
+  for (const Args& words :
+       {Args{"ds-run", "M", "hi", "--seed"}, Args{"ds-run", "M", "hi", "-n"},
+        Args{"ds-bench", "run", "M", "--seed"}, Args{"ds-filter", "tune", "x", "--sample"}}) {
+    Args rest(words.begin() + 1, words.end());
+    rest.push_back(long_number);
+    const ProgramResult r = run_program(words[0], rest);
+    CHECK(r.rc == 2);
+    CAPTURE(r.err);
+    CHECK(holds(r.err, long_number));
+    CHECK(holds(r.err, "at most 9223372036854775807"));
+  }
+  ProgramOptions options;
+  options.environment = {"DS_SEED=" + long_number};
+  CHECK(run_program("ds-run", {"M", "hi"}, options).rc == 2);
+  CHECK(run_program("ds-run", {kTinyModel, "hi", "-n", "1", "--seed", "9223372036854775807"}).rc == 0);
+}
+
 TEST_CASE("man pages have the sections that people look for") {
   for (const std::string& tool : kTools) {
     const std::string page = run_program(tool, {"--man"}).out;

@@ -1,9 +1,11 @@
 #include "infer/records.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "core/json_value.h"
+#include "io/json.h"
 
 namespace ds::infer {
 namespace {
@@ -39,6 +41,18 @@ bool names_another_line(const std::string& id, int64_t line_number) {
   return id.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
+// What a line that is no JSON object is called: by its id, where that can be read.
+Json id_of_bad_line(std::string_view line, int64_t line_number) {
+  Record record;
+  record.json = io::members_before_error(line);
+  record.line_number = line_number;
+  try {
+    return id_of(record);
+  } catch (const Error&) {
+    return line_name(line_number);
+  }
+}
+
 }  // namespace
 
 JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, kSynonyms}; }
@@ -58,8 +72,9 @@ JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known)
 
 std::optional<Record> JsonlRecordReader::next(const OnBad& on_bad) {
   for (;;) {
-    std::optional<JsonlRecord> read = reader_.next(
-        [&](const Error& e, std::string_view line) { on_bad(line_name(reader_.line_number()), e, line); });
+    std::optional<JsonlRecord> read = reader_.next([&](const Error& e, std::string_view line) {
+      on_bad(id_of_bad_line(line, reader_.line_number()), e, line);
+    });
     if (!read) {
       interrupted_ = reader_.stopped();
       return std::nullopt;
@@ -94,8 +109,8 @@ Json id_of(const Record& record) {
   const JsonMembers members = record.members();
   const Json* id = members.find("id");
   if (!id) return line_name(record.line_number);
-  if (!id->is_string() && !id->is_number() && !is_any_integer(*id))
-    members.refuse("id", "a string or a number");
+  const bool number = is_any_integer(*id) || (id->is_number_float() && std::isfinite(id->get<double>()));
+  if (!id->is_string() && !number) members.refuse("id", "a string or a number");
   if (id->is_string() && names_another_line(as_string(*id), record.line_number))
     throw Error(ErrorKind::kBadData,
                 "the id \"" + as_string(*id) + "\" is the name of another line, should that have no id",

@@ -68,7 +68,8 @@ class JsonlRecordReader {
   JsonlRecordReader(const RecordJob& job, MemberNames known);
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
-  // is neither string nor number, is handed to on_bad with what is known of its id.
+  // is neither string nor number, is handed to on_bad with what is known of its id: an id that stands before
+  // what is wrong with the line, else "line:7".
   using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return reader_.n_read(); }

@@ -91,6 +91,32 @@ TEST_CASE("the index decides: overlays, old copies, strays, ghosts") {
   CHECK(has(refusal(ErrorKind::kBadModel, [&] { ModelFolder{folder.path()}; }), "unlisted"));
 }
 
+TEST_CASE("an index may name files in folders below, and none outside") {
+  const TempFolder folder;
+  folder.write("config.json", config());
+  fs::create_directories(folder.path() + "/weights/deep");
+  write_shard(folder, "weights/deep/a.safetensors", {one("x", 1), one("y", 2)});
+  write_weight_map(folder, {{"x", "weights/deep/a.safetensors"}, {"y", "./weights//deep/a.safetensors"}});
+  {
+    const ModelFolder model(folder.path());
+    CHECK(value_of(model, "x") == 1);
+    CHECK(value_of(model, "y") == 2);
+    CHECK(model.warnings().empty());
+    CHECK(model.other_files().empty());
+    REQUIRE(model.files().size() == 1);
+    CHECK(model.files()[0].name == "weights/deep/a.safetensors");
+  }
+  const std::string whole = folder.path() + "/weights/deep/a.safetensors";
+  for (const std::string& outside :
+       {std::string("../a.safetensors"), std::string("weights/../../a.safetensors"), whole, std::string("/"),
+        std::string(""), std::string("."), std::string("weights/"), std::string("weights/..")}) {
+    write_weight_map(folder, {{"x", outside}});
+    const std::string said = refusal(ErrorKind::kBadModel, [&] { ModelFolder{folder.path()}; });
+    CAPTURE(said);
+    CHECK(has(said, "\"" + outside + "\" for tensor x"));
+  }
+}
+
 TEST_CASE("a single file beside an index: a whole index wins, a stale one loses to a complete file") {
   const TempFolder folder;
   folder.write("config.json", config());

@@ -108,6 +108,29 @@ TEST_CASE("folders spelled otherwise give the same answers") {
   check_same(specials.path(), kArch + "qwen2");
 }
 
+TEST_CASE("weights in a folder below give the same answers, and are converted into one") {
+  const Copy below(kArch + "llama_tied");
+  fs::create_directory(below.path() + "/w");
+  std::string index = below.read("model.safetensors.index.json");
+  for (size_t at = 0; (at = index.find("\"model-", at)) != std::string::npos; at += 3)
+    index.insert(at + 1, "w/");
+  below.write("model.safetensors.index.json", index);
+  for (const auto& entry : fs::directory_iterator(below.path()))
+    if (entry.path().extension() == ".safetensors")
+      fs::rename(entry.path(), below.path() + "/w/" + entry.path().filename().string());
+  check_same(below.path(), kArch + "llama_tied");
+  const TemporaryFolder out;
+  for (const char* keep : {"--keep-shards", "--max-shard-size=1GB"}) {
+    const std::string to = out.path() + "/" + (keep + 2);
+    const ProgramResult r =
+        run_program("ds-quantize", {below.path(), "-o", to, "--to", "bf16", "--no-sync", keep});
+    CAPTURE(r.err);
+    CHECK(r.rc == 0);
+    check_same(to, below.path());
+  }
+  CHECK(fs::is_directory(out.path() + "/keep-shards/w"));
+}
+
 TEST_CASE("both programs refuse the same folders, with the same code") {
   const Copy gptq(kArch + "llama");
   gptq.replace(".safetensors", "q_proj.weight\"", "q_proj.qweight\"");

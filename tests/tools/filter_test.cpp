@@ -573,3 +573,23 @@ TEST_CASE("ds-filter --show-config reads back; explain, tune and calibrate answe
   put(d / "wrong.json", "{\"semantic\":{\"cut\":{\"en\":0.5},\"embedder_digest\":\"0000\"}}");
   CHECK(tool("--profile " + (d / "wrong.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 78);
 }
+
+TEST_CASE("ds-filter: two runs to one output, one of them through a link: the second is refused") {
+  const Folder d;
+  for (const char* made : {"out.jsonl", "absent.jsonl"}) {
+    // The first run waits for its input.
+    const std::string script = "cd " + (d / "") + "; rm -rf *; touch out.jsonl; mkfifo in; ln -s " + made +
+                               " link; " + kTool + " in -q -o " + made + " & exec 3> in; until [ -e " + made +
+                               ".work/manifest.json ]; do sleep 0.01; done; " + "echo '{\"text\":\"x\"}' | " +
+                               kTool + " -q -o link; echo second $?; echo '{\"text\":\"y\"}' >&3; " +
+                               "exec 3>&-; wait $!; echo first $?; ls";
+    const Folder said;
+    shell("{ " + script + "; } > " + (said / "out") + " 2> " + (said / "err"));
+    const std::string out = contents(said / "out");
+    CHECK(contents(said / "err").find("is being written by another run") != std::string::npos);
+    CAPTURE(out);
+    CHECK(out.find("second 73") != std::string::npos);
+    CHECK(out.find("first 0") != std::string::npos);
+    CHECK(out.find(".work") == std::string::npos);
+  }
+}

@@ -77,6 +77,7 @@ void need_work(const FilterOptions& options) {
 
 Report judge_shard(const Profile& profile, const FilterOptions& options) {
   need_work(options);
+  const WorkFolder work(options);
   return run_first_pass(profile, options);
 }
 
@@ -130,6 +131,7 @@ std::vector<Duplicate> read_clusters(const std::string& path) {
 
 Report write_shard(const Profile& profile, FilterOptions options, const std::string& clusters) {
   need_work(options);
+  const WorkFolder work(options);
   options.resume = true;
   Report report = run_first_pass(profile, options);
   if (!report.interrupted) run_second_pass(profile, options, read_clusters(clusters), report);

@@ -341,3 +341,27 @@ TEST_CASE("a file replaced after its header was read: header and bytes stay of o
   weights.copy_into_large_pages(pool);
   CHECK(weights.vector("n.weight", 2)[1] == 1);
 }
+
+TEST_CASE("names alone: the same refusals of names, shapes and types, and no value is read") {
+  const TempFolder folder;
+  folder.write("config.json", config());
+  write_shard(folder, "model.safetensors",
+              {f32_tensor("n.weight", {2}, {NAN, 1}),
+               f32_tensor("w.weight", {2, 1}, {1, 2}),
+               {"f64.weight", "F64", {2, 1}, std::string(16, '\0')},
+               {"f64", "F64", {2}, std::string(16, '\0')}});
+  const auto model = open_model(folder.path());
+  Weights names(model, Weights::Access::kNames), values(model);
+  CHECK(names.vector("n.weight", 2) == nullptr);
+  CHECK_THROWS_AS(values.vector("n.weight", 2), Error);
+  CHECK(names.matrix("w", 2, 1).data == nullptr);
+  CHECK(names.bound_bytes() == 8);
+  for (Weights* weights : {&names, &values}) {
+    const auto said = [&](const auto& ask) { return refusal(ErrorKind::kBadModel, ask); };
+    CHECK(has(said([&] { weights->vector("n.weight", 3); }), "[3] was expected"));
+    CHECK(has(said([&] { weights->vector("f64", 2); }), "F64"));
+    CHECK(has(said([&] { weights->matrix("f64", 2, 1); }), "F64"));
+    CHECK(has(said([&] { weights->matrix("absent", 2, 1); }), "absent.weight is missing"));
+    CHECK(has(said([&] { weights->matrix("w", 1, 2); }), "[1, 2] was expected"));
+  }
+}

@@ -86,6 +86,7 @@ int eval(BenchCommandLine& o) {
 
 int drift(BenchCommandLine& o) {
   const DriftResult r = add_to_ledger(read_records(o.inputs), o.drift);
+  if (!r.warning.empty()) cli::note(r.warning);
   const bool drifted = r.alarm || (o.integrity && r.outputs_changed);
   if (!o.common.quiet || drifted) cli::write_stdout(r.text);
   return drifted ? 1 : 0;

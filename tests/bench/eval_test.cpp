@@ -346,6 +346,34 @@ TEST_CASE("ledger: a busy server, another set and half an entry") {
   std::remove(path.c_str());
 }
 
+TEST_CASE("ledger: entries of another model are told apart by digest, else by name") {
+  const std::string path = "drift_models_test.jsonl";
+  std::remove(path.c_str());
+  DriftOptions o;
+  o.ledger = path;
+  const auto add = [&](const char* model, const std::string& digest) {
+    RecordSet set = evaluation(20, 2);
+    ds::Json target{{"kind", "engine"}, {"model", model}};
+    if (!digest.empty()) target["digest"] = digest;
+    set.headers.assign(1, ds::Json{{"type", "header"}, {"target", target}});
+    return add_to_ledger(set, o).warning;
+  };
+  const std::string a = "sha256:aaaaaaaaaaaaaaaaaaaa", b = "sha256:bbbbbbbbbbbbbbbbbbbb";
+  CHECK(add("base", a).empty());
+  CHECK(add("renamed", a).empty());
+  CHECK(add("tuned", b) ==
+        "2 of the ledger's 2 earlier entries are of another model, the last of them of renamed "
+        "(sha256:aaaaaaaaaaaa); this one is of tuned (sha256:bbbbbbbbbbbb): a change of answers may be the "
+        "model's. One ledger a model tells them apart");
+  CHECK(add("tuned", b).find("2 of the ledger's 3") != std::string::npos);
+  CHECK(add("served", "").find("this one is of served:") != std::string::npos);
+  std::remove(path.c_str());
+  CHECK(add("served", "").empty());
+  CHECK(add("served", "").empty());
+  CHECK(add("other", "").find("of served; this one is of other") != std::string::npos);
+  std::remove(path.c_str());
+}
+
 TEST_CASE("ledger: chained, append-only, alarm after a fall") {
   const std::string path = "drift_test.jsonl";
   std::remove(path.c_str());

@@ -96,7 +96,7 @@ int write_report(BenchCommandLine& o) {
   cli::OutputFile out(o.out);
   const RecordSet set = read_records(o.inputs);
   out.finish(report_html(set, o.stats, o.title));
-  return report_bad_lines(set);
+  return report_bad_lines(set), 0;  // the page says it, too, and decides nothing
 }
 
 int matrix(BenchCommandLine& o) {

@@ -593,3 +593,25 @@ TEST_CASE("ds-filter: two runs to one output, one of them through a link: the se
     CHECK(out.find(".work") == std::string::npos);
   }
 }
+
+TEST_CASE("ds-filter: each step of a distributed run tells what it did itself") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(60, 5));
+  const auto step = [&](const std::string& words) {
+    REQUIRE(shell(kTool + " " + words + " 2> " + (d / "err")) == 0);
+    return contents(d / "err");
+  };
+  const std::string in = d / "in.jsonl", work = " --work " + (d / "w");
+  const std::string judged = step("sig " + in + work + " --html " + (d / "sig.html"));
+  CAPTURE(judged);
+  CHECK(judged.find("go on to the next step") != std::string::npos);
+  CHECK(judged.find("  kept ") == std::string::npos);
+  CHECK(judged.find("thread seconds") != std::string::npos);
+  CHECK(contents(d / "sig.html").find("kept, ") == std::string::npos);
+  step("edges " + (d / "w") + " -o " + (d / "e"));
+  step("cluster " + (d / "w") + " --edges " + (d / "e") + " -o " + (d / "c"));
+  const std::string written = step("apply " + in + work + " --clusters " + (d / "c") + " -o " + (d / "out"));
+  CAPTURE(written);
+  CHECK(written.find("  kept ") != std::string::npos);
+  CHECK(written.find("thread seconds") == std::string::npos);
+}

@@ -23,6 +23,9 @@ struct FileResult {
 };
 
 struct Report {
+  // The steps of a distributed run report apart: after kJudge nothing is kept yet, and what kWrite was told
+  // of judging is not its own work.
+  enum class Step { kWhole, kJudge, kWrite } step = Step::kWhole;
   Profile profile;
   Statistics statistics;
   std::vector<FileResult> files;

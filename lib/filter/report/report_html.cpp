@@ -201,19 +201,20 @@ std::string report_html(const Report& r) {
   std::string out =
       "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
       "content='width=device-width,initial-scale=1'><title>ds-filter report</title><style>";
+  const std::string kept = r.step == Report::Step::kJudge ? "go on to the next step" : "kept";
   out += kStyle;
   out += "</style><main><h1>ds-filter</h1><p class=sub>" + grouped(r.files.size()) +
          (r.files.size() == 1 ? " file" : " files") + ", profile " + escaped(r.profile.name) + ", " +
          std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") +
          (r.interrupted ? ", <b class=bad>interrupted</b>" : "") + "</p><div class=tiles>";
-  out += tile(grouped(s.read), "records read") + tile(grouped(s.kept), "kept, " + percent(s.kept, s.read)) +
+  out += tile(grouped(s.read), "records read") + tile(grouped(s.kept), kept + ", " + percent(s.kept, s.read)) +
          tile(grouped(s.dropped), "dropped") + tile(grouped(s.quarantined), "quarantined") +
          tile(number("%.1f MB", static_cast<double>(s.text_bytes) / 1e6),
               "of text, " + grouped(s.characters) + " characters") +
          tile(number("%.1f s", r.seconds),
               number("%.1f MB/s", r.seconds > 0 ? static_cast<double>(s.text_bytes) / 1e6 / r.seconds : 0));
   out += "</div><div class=card>";
-  std::vector<BarPart> parts = {{"kept", s.kept, kKept}};
+  std::vector<BarPart> parts = {{kept, s.kept, kKept}};
   for (size_t i = 0; i < s.stages.size(); ++i)
     parts.push_back({stage_table()[i].name, s.stages[i].dropped, kColours[i % 5]});
   parts.push_back({"quarantined", s.quarantined, kBad});

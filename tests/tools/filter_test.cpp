@@ -615,3 +615,41 @@ TEST_CASE("ds-filter: each step of a distributed run tells what it did itself") 
   CHECK(written.find("  kept ") != std::string::npos);
   CHECK(written.find("thread seconds") == std::string::npos);
 }
+
+TEST_CASE("ds-filter: the page begins with the command line and the date") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(10, 5));
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "o") + " --html " + (d / "p.html")) == 0);
+  const std::string page = contents(d / "p.html");
+  const std::string head = page.substr(page.find("<h1>"), 400);
+  CAPTURE(head);
+  CHECK(head.find("<code>ds-filter -q ") != std::string::npos);
+  CHECK(head.find(" UTC</p>") != std::string::npos);
+}
+
+TEST_CASE("ds-filter: explain and tune are as wide as the terminal, and a line a rule in a pipe") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(10, 5) + record("one", prose(3)) + "\n");
+  const auto lines_of = [&](const std::string& environment, const std::string& words) {
+    REQUIRE(shell(environment + kTool + " " + words + " > " + (d / "out") + " 2> /dev/null") == 0);
+    std::istringstream text(contents(d / "out"));
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+  };
+  for (const std::string& words : {"tune " + (d / "in.jsonl"), "explain " + (d / "in.jsonl") + " --id one"}) {
+    const auto piped = lines_of("env -u COLUMNS ", words);
+    for (const int columns : {60, 80, 120}) {
+      const auto narrow = lines_of("COLUMNS=" + std::to_string(columns) + " ", words);
+      CHECK(narrow.size() >= piped.size() + (columns < 100));
+      for (const std::string& line : narrow) {
+        CAPTURE(line);
+        CHECK((line.size() <= static_cast<size_t>(columns) || line.find("found:") != std::string::npos ||
+               line.find(d / "") != std::string::npos));
+      }
+    }
+    CHECK(std::count_if(piped.begin(), piped.end(), [](const auto& line) {
+            return line.find("s2.gopher.min_words") != std::string::npos;
+          }) >= 1);
+  }
+}

@@ -53,6 +53,6 @@ Json report_json(const Report& report);
 // At most `width` columns; with colour when asked.
 std::string report_text(const Report& report, int width, bool colour);
 // Self-contained: no network, no scripts from elsewhere.
-std::string report_html(const Report& report);
+std::string report_html(const Report& report, const std::string& command_line);
 
 }  // namespace ds::filter

@@ -148,11 +148,16 @@ void RecordWriter::keep(const AnswerFile::Line& answer) {
   job_.answers->keep(answer);
 }
 
-void RecordWriter::write(const Json& result) {
+void RecordWriter::write(const Json& result, const Record& record) {
   count();
-  if (job_.answers) return job_.answers->append(dump(result) + "\n");
+  const std::string line = dump(result) + "\n";
+  if (job_.answers) return job_.answers->append(line, record.json);
+  put(line);
+}
+
+void RecordWriter::put(const std::string& line) {
   if (!job_.output) return;
-  job_.output->write(dump(result) + "\n");
+  job_.output->write(line);
   if (job_.flush_each) job_.output->flush();
 }
 
@@ -160,7 +165,10 @@ void RecordWriter::write_error(const Json& id, const Error& error, std::string_v
   ++counts_.n_failed;
   if (job_.on_bad) job_.on_bad(error);
   if (bad_lines_) bad_lines_->write(std::string(line) + "\n");
-  write(error_record(id, error));
+  count();
+  const std::string result = dump(error_record(id, error)) + "\n";
+  if (job_.answers) return job_.answers->append_error(result);
+  put(result);
 }
 
 RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
@@ -194,7 +202,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     writer.write_error(id, e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
-    if (const auto answer = job.answers ? job.answers->take(record->id) : std::nullopt) {
+    if (const auto answer = job.answers ? job.answers->take(record->id, record->json) : std::nullopt) {
       writer.keep(*answer);
       continue;
     }
@@ -212,7 +220,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     out["id"] = record->id;
     for (auto& [key, value] : result.get_ref<Json::object_t&>())
       out.get_ref<Json::object_t&>().emplace_back(std::move(key), std::move(value));
-    writer.write(out);
+    writer.write(out, *record);
   }
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
 }

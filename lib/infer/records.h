@@ -89,7 +89,7 @@ class JsonlRecordReader {
 class RecordWriter {
  public:
   explicit RecordWriter(const RecordJob& job);
-  void write(const Json& result);
+  void write(const Json& result, const Record& record);
   // An answer that an earlier run left.
   void keep(const AnswerFile::Line& answer);
   void write_error(const Json& id, const Error& error, std::string_view line);
@@ -98,6 +98,7 @@ class RecordWriter {
 
  private:
   void count();
+  void put(const std::string& line);
 
   const RecordJob& job_;
   std::unique_ptr<AtomicFile> bad_lines_;

@@ -73,27 +73,28 @@ int with_report(FilterCommandLine& o, const std::function<Report(const FilterOpt
   cli::OutputFile json(o.common.report), html(o.html);  // hours later is late to learn that one cannot be
   const Report report = entry(run);
   line.clear();
-  constexpr int kColumns = 80;
-  if (!o.common.quiet)
-    std::cerr << report_text(report, cli::stderr_columns(kColumns), cli::stderr_has_colour());
+  if (!o.common.quiet) std::cerr << report_text(report, cli::stderr_columns(80), cli::stderr_has_colour());
   if (json.wanted()) json.finish(dump(report_json(report)) + "\n");
-  if (html.wanted()) html.finish(report_html(report));
+  if (html.wanted()) html.finish(report_html(report, o.command_line));
   // Why a run ends with another code than 0 is said also when asked to be quiet.
   const auto found = problems(report, o.max_bad);
   for (const auto& problem : found) cli::note(problem.says);
   return found.empty() ? 0 : static_cast<int>(found[0].kind);
 }
 
+int rule_columns() { return cli::stdout_columns(500); }  // in a pipe a rule is a line
+
 int explain_record(FilterCommandLine& o) {
   const Profile profile = profile_of(o);
   const RecordView view = explain(profile, prepared(o), o.id);
   if (!view.found) throw Error(ErrorKind::kNoInput, "no record with this id", o.id, "FILE:LINE works, too");
-  return cli::write_stdout(explain_text(profile, view, o.id)), 0;
+  return cli::write_stdout(explain_text(profile, view, o.id, rule_columns())), 0;
 }
 
 int tune_rules(FilterCommandLine& o) {
   const Profile profile = profile_of(o);
-  return cli::write_stdout(tune_text(profile, tune(profile, prepared(o), o.sample))), 0;
+  const auto quantiles = tune(profile, prepared(o), o.sample);
+  return cli::write_stdout(tune_text(profile, quantiles, rule_columns())), 0;
 }
 
 int calibrate_cut(FilterCommandLine& o) {
@@ -125,8 +126,7 @@ int cluster_edges(FilterCommandLine& o) {
 }
 
 int apply_clusters(FilterCommandLine& o) {
-  return with_report(o,
-                     [&](const FilterOptions& run) { return write_shard(profile_of(o), run, o.clusters); });
+  return with_report(o, [&](const auto& run) { return write_shard(profile_of(o), run, o.clusters); });
 }
 
 int filter_all(FilterCommandLine& o) {
@@ -138,6 +138,7 @@ int filter_all(FilterCommandLine& o) {
 int main(int argc, char** argv) {
   CLI::App app(kDescription, "ds-filter");
   FilterCommandLine o;
+  o.command_line = cli::command_line(argc, argv);
   const auto commands = add_options(
       app, o,
       {explain_record, tune_rules, calibrate_cut, sign_shard, find_edges_of, cluster_edges, apply_clusters});

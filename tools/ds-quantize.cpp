@@ -2,14 +2,15 @@
 #include <cmath>
 #include <iostream>
 
-#include "cli/options.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/run.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
 #include "core/json_value.h"
+#include "ds-quantize/options.h"
 #include "infer/model_change.h"
+#include "model/model.h"
 #include "quant/gguf_export.h"
 #include "quant/quantize.h"
 #include "quant/report.h"
@@ -19,69 +20,12 @@ namespace {
 
 using namespace ds;
 using namespace ds::quant;
-using cli::Common;
-
-constexpr const char* kDescription =
-    R"(convert a model folder to FP8 with block scales, as DeepSeek publishes it, and back
-
-FP8 that is there already passes through; embeddings, head, norms and routers stay as published. Files appear whole,
-config.json last. GGUF is one file for llama.cpp.
-
-Examples:
-  ds-quantize base/ -o fp8/                    BF16, F16 or F32 -> FP8
-  ds-quantize base/ --dry-run                  only the sizes
-  ds-quantize base/ --verify fp8/ --eval text  compare, and judge
-  ds-quantize base/ -o - --to gguf:q8_0 | ssh box 'cat > base.gguf')";
-
-struct Options {
-  QuantizeOptions quantize;
-  cli::CommonOptions common;
-  std::string block = "128x128", experts, verify, eval, html, command_line;
-  double min_sqnr = 28;
-  bool dry_run = false, histogram = false, no_sync = false;
-};
-
-void add_options(CLI::App& app, Options& o) {
-  QuantizeOptions& q = o.quantize;
-  const auto option = [&](const char* name, auto& value, const char* type, const char* text) {
-    return app.add_option(name, value, text)->type_name(type);
-  };
-  app.add_option("MODEL", q.model, "Folder of the model [$DS_MODEL]")->envname("DS_MODEL")->required();
-  auto* out = option("-o,--out", q.out, "OUT", "Folder to write (GGUF: a file, - is stdout)");
-  auto* to = cli::add_choice(app, "--to", q.target, target_names(), "Format to write");
-  option("--experts", o.experts, "NAME", "FP4 experts (V4) to this, without loss; all else is copied")
-      ->check(CLI::IsMember({"fp8"}))
-      ->excludes(to);
-  auto* verify =
-      option("--verify", o.verify, "OUT", "Judge this converted folder against MODEL")->excludes(out);
-  option("--min-sqnr", o.min_sqnr, "DB", "--verify exits 1 when a tensor lies below")->capture_default_str();
-  option("--eval", o.eval, "FILE", "With --verify: perplexity and agreement on this text")->needs(verify);
-  cli::add_choice(app, "--scales", q.scales, scale_names(), "Block scales, stored as F32; pow2 as in V3.1");
-  option("--block", o.block, "RxC", "Block shape, rows x columns")->capture_default_str();
-  cli::add_choice(app, "--recipe", q.recipe, recipe_names(), "Whose arithmetic");
-  option("--include", q.include, "REGEX", "Quantise only tensors whose name this regular expression finds");
-  option("--exclude", q.exclude, "REGEX", "Leave these alone [embeddings, head, norms, routers]");
-  app.add_flag("--requantize", q.requantize, "Encode weights that are FP8 already anew (costs about 3 dB)");
-  cli::add_choice(app, "--nan-policy", q.nan_policy, nan_policy_names(), "A NaN or infinity in MODEL");
-  option("--max-shard-size", q.max_shard_bytes, "SIZE", "Largest file, with kB, MB, GB, KiB, MiB or GiB")
-      ->transform(CLI::AsSizeValue(true))
-      ->check(CLI::PositiveNumber)
-      ->capture_default_str();
-  app.add_flag("--keep-shards", q.keep_shards, "Same files as MODEL");
-  app.add_flag("--force", q.force, "Replace an existing OUT once the new one is complete");
-  app.add_flag("--no-sync", o.no_sync, "Do not wait for the disk: a power cut may lose files");
-  app.add_flag("--dry-run", o.dry_run, "Only show sizes, before and after");
-  option("--html", o.html, "FILE", "Report of the run as a page with histograms; - is stdout");
-  app.add_flag("--histogram", o.histogram, "Draw the histogram of codes on stderr");
-  cli::add_common_options(app, o.common,
-                          {Common::kReport, Common::kResume, Common::kQuiet, Common::kThreads, Common::kIsa});
-}
 
 [[noreturn]] void usage(const std::string& what, const std::string& where) {
   throw Error(ErrorKind::kUsage, what, where, "see ds-quantize --help");
 }
 
-void resolve(Options& o) {
+void resolve(QuantizeCommandLine& o) {
   QuantizeOptions& q = o.quantize;
   if (q.out.empty() && o.verify.empty() && !o.dry_run)
     usage("one of -o OUT, --verify OUT, --dry-run is needed", "");
@@ -103,7 +47,7 @@ void resolve(Options& o) {
   q.stop = cli::stop_requested;
 }
 
-int run(Options& o) {
+int run(QuantizeCommandLine& o) {
   resolve(o);
   QuantizeOptions& q = o.quantize;
   // Before the work: they may not open.
@@ -112,7 +56,11 @@ int run(Options& o) {
   const Page page{q.model + (o.verify.empty() ? " -> " + q.out : " and " + o.verify), o.command_line};
   cli::ProgressLine line(!o.common.quiet);
   if (line.on()) q.progress = [&](int64_t done, int64_t total) { line.show(done >> 20, total >> 20, "MiB"); };
-  const ModelFolder model(q.model);
+  const auto opened = open_model(q.model);
+  const ModelFolder& model = *opened;
+  // What ds-run refuses is not converted.
+  const std::string unchecked = o.verify.empty() ? model::check_loadable(opened) : "";
+  cli::note(unchecked, !unchecked.empty() && !o.common.quiet);
   RunSummary summary;
   if (!o.verify.empty()) {
     summary = verify_summary(verify(model, ModelFolder(o.verify), q), o.min_sqnr, page);
@@ -142,8 +90,8 @@ int run(Options& o) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app(kDescription, "ds-quantize");
-  Options o;
+  CLI::App app("", "ds-quantize");
+  QuantizeCommandLine o;
   add_options(app, o);
   o.command_line = cli::command_line(argc, argv);
   return cli::run(app, argc, argv, [&] { return run(o); });

@@ -76,7 +76,8 @@ int run(RunCommandLine& o) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);
   }
-  io::keep_apart({job.resume, job.bad_lines, job.think_out, job.timings, job.logits},
+  io::keep_apart({job.resume, job.resume.empty() ? "" : AnswerFile::run_path(job.resume), job.bad_lines,
+                  job.think_out, job.timings, job.logits},
                  {job.model, o.file, o.jsonl, job.engine.text.chat_template});
   const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
   if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";

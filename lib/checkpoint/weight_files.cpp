@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
 #include <map>
 #include <unordered_map>
 
@@ -24,7 +25,16 @@ constexpr size_t kMaxNameBytes = 1000;  // matching a regular expression takes s
   throw Error(ErrorKind::kBadModel, what, where, hint);
 }
 
-// weight_map of an index: tensor -> file. A plain file name: an index cannot reach outside its folder.
+// A file's path below the folder, each file's written one way; "" when it may lead out of the folder.
+std::string path_inside(const std::string& name) {
+  const std::filesystem::path path(name);
+  for (const auto& part : path)
+    if (path.is_absolute() || part == "..") return "";
+  const std::filesystem::path plain = path.lexically_normal();
+  return plain.has_filename() && plain != "." ? plain.string() : "";
+}
+
+// weight_map of an index: tensor -> file. An index cannot reach outside its folder.
 using Index = std::unordered_map<std::string, std::string>;
 Index read_index(const std::string& path) {
   const Json json = read_model_json(path, kMaxIndexBytes);
@@ -32,9 +42,11 @@ Index read_index(const std::string& path) {
   if (!weight_map || !weight_map->is_object()) bad(path, "has no weight_map");
   Index index;
   for (const auto& [tensor, file] : weight_map->items()) {
-    if (!file.is_string() || as_string(file).empty() || as_string(file).find('/') != std::string::npos)
-      bad(path, "weight_map names no plain file for tensor " + tensor);
-    index[tensor] = as_string(file);
+    const std::string inside = file.is_string() ? path_inside(as_string(file)) : "";
+    if (inside.empty())
+      bad(path, "weight_map has " + dump(file) + " for tensor " + tensor +
+                    ", which is the name of no file inside the folder");
+    index[tensor] = inside;
   }
   return index;
 }

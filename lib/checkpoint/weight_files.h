@@ -1,11 +1,11 @@
 // Which file of a model folder holds each tensor.
 //
 // The rule: model.safetensors.index.json decides. A tensor is read from the file that the index names,
-// whatever other files hold beside it (overlays, old copies); what a named file holds and no entry names
-// belongs to the model, too; files that no entry names are strays and not read. An entry whose file does not
-// hold the tensor is a ghost: named in a warning, and the tensor is where else a named file has it, or
-// nowhere. When a named file is missing, the index is stale, and a model.safetensors that holds every tensor
-// of the index is read instead. Without an index it is model.safetensors.
+// in a folder below as well, whatever other files hold beside it (overlays, old copies); what a named file
+// holds and no entry names belongs to the model, too; files that no entry names are strays and not read. An
+// entry whose file does not hold the tensor is a ghost: named in a warning, and the tensor is where else a
+// named file has it, or nowhere. When a named file is missing, the index is stale, and a model.safetensors
+// that holds every tensor of the index is read instead. Without an index it is model.safetensors.
 #pragma once
 #include <cstdint>
 #include <string>

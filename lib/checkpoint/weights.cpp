@@ -16,9 +16,11 @@ namespace {
 
 }  // namespace
 
-Weights::Weights(std::shared_ptr<const ModelFolder> folder) : folder_(std::move(folder)) {
-  files_.reserve(folder_->files().size());
+Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access)
+    : folder_(std::move(folder)), access_(access) {
+  if (access_ == Access::kValues) files_.reserve(folder_->files().size());
   for (const WeightFile& file : folder_->files()) {
+    if (access_ == Access::kNames) break;
     // The very file whose header was read: the path may name another one by now.
     files_.emplace_back(FileHandle(::dup(file.fd.get())), file.path);
     if (static_cast<int64_t>(files_.back().bytes().size()) != file.bytes)
@@ -45,17 +47,18 @@ const StoredTensor& Weights::require(const std::string& name) const {
   if (const StoredTensor* t = folder_->find(name)) return *t;
   bad(folder_->config_path(), "tensor " + name + " is missing",
       "config.json (model_type " + folder_->model_type() + ") asks for it; looked in " +
-          std::to_string(files_.size()) + " file(s), is a shard missing?");
+          std::to_string(folder_->files().size()) + " file(s), is a shard missing?");
 }
 
 const std::byte* Weights::data(const StoredTensor& t) const {
-  return files_[t.file].bytes().data() + t.offset;
+  return access_ == Access::kNames ? nullptr : files_[t.file].bytes().data() + t.offset;
 }
 
 const float* Weights::floats(const StoredTensor& t) {
   const TensorFormat* format = format_of(t.info.dtype);
   if (!format || format->scales != TensorFormat::Scales::kNone || t.info.dtype == DType::kF64)
     bad(folder_->where(t), "has dtype " + t.info.dtype_name + ", F32, F16, BF16 or F8_E8M0 was expected");
+  if (access_ == Access::kNames) return nullptr;
   const int64_t n = t.info.n_elements();
   const float* values = reinterpret_cast<const float*>(data(t));
   if (t.info.dtype != DType::kF32 || reinterpret_cast<uintptr_t>(values) % alignof(float) != 0) {

@@ -13,8 +13,11 @@ namespace ds::checkpoint {
 
 class Weights {
  public:
+  // kNames: names, shapes and types are all that is asked; no file is mapped, no value read, and what is
+  // bound points nowhere.
+  enum class Access { kValues, kNames };
   // Maps the files. A tensor of a layer that the config does not have is Error{kBadModel}.
-  explicit Weights(std::shared_ptr<const ModelFolder> folder);
+  explicit Weights(std::shared_ptr<const ModelFolder> folder, Access access = Access::kValues);
 
   bool has(const std::string& name) const { return folder_->find(name) != nullptr; }
 
@@ -37,11 +40,12 @@ class Weights {
   const StoredTensor& require(const std::string& name) const;
   void check_layer(const StoredTensor& t) const;
   const std::byte* data(const StoredTensor& t) const;
-  // Finite values of a small tensor, decoded or, where they lie aligned as F32, in place.
+  // Finite values of a small tensor, decoded or, where they lie aligned as F32, in place; kNames: none.
   const float* floats(const StoredTensor& t);
   void bind_scales(const StoredTensor& weight, WeightView& view);
 
   std::shared_ptr<const ModelFolder> folder_;
+  Access access_;
   std::vector<MappedFile> files_;  // beside folder_->files()
   std::vector<std::unique_ptr<float[]>> decoded_;
   int64_t bound_bytes_ = 0;

@@ -3,6 +3,11 @@
 #include "core/json_value.h"
 
 namespace ds {
+namespace {
+
+constexpr const char* kRange = "a whole number of 63 bits and a sign, up to 9223372036854775807";
+
+}  // namespace
 
 const Json* JsonMembers::find(std::string_view name) const {
   const auto present = [&](std::string_view key) {
@@ -48,13 +53,14 @@ std::optional<double> JsonMembers::number(std::string_view name) const {
 std::optional<int64_t> JsonMembers::integer(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!is_int(*value)) refuse(name, "a whole number");
+  if (!is_int(*value)) refuse(name, is_any_integer(*value) ? kRange : "a whole number");
   return as_int(*value);
 }
 
 std::optional<int64_t> JsonMembers::count(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
+  if (!is_int(*value) && is_any_integer(*value)) refuse(name, kRange);
   if (!is_int(*value) || as_int(*value) < 0) refuse(name, "a whole number, 0 or more");
   return as_int(*value);
 }

@@ -5,9 +5,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <cstdio>
+#include <cstdlib>
 #include <unordered_set>
 
-#include "core/json_value.h"
+#include "core/hash.h"
+#include "infer/run_identity.h"
+#include "io/json.h"
 #include "io/jsonl.h"
 #include "io/run_lock.h"
 
@@ -21,11 +25,28 @@ bool may_be_cut_result(std::string_view line) {
   return line.substr(0, kBegin.size()) == kBegin.substr(0, line.size());
 }
 
+std::string hex_of(uint64_t value) {
+  char text[20];
+  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
+  return text;
+}
+uint64_t number_of_hex(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 16); }
+
 }  // namespace
 
-AnswerFile::AnswerFile(const std::string& path, const char* mark) : path_(path), mark_(mark) {
+AnswerFile::AnswerFile(const std::string& path, const char* mark, const Json& identity)
+    : path_(path), mark_(mark) {
   open();
+  read_run();
   read();
+  if (any_known_) {
+    if (const std::string other = identity_difference(run_, identity); !other.empty())
+      throw Error(ErrorKind::kUsage, "its answers are of another run: " + other, path_,
+                  "repeat the same command, or give another OUT; without " + run_path(path_) +
+                      " the answers are taken as they are");
+  } else {
+    begin_run(identity);
+  }
   if (n_failed_ == 0) return;
   replace_by(answered_);
   const int64_t n_failed = n_failed_;
@@ -44,6 +65,50 @@ void AnswerFile::open() {
   size_ = st.st_size;
 }
 
+// What FILE.run says. A last line that was cut goes.
+void AnswerFile::read_run() {
+  const std::string path = run_path(path_);
+  if (!io::file_exists(path)) return;
+  run_fd_ = io::FileHandle(::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC));
+  if (run_fd_.get() < 0) throw Error(ErrorKind::kCannotCreate, "cannot open: " + io::os_error(), path);
+  const io::MappedFile file(path);
+  const std::string_view bytes(reinterpret_cast<const char*>(file.bytes().data()), file.bytes().size());
+  size_t begin = 0;
+  for (size_t end; (end = bytes.find('\n', begin)) != bytes.npos; begin = end + 1) {
+    Json json;
+    try {
+      json = io::parse_json(bytes.substr(begin, end - begin), path);
+    } catch (const Error&) {
+      if (begin > 0) continue;  // a power cut's zeros: that answer is one of those nothing is known of
+    }
+    const Json *run = find(json, "run"), *record = find(json, "record"), *answer = find(json, "answer");
+    if (begin == 0) {
+      if (!run || !run->is_object())
+        throw Error(ErrorKind::kBadData, "is in the way, and no file of an earlier run", path,
+                    "move it away");
+      run_ = *run;
+    } else if (record && record->is_string() && answer && answer->is_string()) {
+      records_.emplace(number_of_hex(as_string(*answer)), number_of_hex(as_string(*record)));
+    }
+  }
+  if (begin < bytes.size() && ::ftruncate(run_fd_.get(), static_cast<off_t>(begin)) != 0)
+    throw Error(ErrorKind::kIo, "cannot drop the line that was cut: " + io::os_error(), path);
+}
+
+void AnswerFile::begin_run(const Json& identity) {
+  const std::string path = run_path(path_);
+  run_fd_ = io::FileHandle(::open(path.c_str(), O_RDWR | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC, 0666));
+  if (run_fd_.get() < 0) throw Error(ErrorKind::kCannotCreate, "cannot open: " + io::os_error(), path);
+  Json head;
+  head["run"] = identity;
+  io::write_all(run_fd_.get(), dump(head) + "\n", path);
+}
+
+bool AnswerFile::answers_record(uint64_t line_hash, uint64_t record_hash) const {
+  const auto [begin, end] = records_.equal_range(line_hash);
+  return std::any_of(begin, end, [&](const auto& entry) { return entry.second == record_hash; });
+}
+
 void AnswerFile::read() {
   answers_.clear();
   answered_.clear();
@@ -55,6 +120,7 @@ void AnswerFile::read() {
   struct Result {
     std::string id;
     Line line;
+    uint64_t hash;
     bool failed;
   };
   std::vector<Result> results;
@@ -77,7 +143,10 @@ void AnswerFile::read() {
     if (!id || (!failed && !find(json, mark_))) refuse(where);
     if (failed) failed_ids.insert(dump(*id));
     n_failed_ += failed;
-    results.push_back({dump(*id), {size_, static_cast<int64_t>(end + 1 - begin)}, failed});
+    results.push_back({dump(*id),
+                       {size_, static_cast<int64_t>(end + 1 - begin)},
+                       fnv1a(bytes.substr(begin, end + 1 - begin)),
+                       failed});
   }
   // A power cut may leave zeros where a line was to be.
   const std::string_view cut = bytes.substr(static_cast<size_t>(size_));
@@ -87,42 +156,97 @@ void AnswerFile::read() {
     throw Error(ErrorKind::kIo, "cannot drop the line that was cut: " + io::os_error(), path_);
   // Records of one id are told apart by their order, which a failed one among them upsets: all are done
   // again.
+  known_ = true;
+  any_known_ = false;
   for (const Result& result : results) {
     if (failed_ids.contains(result.id)) continue;
-    answers_[result.id].push_back(result.line);
+    Answers& answers = answers_[result.id];
+    if (records_.contains(result.hash)) {
+      answers.known.push_back({result.line, result.hash});
+      any_known_ = true;
+    } else {
+      answers.unknown.push_back(result.line);
+      known_ = false;
+    }
     answered_.push_back(result.line);
   }
   n_found_ = static_cast<int64_t>(answered_.size());
 }
 
-std::optional<AnswerFile::Line> AnswerFile::take(const Json& id) {
+std::optional<AnswerFile::Line> AnswerFile::take(const Json& id, const Json& record) {
   const auto found = answers_.find(dump(id));
   if (found == answers_.end()) return std::nullopt;
-  const Line line = found->second.front();
-  found->second.pop_front();
-  if (found->second.empty()) answers_.erase(found);
-  return line;
+  Answers& answers = found->second;
+  answers.has_record = true;
+  const uint64_t hash = fnv1a(dump(record));
+  for (auto it = answers.known.begin(); it != answers.known.end(); ++it) {
+    if (!answers_record(it->hash, hash)) continue;
+    const Line line = it->line;
+    answers.known.erase(it);
+    return line;
+  }
+  if (answers.n_taken < answers.unknown.size()) {
+    ++answers.n_taken;
+    return Line{-1, 0, &found->first};
+  }
+  if (!answers.known.empty()) {  // what it answers is no longer asked
+    answers.known.erase(answers.known.begin());
+    ++n_changed_;
+  }
+  return std::nullopt;
 }
 
-void AnswerFile::append(const std::string& line) {
+void AnswerFile::append(const std::string& line, const Json& record) {
+  Json entry;
+  entry["record"] = hex_of(fnv1a(dump(record)));
+  entry["answer"] = hex_of(fnv1a(line));
+  io::write_all(run_fd_.get(), dump(entry) + "\n", run_path(path_));
+  append_error(line);
+}
+
+void AnswerFile::append_error(const std::string& line) {
   io::write_all(fd_.get(), line, path_);
   order_.push_back({size_, static_cast<int64_t>(line.size())});
   size_ += static_cast<int64_t>(line.size());
 }
 
+// Of the answers of one id the last ones count, as many as there are records.
+void AnswerFile::resolve_order() {
+  std::unordered_map<const std::string*, size_t> next;
+  for (Line& line : order_) {
+    if (line.offset >= 0) continue;
+    const Answers& answers = answers_.at(*line.id);
+    const auto [place, first] = next.emplace(line.id, answers.unknown.size() - answers.n_taken);
+    line = answers.unknown[place->second++];
+  }
+}
+
 void AnswerFile::finish() {
-  if (!answers_.empty())
-    throw Error(ErrorKind::kBadData,
-                "holds answers to " + std::to_string(answers_.size()) +
-                    " ids that no record has, or has as often, as " + answers_.begin()->first,
-                path_, "all records are answered, and their answers stand in this file, not yet in order");
+  int64_t n_strangers = 0;
+  std::string stranger;
+  for (const auto& [id, answers] : answers_) {
+    const auto n_left = static_cast<int64_t>(answers.known.size() + answers.unknown.size() - answers.n_taken);
+    (answers.has_record ? n_twice_ : n_strangers) += n_left;
+    if (!answers.has_record && stranger.empty()) stranger = id;
+  }
+  if (n_strangers > 0)
+    throw Error(
+        ErrorKind::kBadData,
+        "holds answers to " + std::to_string(n_strangers) + " records that are not in the input, as " +
+            stranger,
+        path_,
+        "all records are answered, and their answers stand in this file, not yet in order: take those "
+        "lines out, or give the records they answer, and run the same command again");
+  resolve_order();
   int64_t end = 0;
   const bool in_order = std::all_of(order_.begin(), order_.end(), [&](const Line& line) {
     const bool next = line.offset == end;
     end = line.offset + line.n_bytes;
     return next;
   });
-  if (!in_order) return replace_by(order_);
+  if (::fsync(run_fd_.get()) != 0)
+    throw Error(ErrorKind::kIo, "cannot sync: " + io::os_error(), run_path(path_));
+  if (!in_order || end != size_) return replace_by(order_);
   if (::fsync(fd_.get()) != 0) throw Error(ErrorKind::kIo, "cannot sync: " + io::os_error(), path_);
 }
 

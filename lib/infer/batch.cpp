@@ -60,7 +60,7 @@ class Batch {
     });
     if (!record) return false;
     Pending& entry = pending_.emplace_back();
-    if (job_.answers && (entry.earlier = job_.answers->take(record->id))) return true;
+    if (job_.answers && (entry.earlier = job_.answers->take(record->id, record->json))) return true;
     entry.record = std::move(*record);
     try {
       entry.request = make_request(engine_, entry.record, options_.defaults);
@@ -88,7 +88,7 @@ class Batch {
         writer_.write_error(entry.record.id, *entry.error, entry.record.line);
         continue;
       }
-      writer_.write(answer_record(engine_, entry.request, *entry.answer));
+      writer_.write(answer_record(engine_, entry.request, *entry.answer), entry.record);
       if (options_.on_timing) options_.on_timing(timing_record(entry.request, *entry.answer));
     }
   }

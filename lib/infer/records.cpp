@@ -1,9 +1,11 @@
 #include "infer/records.h"
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
 
 #include "core/json_value.h"
+#include "io/json.h"
 
 namespace ds::infer {
 namespace {
@@ -39,6 +41,18 @@ bool names_another_line(const std::string& id, int64_t line_number) {
   return id.find_first_not_of("0123456789", 5) == std::string::npos;
 }
 
+// What a line that is no JSON object is called: by its id, where that can be read.
+Json id_of_bad_line(std::string_view line, int64_t line_number) {
+  Record record;
+  record.json = io::members_before_error(line);
+  record.line_number = line_number;
+  try {
+    return id_of(record);
+  } catch (const Error&) {
+    return line_name(line_number);
+  }
+}
+
 }  // namespace
 
 JsonMembers Record::members() const { return {json, where, ErrorKind::kBadData, kSynonyms}; }
@@ -58,8 +72,9 @@ JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known)
 
 std::optional<Record> JsonlRecordReader::next(const OnBad& on_bad) {
   for (;;) {
-    std::optional<JsonlRecord> read = reader_.next(
-        [&](const Error& e, std::string_view line) { on_bad(line_name(reader_.line_number()), e, line); });
+    std::optional<JsonlRecord> read = reader_.next([&](const Error& e, std::string_view line) {
+      on_bad(id_of_bad_line(line, reader_.line_number()), e, line);
+    });
     if (!read) {
       interrupted_ = reader_.stopped();
       return std::nullopt;
@@ -94,8 +109,8 @@ Json id_of(const Record& record) {
   const JsonMembers members = record.members();
   const Json* id = members.find("id");
   if (!id) return line_name(record.line_number);
-  if (!id->is_string() && !id->is_number() && !is_any_integer(*id))
-    members.refuse("id", "a string or a number");
+  const bool number = is_any_integer(*id) || (id->is_number_float() && std::isfinite(id->get<double>()));
+  if (!id->is_string() && !number) members.refuse("id", "a string or a number");
   if (id->is_string() && names_another_line(as_string(*id), record.line_number))
     throw Error(ErrorKind::kBadData,
                 "the id \"" + as_string(*id) + "\" is the name of another line, should that have no id",
@@ -133,11 +148,16 @@ void RecordWriter::keep(const AnswerFile::Line& answer) {
   job_.answers->keep(answer);
 }
 
-void RecordWriter::write(const Json& result) {
+void RecordWriter::write(const Json& result, const Record& record) {
   count();
-  if (job_.answers) return job_.answers->append(dump(result) + "\n");
+  const std::string line = dump(result) + "\n";
+  if (job_.answers) return job_.answers->append(line, record.json);
+  put(line);
+}
+
+void RecordWriter::put(const std::string& line) {
   if (!job_.output) return;
-  job_.output->write(dump(result) + "\n");
+  job_.output->write(line);
   if (job_.flush_each) job_.output->flush();
 }
 
@@ -145,7 +165,10 @@ void RecordWriter::write_error(const Json& id, const Error& error, std::string_v
   ++counts_.n_failed;
   if (job_.on_bad) job_.on_bad(error);
   if (bad_lines_) bad_lines_->write(std::string(line) + "\n");
-  write(error_record(id, error));
+  count();
+  const std::string result = dump(error_record(id, error)) + "\n";
+  if (job_.answers) return job_.answers->append_error(result);
+  put(result);
 }
 
 RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
@@ -179,7 +202,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     writer.write_error(id, e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
-    if (const auto answer = job.answers ? job.answers->take(record->id) : std::nullopt) {
+    if (const auto answer = job.answers ? job.answers->take(record->id, record->json) : std::nullopt) {
       writer.keep(*answer);
       continue;
     }
@@ -197,7 +220,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     out["id"] = record->id;
     for (auto& [key, value] : result.get_ref<Json::object_t&>())
       out.get_ref<Json::object_t&>().emplace_back(std::move(key), std::move(value));
-    writer.write(out);
+    writer.write(out, *record);
   }
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
 }

@@ -68,7 +68,8 @@ class JsonlRecordReader {
   JsonlRecordReader(const RecordJob& job, MemberNames known);
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
-  // is neither string nor number, is handed to on_bad with what is known of its id.
+  // is neither string nor number, is handed to on_bad with what is known of its id: an id that stands before
+  // what is wrong with the line, else "line:7".
   using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return reader_.n_read(); }
@@ -88,7 +89,7 @@ class JsonlRecordReader {
 class RecordWriter {
  public:
   explicit RecordWriter(const RecordJob& job);
-  void write(const Json& result);
+  void write(const Json& result, const Record& record);
   // An answer that an earlier run left.
   void keep(const AnswerFile::Line& answer);
   void write_error(const Json& id, const Error& error, std::string_view line);
@@ -97,6 +98,7 @@ class RecordWriter {
 
  private:
   void count();
+  void put(const std::string& line);
 
   const RecordJob& job_;
   std::unique_ptr<AtomicFile> bad_lines_;

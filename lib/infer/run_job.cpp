@@ -5,6 +5,7 @@
 #include "infer/batch.h"
 #include "infer/conversation.h"
 #include "infer/prompt.h"
+#include "infer/run_identity.h"
 #include "infer/scheduler.h"
 #include "infer/score.h"
 #include "infer/text_jobs.h"
@@ -33,7 +34,12 @@ RecordJob record_job(const RunJob& job, const RunStreams& streams, AnswerFile* a
   return r;
 }
 
-RunEnd end_of(const RecordCounts& counts, const RunStreams& streams) {
+RunEnd end_of(const RecordCounts& counts, const RunStreams& streams, const AnswerFile* answers) {
+  if (answers && answers->n_changed() > 0)
+    streams.warn("records that are not what was answered before, done again: " +
+                 std::to_string(answers->n_changed()));
+  if (answers && answers->n_twice() > 0)
+    streams.warn("answers left out, as later ones have their id: " + std::to_string(answers->n_twice()));
   if (counts.n_failed > 0 || counts.n_before > 0 || counts.interrupted) streams.note(counts_text(counts));
   return counts.interrupted ? RunEnd::kStopped : counts.n_failed > 0 ? RunEnd::kBadRecords : RunEnd::kDone;
 }
@@ -42,7 +48,7 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* an
   const auto text = ModelText::open(job.model, job.engine.text);
   if (!job.records.empty()) streams.ready();
   if (job.kind == Kind::kRender)
-    return end_of(render_records(*text, record_job(job, streams, answers)), streams);
+    return end_of(render_records(*text, record_job(job, streams, answers)), streams, answers);
   const bool tokenize = job.kind == Kind::kTokenize;
   if (tokenize && !job.add_special && !text->frame().empty())
     streams.note("nothing is added; --add-special adds " + text->frame_text());
@@ -50,7 +56,7 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* an
     const RecordJob records = record_job(job, streams, answers);
     return end_of(
         tokenize ? tokenize_records(*text, records, job.add_special) : detokenize_records(*text, records),
-        streams);
+        streams, answers);
   }
   if (tokenize)
     write_ids(job.add_special ? text->encode_plain(job.prompt) : text->tokenizer().encode(job.prompt),
@@ -67,7 +73,7 @@ RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine&
   if (timings.replaces_answers()) options.job.output = nullptr;
   options.defaults = job.defaults;
   options.on_timing = [&](const Json& record) { timings.add(record); };
-  return end_of(run_batch(engine, options), streams);
+  return end_of(run_batch(engine, options), streams, answers);
 }
 
 AnswerPrinterOptions printing(const RunStreams& streams, bool show_answer, AtomicFile* think_out) {
@@ -127,7 +133,7 @@ RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine&
                      AtomicFile* think_out, AnswerFile* answers) {
   switch (job.kind) {
     case Kind::kScore:
-      return end_of(score_records(engine, {record_job(job, streams, answers), job.logits}), streams);
+      return end_of(score_records(engine, {record_job(job, streams, answers), job.logits}), streams, answers);
     case Kind::kBatch:
       return run_batch_job(job, streams, engine, timings, answers);
     case Kind::kChat:
@@ -157,7 +163,11 @@ std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& st
   if (job.resume.empty()) return nullptr;
   if (job.timings == "-")
     throw Error(ErrorKind::kUsage, "--timings - has no answers to go on with", "--resume");
-  auto answers = std::make_unique<AnswerFile>(job.resume, mark_of(job.kind));
+  auto answers = std::make_unique<AnswerFile>(job.resume, mark_of(job.kind), run_identity(job));
+  if (answers->n_found() > 0 && !answers->is_known())
+    streams.warn(job.resume + ": " + AnswerFile::run_path(job.resume) +
+                 " does not know all of its answers: whether they are of this model, these options and these "
+                 "records was not checked");
   if (answers->n_failed() > 0)
     streams.note(job.resume + ": " + std::to_string(answers->n_failed()) + " failed records are tried again");
   return answers;

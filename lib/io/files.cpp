@@ -28,15 +28,6 @@ FileHandle open_for_reading(const std::string& path) {
   return fd;
 }
 
-// The file behind symbolic links; the path itself when there is none yet.
-std::string followed(const std::string& path) {
-  char* real = ::realpath(path.c_str(), nullptr);
-  if (!real) return path;
-  std::string result(real);
-  std::free(real);
-  return result;
-}
-
 bool is_folder(const std::string& path) {
   struct stat st {};
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
@@ -271,7 +262,7 @@ void OutputStream::flush() {
 }
 
 AtomicFile::AtomicFile(const std::string& path, Existing existing)
-    : path_(existing == Existing::kFollow ? followed(path) : path),
+    : path_(existing == Existing::kFollow ? output_place(path) : path),
       partial_(existing == Existing::kFollow && is_special(path_) ? path_ : path_ + ".partial"),
       in_place_(partial_ == path_) {
   if (is_folder(path_)) throw Error(ErrorKind::kCannotCreate, "is a folder, a file was expected", path_);

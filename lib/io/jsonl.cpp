@@ -6,7 +6,7 @@
 namespace ds::io {
 
 Json parse_jsonl_line(std::string_view line, const std::string& where) {
-  Json json = parse_json(line, where);
+  Json json = parse_record_json(line, where);
   if (!json.is_object())
     throw Error(ErrorKind::kBadData, "a record must be a JSON object", where, "one {...} a line");
   return json;

@@ -19,7 +19,8 @@ struct JsonlRecord {
   int64_t line_number = 0;
 };
 
-// Parses one line. Throws Error{kBadData} naming `where` for what is no JSON object.
+// Parses one line as io/json.h reads records. Throws Error{kBadData} naming `where` for what is no JSON
+// object.
 Json parse_jsonl_line(std::string_view line, const std::string& where);
 
 class JsonlReader {

@@ -19,6 +19,10 @@ class RunLock {
   FileHandle fd_;
 };
 
+// The file or folder that an output at `path` comes to lie at: links are followed, also one whose target is
+// not there yet, so that two names of one output are one name.
+std::string output_place(const std::string& path);
+
 // Throws now what AtomicFile(path) would throw later: for outputs whose writer comes to be after hours of
 // work.
 void require_creatable(const std::string& path);

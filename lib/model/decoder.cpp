@@ -32,9 +32,10 @@ Decoder::Layer::Layer(const ModelConfig& c, const BlockSpec& block, const RopeTa
   }
 }
 
-Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture)
+Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture,
+                 Weights::Access access)
     : config_(folder->config()),
-      weights_(folder),
+      weights_(folder, access),
       rope_(make_rope_table(config_, config_.kv_lora_rank ? config_.qk_rope_head_dim : config_.head_dim)) {
   const int64_t D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = weights_.matrix("model.embed_tokens", V, D);
@@ -175,12 +176,30 @@ int64_t Decoder::weight_bytes_per_token() const {
   return bytes;
 }
 
-std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
+namespace {
+
+// All that can be said of a folder before its tensors are bound.
+const Architecture& check_folder(const ModelFolder& folder) {
   // The row first: a config of an unknown family would only fail for a key it spells differently.
-  if (folder->model_type().empty()) folder->config();  // says what is wrong
-  const Architecture& architecture = require_architecture(folder->model_type(), folder->config_path());
-  folder->require_readable();
-  return std::make_unique<Decoder>(folder, architecture);
+  if (folder.model_type().empty()) folder.config();  // says what is wrong
+  const Architecture& architecture = require_architecture(folder.model_type(), folder.config_path());
+  folder.require_readable();
+  return architecture;
+}
+
+}  // namespace
+
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
+  return std::make_unique<Decoder>(folder, check_folder(*folder));
+}
+
+std::string check_loadable(const std::shared_ptr<const ModelFolder>& folder) {
+  const std::string type = folder->model_type();
+  if (const Architecture* known = find_architecture(type); known && !known->block)
+    return "model_type " + type +
+           " is not run here yet: that its config.json and its tensors belong together was not checked";
+  Decoder(folder, check_folder(*folder), Weights::Access::kNames);
+  return "";
 }
 
 }  // namespace ds::model

@@ -13,7 +13,8 @@ namespace ds::model {
 
 class Decoder : public Model {
  public:
-  Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture);
+  Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture,
+          Weights::Access access = Weights::Access::kValues);
 
   const ModelConfig& config() const override { return config_; }
   std::vector<CacheStream> cache_streams() const override { return streams_; }

@@ -53,4 +53,9 @@ class Model {
 // Error{kBadModel} naming file and tensor; architectures not (yet) supported are named.
 std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder);
 
+// Throws what load_model() throws, values apart: of config.json and the tensors' names, shapes and dtypes
+// nothing is left unchecked, and no file is mapped. A family that is known but not run yet passes; what is to
+// be said of that is returned, else "".
+std::string check_loadable(const std::shared_ptr<const ModelFolder>& folder);
+
 }  // namespace ds::model

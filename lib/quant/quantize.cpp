@@ -74,6 +74,12 @@ void store_band(int fd, const PlannedShard& shard, const BandJob& job, const Ban
         scale_width, shard.header.size() + scale.begin);
 }
 
+// The folders below OUT that a file lies in; what goes wrong, the file will meet.
+void make_folder_of(const std::string& path) {
+  std::error_code error;
+  fs::create_directories(fs::path(path).parent_path(), error);
+}
+
 class Conversion {
  public:
   Conversion(const ModelFolder& model, const QuantizePlan& plan, const QuantizeOptions& o)
@@ -147,6 +153,7 @@ class Conversion {
   std::vector<TensorStats> write_shard(const std::string& folder, const PlannedShard& shard,
                                        QuantizeReport& report) {
     const std::string path = folder + "/" + shard.name;
+    make_folder_of(path);
     AtomicFile file(path, AtomicFile::Existing::kReplace);
     // All the room at once: a full disk shows here, and blocks lie together.
     if (::fallocate(file.fd(), 0, 0, shard.file_bytes()) != 0 && errno == ENOSPC)
@@ -214,8 +221,7 @@ class Conversion {
   void copy_file(const std::string& folder, const std::string& relative) {
     if (o_.stop && o_.stop()) interrupted(folder);
     const std::string from = model_.path() + "/" + relative, to = folder + "/" + relative;
-    std::error_code error;
-    fs::create_directories(fs::path(to).parent_path(), error);
+    make_folder_of(to);
     const FileHandle fd(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat st {};
     if (fd.get() < 0 || ::fstat(fd.get(), &st) != 0)

@@ -237,7 +237,8 @@ std::string report_html(const Page& page, const PageSizes& sizes, const std::vec
   for (Bar& b : bars) b.tip = format("from %s dB: %.0f tensors", b.label.c_str(), b.value);
   html += bars_svg("Tensors by SQNR", "Number of tensors; left edges in dB.", bars, "");
   html +=
-      "<h2>Tensors, lowest SQNR first</h2>\n<table><tr><th>tensor<th>values<th>SQNR dB<th>relative "
+      "<h2>Tensors, lowest SQNR first</h2>\n<table class=names><tr><th>tensor<th>values<th>SQNR "
+      "dB<th>relative "
       "error<th>largest "
       "error<th>448 %"
       "<th>zero %</tr>\n";

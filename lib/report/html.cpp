@@ -14,7 +14,7 @@ constexpr const char* kPageStyle =
     "text{font-size:11px;text-anchor:middle;fill:var(--dim)}.y{text-anchor:end}"
     "code{overflow-wrap:anywhere}table{border-collapse:collapse}"
     "td,th{padding:.2em .8em;text-align:right;border-bottom:1px solid var(--rule)}"
-    "td:first-child,th:first-child{text-align:left;font-family:monospace}";
+    "td:first-child,th:first-child{text-align:left}.names td:first-child{font-family:monospace}";
 
 // "2026-11-30 10:20:30 UTC"
 std::string now_utc_text() {
@@ -71,11 +71,14 @@ std::string unescape_html(std::string_view text) {
   return out;
 }
 
+std::string page_origin(const std::string& command_line) {
+  return "<p class=sub><code>" + escape_html(command_line) + "</code><br>" + now_utc_text() + "</p>\n";
+}
+
 std::string page_head(const std::string& title, const std::string& command_line) {
   const std::string name = escape_html(title);
   return "<!doctype html><html lang='en'><meta charset='utf-8'><title>" + name + "</title>\n<style>" +
-         kPageStyle + "</style>\n<h1>" + name + "</h1>\n<p><code>" + escape_html(command_line) +
-         "</code><br>" + now_utc_text() + "</p>\n";
+         kPageStyle + "</style>\n<h1>" + name + "</h1>\n" + page_origin(command_line);
 }
 
 }  // namespace ds::report

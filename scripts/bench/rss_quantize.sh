@@ -34,7 +34,8 @@ for shard in range(gb):
         for _ in range(per_shard * rows // 128):
             f.write(block)
 json.dump({"metadata": {"total_size": n * rows * cols * 2}, "weight_map": weight_map}, open(f"{folder}/model.safetensors.index.json", "w"))
-json.dump({"model_type": "llama", "torch_dtype": "bfloat16"}, open(f"{folder}/config.json", "w"))
+# A family that is not run yet: only then are down projections alone a folder that ds-quantize takes.
+json.dump({"model_type": "deepseek_v4", "torch_dtype": "bfloat16"}, open(f"{folder}/config.json", "w"))
 PY
 }
 peak() { # COMMAND...: peak resident set in kB

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers judged by ds-bench eval against the PyPI package math-verify, on some 580 strings of our own.
+"""Answers judged by ds-bench eval against the PyPI package math-verify, on some 700 strings of our own.
 
 usage: python3 -m venv V && V/bin/pip install math-verify && V/bin/python scripts/check/answers_math_verify.py BUILD
 
@@ -23,6 +23,8 @@ ARGUED = {
     "dollars": "\\$ before a number is a currency; it takes it for the end of a formula",
     "full width": "full-width digits are what a Chinese keyboard types; it reads none",
     "chinese numerals": "it reads no Chinese numerals; a person does",
+    "vulgar fraction": "½ and 3½ are how keyboards write 1/2 and 7/2; it reads no such sign",
+    "raised digits": "10⁶ is 10^6; it reads 10",
     "hash before": "#### marks the answer (GSM8K); it takes the last number",
 }
 random.seed(7)
@@ -72,6 +74,15 @@ def samples():
         yield "leading zeros", f"The answer is 00{n}.", str(n)
         yield "full width", "答案是" + "".join(chr(0xFEE0 + ord(d)) for d in str(n)) + "。", str(n)
         yield "chinese numerals", f"答案是{'二三四五六七八九'[a % 8]}十{'一二三四五六七八九'[a - 1]}。", str((a % 8 + 2) * 10 + a)
+        yield "chinese numerals", f"共计{'贰叁肆伍陆柒捌玖'[a % 8]}拾{'壹贰叁肆伍陆柒捌玖'[a - 1]}元整", str((a % 8 + 2) * 10 + a)
+        yield "vulgar fraction", f"The answer is {'½¼¾'[c % 3]}.", ["1/2", "1/4", "3/4"][c % 3]
+        yield "vulgar fraction", f"The answer is {n}½.", f"{2 * n + 1}/2"
+        yield "power", f"$\\boxed{{{a}^{{{b}}}}}$", str(a**b)
+        yield "raised digits", f"The answer is 10{'⁰¹²³⁴⁵⁶⁷⁸⁹'[a]}.", str(10**a)
+        # Digits that are no number, and words: "one" and "two" are seldom the answer. Both read none.
+        yield "zero below wrong", f"$\\frac{{{n}}}{{0}}$", str(n)
+        yield "time wrong", f"At {a}:{a + 10}.", str(a + 10)
+        yield "word wrong", f"The answer is {'two three four five six seven eight nine ten'.split()[a - 1]}.", str(a + 1)
         yield "marked before", f"The answer is {n}. I checked it in {a} steps.", str(n)
         yield "hash before", f"#### {n}\n\nAsk me {a} more.", str(n)
         yield "power of ten", f"$\\boxed{{{a} \\times 10^{{3}}}}$", str(a * 1000)

@@ -518,3 +518,20 @@ TEST_CASE("Holm never lets a later one be surer than an earlier") {
   CHECK(p[3] == doctest::Approx(0.5));
   CHECK(holm_adjust({0.9, 0.8}) == std::vector<double>{1, 1});
 }
+
+TEST_CASE("the table of a comparison keeps to its width, whatever stands in it") {
+  Comparison c = compare_runs(simulate(1, 60, 1), simulate(2, 60, 8),
+                              gates({"p50_ttft", "p90_ttft:+5%", "p99_e2e:20000ms", "mean_tpot:+10%"}));
+  c.gates[0].why =
+      "some words that say at length why this one could not be decided, and what would decide it";
+  for (const double lo : {0.5, 0.001, 1e6}) {
+    c.gates[1].interval.lo = lo, c.gates[1].interval.hi = 1e9 * lo;
+    for (const int width : {60, 72, 80, 90, 120}) {
+      const std::string text = comparison_text(c, width);
+      CAPTURE(text);
+      for (size_t at = 0, end; (end = text.find('\n', at)) != std::string::npos; at = end + 1)
+        CHECK((end - at <= static_cast<size_t>(width) || (width == 60 && lo != 0.5)));
+      CHECK(text.find("+5.0%") != std::string::npos);
+    }
+  }
+}

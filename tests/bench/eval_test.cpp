@@ -223,6 +223,48 @@ TEST_CASE("answers as a person reads them") {
            {"\\boxed{\\text{Paris}}", "Paris", "exact", true},
            {"ＰＡＲＩＳ", "PARIS", "exact", true},
            {"\\frac{1}{2}", "0.5", "exact", true},
+           // No numbers, whatever digits they have.
+           {"5/0", "5", "number", false},
+           {"5/0", "0", "number", false},
+           {"It is 5 / 00.", "5", "number", false},
+           {"3/0.5", "6", "number", true},
+           {"At 7:30.", "30", "number", false},
+           {"At 7:30:15", "15", "number", false},
+           {"At 7:30.", "7:30", "number", false},  // the whole text, or a marked one
+           {"The answer is 7:30.", "7:30", "number", true},
+           {"The answer is 7:45.", "7:30", "number", false},
+           {"Answer:42", "42", "number", true},
+           {"\u00bd", "0.5", "number", true},
+           {"3\u00bd", "3.5", "number", true},
+           {"3 \u00bd cups", "7/2", "number", true},
+           {"-3\u00be", "-3.75", "number", true},
+           {"\u2154 of it", "2/3", "number", true},
+           {"\u00bd", "1/2", "exact", true},
+           {"叁", "3", "number", true},
+           {"答案是拾伍。", "15", "number", true},
+           {"共计壹仟贰佰叁拾肆元整", "1234", "number", true},
+           {"三萬五", "35000", "number", true},
+           {"3萬", "30000", "number", true},
+           {"五个，队伍陆续到了", "5", "number", true},
+           {"七个人在收拾", "7", "number", true},
+           {"10^6", "1000000", "number", true},
+           {"$10^{6}$", "1000000", "number", true},
+           {"2^10", "1024", "number", true},
+           {"10^{-3}", "0.001", "number", true},
+           {"10\u2076", "1000000", "number", true},
+           {"10\u207b\u00b3", "0.001", "number", true},
+           {"25 cm\u00b2", "25", "number", true},
+           {"10^9999", "10", "number", false},
+           {"0^-1", "0", "number", false},
+           {"five", "5", "number", false},  // words are words
+           {"(1, 2)", "(1,2)", "exact", true},
+           {"( 1 , 2 )", "(1,2)", "exact", true},
+           {"[1;  2]", "[1; 2]", "exact", true},
+           {"x = 5", "x=5", "exact", true},
+           {"a + b", "a+b", "exact", true},
+           {"5 -3", "5-3", "exact", false},  // two numbers
+           {"New York", "NewYork", "exact", false},
+           {"(1, 3)", "(1,2)", "exact", false},
            {"", "0", "number", false}}) {
     INFO(std::string(x.text), " for ", std::string(x.expected));
     CHECK(judge_answer(x.text, {x.expected}, x.match).correct == x.right);
@@ -302,6 +344,34 @@ TEST_CASE("ledger: a busy server, another set and half an entry") {
   CHECK(read_ledger(path).size() == 2);
   CHECK(add_to_ledger(evaluation(20, 2), o).n_entries == 3);
   CHECK(read_ledger(path).size() == 3);
+  std::remove(path.c_str());
+}
+
+TEST_CASE("ledger: entries of another model are told apart by digest, else by name") {
+  const std::string path = "drift_models_test.jsonl";
+  std::remove(path.c_str());
+  DriftOptions o;
+  o.ledger = path;
+  const auto add = [&](const char* model, const std::string& digest) {
+    RecordSet set = evaluation(20, 2);
+    ds::Json target{{"kind", "engine"}, {"model", model}};
+    if (!digest.empty()) target["digest"] = digest;
+    set.headers.assign(1, ds::Json{{"type", "header"}, {"target", target}});
+    return add_to_ledger(set, o).warning;
+  };
+  const std::string a = "sha256:aaaaaaaaaaaaaaaaaaaa", b = "sha256:bbbbbbbbbbbbbbbbbbbb";
+  CHECK(add("base", a).empty());
+  CHECK(add("renamed", a).empty());
+  CHECK(add("tuned", b) ==
+        "2 of the ledger's 2 earlier entries are of another model, the last of them of renamed "
+        "(sha256:aaaaaaaaaaaa); this one is of tuned (sha256:bbbbbbbbbbbb): a change of answers may be the "
+        "model's. One ledger a model tells them apart");
+  CHECK(add("tuned", b).find("2 of the ledger's 3") != std::string::npos);
+  CHECK(add("served", "").find("this one is of served:") != std::string::npos);
+  std::remove(path.c_str());
+  CHECK(add("served", "").empty());
+  CHECK(add("served", "").empty());
+  CHECK(add("other", "").find("of served; this one is of other") != std::string::npos);
   std::remove(path.c_str());
 }
 

@@ -162,6 +162,8 @@ TEST_CASE("the base of an address, what a prompt file adds, and whole conversati
     REQUIRE(seen.size() == 1);
     CHECK(seen[0].path == path);
   }
+  for (const char* scheme : {"HTTP", "Http"})
+    CHECK(make_http_target(scheme + server.url().substr(4), options)->send({}, {}).ok());
   seen.clear();
   const std::string file = "server_members_test.jsonl";
   {

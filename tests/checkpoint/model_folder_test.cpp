@@ -91,6 +91,32 @@ TEST_CASE("the index decides: overlays, old copies, strays, ghosts") {
   CHECK(has(refusal(ErrorKind::kBadModel, [&] { ModelFolder{folder.path()}; }), "unlisted"));
 }
 
+TEST_CASE("an index may name files in folders below, and none outside") {
+  const TempFolder folder;
+  folder.write("config.json", config());
+  fs::create_directories(folder.path() + "/weights/deep");
+  write_shard(folder, "weights/deep/a.safetensors", {one("x", 1), one("y", 2)});
+  write_weight_map(folder, {{"x", "weights/deep/a.safetensors"}, {"y", "./weights//deep/a.safetensors"}});
+  {
+    const ModelFolder model(folder.path());
+    CHECK(value_of(model, "x") == 1);
+    CHECK(value_of(model, "y") == 2);
+    CHECK(model.warnings().empty());
+    CHECK(model.other_files().empty());
+    REQUIRE(model.files().size() == 1);
+    CHECK(model.files()[0].name == "weights/deep/a.safetensors");
+  }
+  const std::string whole = folder.path() + "/weights/deep/a.safetensors";
+  for (const std::string& outside :
+       {std::string("../a.safetensors"), std::string("weights/../../a.safetensors"), whole, std::string("/"),
+        std::string(""), std::string("."), std::string("weights/"), std::string("weights/..")}) {
+    write_weight_map(folder, {{"x", outside}});
+    const std::string said = refusal(ErrorKind::kBadModel, [&] { ModelFolder{folder.path()}; });
+    CAPTURE(said);
+    CHECK(has(said, "\"" + outside + "\" for tensor x"));
+  }
+}
+
 TEST_CASE("a single file beside an index: a whole index wins, a stale one loses to a complete file") {
   const TempFolder folder;
   folder.write("config.json", config());
@@ -314,4 +340,28 @@ TEST_CASE("a file replaced after its header was read: header and bytes stay of o
   ThreadPool pool(2);
   weights.copy_into_large_pages(pool);
   CHECK(weights.vector("n.weight", 2)[1] == 1);
+}
+
+TEST_CASE("names alone: the same refusals of names, shapes and types, and no value is read") {
+  const TempFolder folder;
+  folder.write("config.json", config());
+  write_shard(folder, "model.safetensors",
+              {f32_tensor("n.weight", {2}, {NAN, 1}),
+               f32_tensor("w.weight", {2, 1}, {1, 2}),
+               {"f64.weight", "F64", {2, 1}, std::string(16, '\0')},
+               {"f64", "F64", {2}, std::string(16, '\0')}});
+  const auto model = open_model(folder.path());
+  Weights names(model, Weights::Access::kNames), values(model);
+  CHECK(names.vector("n.weight", 2) == nullptr);
+  CHECK_THROWS_AS(values.vector("n.weight", 2), Error);
+  CHECK(names.matrix("w", 2, 1).data == nullptr);
+  CHECK(names.bound_bytes() == 8);
+  for (Weights* weights : {&names, &values}) {
+    const auto said = [&](const auto& ask) { return refusal(ErrorKind::kBadModel, ask); };
+    CHECK(has(said([&] { weights->vector("n.weight", 3); }), "[3] was expected"));
+    CHECK(has(said([&] { weights->vector("f64", 2); }), "F64"));
+    CHECK(has(said([&] { weights->matrix("f64", 2, 1); }), "F64"));
+    CHECK(has(said([&] { weights->matrix("absent", 2, 1); }), "absent.weight is missing"));
+    CHECK(has(said([&] { weights->matrix("w", 1, 2); }), "[1, 2] was expected"));
+  }
 }

@@ -52,6 +52,10 @@ TEST_CASE("members are checked by type; absent and null are none") {
   CHECK(refusal([&] { m.string("i"); }) == "f:3: \"i\" must be a string");
   CHECK(refusal([&] { m.boolean("s"); }) == "f:3: \"s\" must be true or false");
   CHECK(refusal([&] { m.number("s"); }) == "f:3: \"s\" must be a number");
+  const Json large = object_of({{"n", uint64_t{1} << 63}});
+  const JsonMembers l(large, where, ErrorKind::kBadModel);
+  for (const std::string& said : {refusal([&] { l.count("n"); }), refusal([&] { l.integer("n"); })})
+    CHECK(said.find("9223372036854775807") != std::string::npos);
   CHECK(refusal([&] { m.count("neg"); }) == "f:3: \"neg\" must be a whole number, 0 or more");
   CHECK(refusal([&] { m.integer("n"); }) == "f:3: \"n\" must be a whole number");
   CHECK(refusal([&] { m.list("object"); }) == "f:3: \"object\" must be a list");

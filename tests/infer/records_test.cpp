@@ -58,6 +58,29 @@ TEST_CASE("records keep their id; one without is called by its line, and no othe
         std::vector<std::string>{"2", "\"line:2\"", "bad \"line:4\"", "bad \"line:5\"", "\"line:6\""});
 }
 
+TEST_CASE("a float beyond all doubles spoils a record only where it is asked for; a bad line keeps its id") {
+  const Record record = parse(R"({"id":7,"score":1e400,"temperature":-1E999,"x":"1e400 \" 2e999"})");
+  CHECK(as_int(id_of(record)) == 7);
+  CHECK(as_string(*find(record.json, "x")) == "1e400 \" 2e999");
+  GenerationOverrides told;
+  told.temperature = record.members().number("temperature");
+  CHECK_THROWS_AS(with_overrides({}, told, ErrorKind::kBadData, ""), Error);
+  CHECK_THROWS_AS(parse(R"({"n":1e400})").members().count("n"), Error);
+  CHECK_THROWS_AS(id_in(R"({"id":1e400})"), Error);
+  CHECK_THROWS_AS(parse(R"({"n":01e400})"), Error);
+  CHECK_THROWS_AS(parse(R"({"n":1e400.5})"), Error);
+  CHECK_THROWS_AS(parse(R"({"n":1e400,)"), Error);
+  const std::string digits(400, '9');
+  CHECK(dump(*find(parse("{\"n\":" + digits + "}").json, "n")) == digits);
+
+  CHECK(read_all(
+            "{\"id\":\"a\",\"prompt\":NaN}\n{\"id\":12\n{\"id\":12,\n{\"x\":1,\"id\":\"b\",\"prompt\":\"cut\n"
+            "{\"id\":\"line:9\",\"x\":}\n{\"id\":[1],\"x\":}\n{\"p\":{\"id\":1},\"x\":}\n",
+            {"id"})
+            .ids == std::vector<std::string>{"bad \"a\"", "bad \"line:2\"", "bad \"line:3\"", "bad \"b\"",
+                                             "bad \"line:5\"", "bad \"line:6\"", "bad \"line:7\""});
+}
+
 TEST_CASE("members that nobody knows are told once each, synonyms are known") {
   const ReadBack read = read_all(
       "{\"id\":1,\"max_new_tokens\":2,\"user\":\"x\"}\n{\"user\":\"y\",\"top_kk\":1,\"num_predict\":null}\n",

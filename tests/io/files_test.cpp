@@ -9,6 +9,7 @@
 
 #include <cstring>
 
+#include "io/run_lock.h"
 #include "io/temp_folder.h"
 
 using namespace ds;
@@ -134,6 +135,27 @@ TEST_CASE("an output appears whole or not at all") {
   CHECK(test::slurp(path) == "second");
   CHECK(folder.n_files() == 1);
   CHECK(kind_of([&] { AtomicFile file(folder / "no/such/folder/f"); }) == ErrorKind::kCannotCreate);
+}
+
+TEST_CASE("two names of one output are one: a link is followed, whether its target is there or not") {
+  const test::TempFolder folder;
+  for (const auto& [link, target] :
+       {std::pair("to_file", "file"), {"to_absent", "absent"}, {"to_link", "to_absent"}})
+    REQUIRE(::symlink(target, (folder / link).c_str()) == 0);
+  folder.write("file", "old");
+  CHECK(output_place(folder / "file") == folder / "file");
+  CHECK(output_place(folder / "to_link") == folder / "absent");
+  CHECK(output_place("/dev/stdout") != "");
+  for (const char* name : {"to_link", "to_file"}) {
+    AtomicFile file(folder / name);
+    CHECK(kind_of([&] { AtomicFile{output_place(folder / name)}; }) == ErrorKind::kCannotCreate);
+    file.write("new");
+    file.commit();
+  }
+  CHECK(read_file(folder / "absent") == "new");
+  CHECK(read_file(folder / "file") == "new");
+  REQUIRE(::symlink("loop", (folder / "loop").c_str()) == 0);
+  CHECK(output_place(folder / "loop") == folder / "loop");
 }
 
 TEST_CASE("killed half-way, the old file is still whole, and the next run succeeds") {

@@ -112,6 +112,23 @@ TEST_CASE("malformed lines are counted, reported with their place, and do not st
   CHECK(r.out.find("2 requests") != std::string::npos);
 }
 
+TEST_CASE(
+    "a page of what is usable among the files is a page, with a word on what is not; of nothing there is "
+    "none") {
+  Ran r = shell(
+      "printf '{\"text\":\"of a corpus\"}\\n' > bt_f.jsonl; printf '{\"e2e_ms\":5}\\n{\"e2e_ms\":6}\\n' > "
+      "bt_o.jsonl; "
+      "$B report bt_o.jsonl bt_f.jsonl -o bt_of.html 2>&1; echo $?; grep -c '1 malformed lines were left "
+      "out' bt_of.html; "
+      "$B stats bt_of.html | head -1 | grep -c '2 requests'; rm -f bt_of.html");
+  CHECK(r.out.find("bt_f.jsonl:1") != std::string::npos);
+  CHECK(r.out.ends_with("\n0\n1\n1\n"));
+  r = shell(
+      "$B report bt_f.jsonl -o bt_of.html 2>&1; echo $?; ls bt_of.html 2> /dev/null; rm -f bt_f.jsonl "
+      "bt_o.jsonl");
+  CHECK(r.out.ends_with("\n65\n"));
+}
+
 TEST_CASE("a reader that leaves is met quietly") {
   const Ran r = shell("($B run --cmd true -n 200 --no-overhead -q | head -1 > /dev/null) 2>&1");
   CHECK(r.out.empty());

@@ -684,3 +684,83 @@ TEST_CASE("ds-filter --show-config reads back; explain, tune and calibrate answe
   put(d / "wrong.json", "{\"semantic\":{\"cut\":{\"en\":0.5},\"embedder_digest\":\"0000\"}}");
   CHECK(tool("--profile " + (d / "wrong.json") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 78);
 }
+
+TEST_CASE("ds-filter: two runs to one output, one of them through a link: the second is refused") {
+  const Folder d;
+  for (const char* made : {"out.jsonl", "absent.jsonl"}) {
+    // The first run waits for its input.
+    const std::string script = "cd " + (d / "") + "; rm -rf *; touch out.jsonl; mkfifo in; ln -s " + made +
+                               " link; " + kTool + " in -q -o " + made + " & exec 3> in; until [ -e " + made +
+                               ".work/manifest.json ]; do sleep 0.01; done; " + "echo '{\"text\":\"x\"}' | " +
+                               kTool + " -q -o link; echo second $?; echo '{\"text\":\"y\"}' >&3; " +
+                               "exec 3>&-; wait $!; echo first $?; ls";
+    const Folder said;
+    shell("{ " + script + "; } > " + (said / "out") + " 2> " + (said / "err"));
+    const std::string out = contents(said / "out");
+    CHECK(contents(said / "err").find("is being written by another run") != std::string::npos);
+    CAPTURE(out);
+    CHECK(out.find("second 73") != std::string::npos);
+    CHECK(out.find("first 0") != std::string::npos);
+    CHECK(out.find(".work") == std::string::npos);
+  }
+}
+
+TEST_CASE("ds-filter: each step of a distributed run tells what it did itself") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(60, 5));
+  const auto step = [&](const std::string& words) {
+    REQUIRE(shell(kTool + " " + words + " 2> " + (d / "err")) == 0);
+    return contents(d / "err");
+  };
+  const std::string in = d / "in.jsonl", work = " --work " + (d / "w");
+  const std::string judged = step("sig " + in + work + " --html " + (d / "sig.html"));
+  CAPTURE(judged);
+  CHECK(judged.find("go on to the next step") != std::string::npos);
+  CHECK(judged.find("  kept ") == std::string::npos);
+  CHECK(judged.find("thread seconds") != std::string::npos);
+  CHECK(contents(d / "sig.html").find("kept, ") == std::string::npos);
+  step("edges " + (d / "w") + " -o " + (d / "e"));
+  step("cluster " + (d / "w") + " --edges " + (d / "e") + " -o " + (d / "c"));
+  const std::string written = step("apply " + in + work + " --clusters " + (d / "c") + " -o " + (d / "out"));
+  CAPTURE(written);
+  CHECK(written.find("  kept ") != std::string::npos);
+  CHECK(written.find("thread seconds") == std::string::npos);
+}
+
+TEST_CASE("ds-filter: the page begins with the command line and the date") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(10, 5));
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "o") + " --html " + (d / "p.html")) == 0);
+  const std::string page = contents(d / "p.html");
+  const std::string head = page.substr(page.find("<h1>"), 400);
+  CAPTURE(head);
+  CHECK(head.find("<code>ds-filter -q ") != std::string::npos);
+  CHECK(head.find(" UTC</p>") != std::string::npos);
+}
+
+TEST_CASE("ds-filter: explain and tune are as wide as the terminal, and a line a rule in a pipe") {
+  const Folder d;
+  put(d / "in.jsonl", corpus(10, 5) + record("one", prose(3)) + "\n");
+  const auto lines_of = [&](const std::string& environment, const std::string& words) {
+    REQUIRE(shell(environment + kTool + " " + words + " > " + (d / "out") + " 2> /dev/null") == 0);
+    std::istringstream text(contents(d / "out"));
+    std::vector<std::string> lines;
+    for (std::string line; std::getline(text, line);) lines.push_back(line);
+    return lines;
+  };
+  for (const std::string& words : {"tune " + (d / "in.jsonl"), "explain " + (d / "in.jsonl") + " --id one"}) {
+    const auto piped = lines_of("env -u COLUMNS ", words);
+    for (const int columns : {60, 80, 120}) {
+      const auto narrow = lines_of("COLUMNS=" + std::to_string(columns) + " ", words);
+      CHECK(narrow.size() >= piped.size() + (columns < 100));
+      for (const std::string& line : narrow) {
+        CAPTURE(line);
+        CHECK((line.size() <= static_cast<size_t>(columns) || line.find("found:") != std::string::npos ||
+               line.find(d / "") != std::string::npos));
+      }
+    }
+    CHECK(std::count_if(piped.begin(), piped.end(), [](const auto& line) {
+            return line.find("s2.gopher.min_words") != std::string::npos;
+          }) >= 1);
+  }
+}

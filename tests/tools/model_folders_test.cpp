@@ -108,6 +108,29 @@ TEST_CASE("folders spelled otherwise give the same answers") {
   check_same(specials.path(), kArch + "qwen2");
 }
 
+TEST_CASE("weights in a folder below give the same answers, and are converted into one") {
+  const Copy below(kArch + "llama_tied");
+  fs::create_directory(below.path() + "/w");
+  std::string index = below.read("model.safetensors.index.json");
+  for (size_t at = 0; (at = index.find("\"model-", at)) != std::string::npos; at += 3)
+    index.insert(at + 1, "w/");
+  below.write("model.safetensors.index.json", index);
+  for (const auto& entry : fs::directory_iterator(below.path()))
+    if (entry.path().extension() == ".safetensors")
+      fs::rename(entry.path(), below.path() + "/w/" + entry.path().filename().string());
+  check_same(below.path(), kArch + "llama_tied");
+  const TemporaryFolder out;
+  for (const char* keep : {"--keep-shards", "--max-shard-size=1GB"}) {
+    const std::string to = out.path() + "/" + (keep + 2);
+    const ProgramResult r =
+        run_program("ds-quantize", {below.path(), "-o", to, "--to", "bf16", "--no-sync", keep});
+    CAPTURE(r.err);
+    CHECK(r.rc == 0);
+    check_same(to, below.path());
+  }
+  CHECK(fs::is_directory(out.path() + "/keep-shards/w"));
+}
+
 TEST_CASE("both programs refuse the same folders, with the same code") {
   const Copy gptq(kArch + "llama");
   gptq.replace(".safetensors", "q_proj.weight\"", "q_proj.qweight\"");
@@ -129,6 +152,45 @@ TEST_CASE("both programs refuse the same folders, with the same code") {
   check_refused("Org/Absent", 66, "hf download Org/Absent");
   const TemporaryFolder gguf;
   check_refused(gguf.write("m.gguf", "GGUF"), 78, "GGUF");
+}
+
+TEST_CASE("what does not fit together is refused by both, too: tensors, sizes, families, RoPE") {
+  const auto edited = [](const char* ending, const char* from, const char* to, const char* word) {
+    const Copy copy(kArch + "llama");
+    copy.replace(ending, from, to);
+    check_refused(copy.path(), 78, word);
+  };
+  edited(".safetensors", "model.norm.weight\"", "model.morn.weight\"", "model.norm.weight is missing");
+  edited(".safetensors", "up_proj.weight\"", "up_porj.weight\"", "up_proj.weight is missing");
+  edited("config.json", "\"vocab_size\": ", "\"vocab_size\": 1", "model.embed_tokens.weight");
+  edited("config.json", "\"hidden_size\": ", "\"hidden_size\": 1", "was expected");
+  edited("config.json", "\"num_hidden_layers\": ", "\"num_hidden_layers\": 1", "is missing");
+  edited("config.json", "\"model_type\": \"llama\"", "\"model_type\": \"lama\"",
+         "model_type 'lama' is unknown");
+  edited("config.json", "\"model_type\": \"llama\"", "\"model_type\": \"\"", "model_type is missing");
+  edited("config.json", "\"llama3\"", "\"longrope\"", "longrope");
+  edited("config.json", "\"vocab_size\"", "\"vocab\"", "vocab_size is missing");
+}
+
+TEST_CASE("a folder of every architecture is converted; one that is not run yet with a word") {
+  int n = 0;
+  for (const auto& entry : fs::directory_iterator(kArch)) {
+    const std::string folder = entry.path();
+    if (folder.find("deepseek_v4") != std::string::npos) continue;  // no weights are here
+    const ProgramResult r = dry_run(folder);
+    CAPTURE(folder);
+    CAPTURE(r.err);
+    CHECK(r.rc == 0);
+    CHECK(r.err.find("not run here yet") == std::string::npos);
+    ++n;
+  }
+  CHECK(n == 16);
+  const Copy later(kArch + "llama");
+  later.replace("config.json", "\"model_type\": \"llama\"", "\"model_type\": \"deepseek_v4\"");
+  const ProgramResult r = dry_run(later.path());
+  CHECK(r.rc == 0);
+  CHECK(r.err.find("model_type deepseek_v4 is not run here yet") != std::string::npos);
+  CHECK(dry_run(kTinyModel).rc == 0);
 }
 
 TEST_CASE(

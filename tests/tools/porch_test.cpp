@@ -45,7 +45,7 @@ size_t columns_of(const std::string& line) {
 TEST_CASE("--help of every tool and command is as wide as it is told, and has examples") {
   for (const std::string& tool : kTools) {
     for (const std::string& command : commands_of(tool)) {
-      for (const int columns : {80, 100, 120}) {
+      for (const int columns : {60, 80, 100, 120}) {
         ProgramOptions options;
         options.environment = {"COLUMNS=" + std::to_string(columns)};
         const ProgramResult r =
@@ -64,6 +64,34 @@ TEST_CASE("--help of every tool and command is as wide as it is told, and has ex
   }
   CHECK(commands_of("ds-bench").size() == 1 + 9);
   CHECK(commands_of("ds-filter").size() == 1 + 7);
+}
+
+TEST_CASE("a number that 64 bits do not hold is refused, not cut") {
+  const std::string long_number = "99999999999999999999";
+  for (const Args& words :
+       {Args{"ds-run", "M", "hi", "--seed"}, Args{"ds-run", "M", "hi", "-n"},
+        Args{"ds-bench", "run", "M", "--seed"}, Args{"ds-filter", "tune", "x", "--sample"}}) {
+    Args rest(words.begin() + 1, words.end());
+    rest.push_back(long_number);
+    const ProgramResult r = run_program(words[0], rest);
+    CHECK(r.rc == 2);
+    CAPTURE(r.err);
+    CHECK(holds(r.err, long_number));
+    CHECK(holds(r.err, "at most 9223372036854775807"));
+  }
+  ProgramOptions options;
+  options.environment = {"DS_SEED=" + long_number};
+  CHECK(run_program("ds-run", {"M", "hi"}, options).rc == 2);
+  CHECK(run_program("ds-run", {kTinyModel, "hi", "-n", "1", "--seed", "9223372036854775807"}).rc == 0);
+}
+
+TEST_CASE("examples on a narrow terminal: what they do below them, and commands that a shell still reads") {
+  ProgramOptions options;
+  options.environment = {"COLUMNS=60"};
+  const std::string run = run_program("ds-run", {"--help"}, options).out;
+  CHECK(holds(run, "\n  ds-run MODEL 'Why is the sky blue?'\n      one question, the answer on stdout\n"));
+  CHECK(holds(run, "\n  git diff | ds-run MODEL 'Say what changed'\n"));  // has room
+  CHECK(holds(run, " \\\n      < questions.txt"));
 }
 
 TEST_CASE("man pages have the sections that people look for") {

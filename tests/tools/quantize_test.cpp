@@ -27,7 +27,11 @@ TEST_CASE("ds-quantize: there, judged, and back; ds-run answers from it") {
   CHECK(r.rc == 0);
   CHECK(r.out == "");
   CHECK(file_bytes(report).find("\"sqnr_db\":31.5") != std::string::npos);
-  CHECK(file_bytes(work.path() + "/r.html").find("<svg") != std::string::npos);
+  const std::string page = file_bytes(work.path() + "/r.html");
+  CHECK(page.find("<svg") != std::string::npos);
+  // Names of tensors are typed, what stands first in other tables is text.
+  CHECK(page.find("<table class=names><tr><th>tensor") != std::string::npos);
+  CHECK(page.find("th:first-child{text-align:left}") != std::string::npos);
   CHECK(quantize({kTinyModel, "--verify", fp8}).rc == 0);
   CHECK(quantize({kTinyModel, "--verify", kTinyModel}).err.find("no value changed") != std::string::npos);
   r = quantize({kTinyModel, "--verify", fp8, "--min-sqnr", "40"});

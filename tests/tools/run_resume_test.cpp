@@ -55,7 +55,8 @@ TEST_CASE("kill -9 at any moment, then the same command: all answers, in order, 
   CHECK(file_bytes(out) == whole);
   CHECK(n_lines(file_bytes(timings)) == n - n_done);
   // Nothing is left to do.
-  const ProgramResult again = run_program("ds-run", {kTinyModel, "--jsonl", in, "--resume", out});
+  const ProgramResult again =
+      run_program("ds-run", {kTinyModel, "--jsonl", in, "--temperature", "0", "--resume", out});
   CHECK(again.rc == 0);
   CHECK(again.err.find("60 records read, 0 answered, 60 answered before, 0 failed") != std::string::npos);
   CHECK(file_bytes(out) == whole);
@@ -134,6 +135,87 @@ TEST_CASE("a second run to the same OUT is refused") {
                          " --jsonl in --resume out -q & exec 3> in; until [ -e out ]; do sleep 0.01; done; "
                          "echo '{\"prompt\":\"hi\"}' | ds-run " +
                          kTinyModel + " --jsonl --resume out -q; echo second $?; exec 3>&-; wait; ls");
-  CHECK(r.out == "second 73\nin\nout\n");
+  CHECK(r.out == "second 73\nin\nout\nout.run\n");
   CHECK(r.err.find("another run") != std::string::npos);
+}
+
+TEST_CASE("answers of another model or of other options are refused, naming what differs") {
+  const TemporaryFolder folder;
+  const std::string in = folder.write("in.jsonl", records(4)), out = folder.path() + "/out",
+                    model = folder.path() + "/model";
+  REQUIRE(answer(in, out).rc == 0);
+  const std::string whole = file_bytes(out);
+  const auto refused = [&](const ProgramResult& r, const std::string& word) {
+    CAPTURE(r.err);
+    CHECK(r.rc == 2);
+    CHECK(r.err.find(word) != std::string::npos);
+    CHECK(file_bytes(out) == whole);
+  };
+  refused(answer(in, out, {"--top-p", "0.5"}), "top-p not given, now 0.5");
+  refused(answer(in, out, {"-n", "3", "--raw"}), "max-tokens not given, now 3; raw not given, now true");
+  refused(answer(in, out, {"-s", "Be brief."}), "now \"Be brief.\"");
+  CHECK(answer(in, out, {"--threads", "1"}).rc == 0);
+  bash(folder.path(), "cp -r " + kTinyModel + " model; echo >> model/config.json");
+  refused(run_program("ds-run", {model, "--jsonl", in, "--temperature", "0", "-q", "--resume", out}),
+          "another model");
+  const ProgramResult tokens = run_program("ds-run", {kTinyModel, "--score", "--jsonl", in, "--resume", out});
+  CHECK(tokens.rc == 65);  // no scores at all
+  // What OUT.run knows nothing of was put there by others since.
+  const std::string texts = folder.write("texts", "{\"text\":\"one\"}\n");
+  folder.write("out", run_program("ds-run", {kTinyModel, "--score", "--jsonl", texts, "-q"}).out);
+  CHECK(run_program("ds-run", {kTinyModel, "--score", "--jsonl", texts, "-q", "--resume", out}).rc == 0);
+  // An empty OUT is nobody's.
+  folder.write("out", "");
+  CHECK(answer(in, out, {"-n", "3"}).rc == 0);
+  CHECK(answer(in, out).rc == 2);
+  // Without what is known of them they are taken, and that is said.
+  bash(folder.path(), "rm out.run");
+  const ProgramResult r = answer(in, out);
+  CHECK(r.rc == 0);
+  CHECK(r.err.find("was not checked") != std::string::npos);
+  folder.write("out.run", "a letter\n");
+  CHECK(answer(in, out).rc == 65);
+  CHECK(file_bytes(out + ".run") == "a letter\n");
+}
+
+TEST_CASE("a record that has changed is answered anew, and nothing else is") {
+  const TemporaryFolder folder;
+  const std::string in = folder.write("in.jsonl", records(9)), out = folder.path() + "/out",
+                    timings = folder.path() + "/timings";
+  REQUIRE(answer(in, out).rc == 0);
+  std::vector<std::string> lines = lines_of(records(9));
+  lines[2].replace(lines[2].find("+7"), 2, "+8");
+  lines.push_back("{\"id\":\"new\",\"prompt\":\"What is 1+1?\"}");
+  std::string changed;
+  for (const std::string& line : lines) changed += line + "\n";
+  folder.write("in.jsonl", changed);
+  const ProgramResult r = answer(in, out, {"--timings", timings});
+  CHECK(r.rc == 0);
+  CHECK(file_bytes(out) == answer(in, "").out);
+  CHECK(n_lines(file_bytes(timings)) == 2);
+  CHECK(r.err.find("not what was answered before") != std::string::npos);
+}
+
+TEST_CASE("answers that are there twice: the last ones count, and that is said") {
+  const TemporaryFolder folder;
+  const std::string in = folder.write("in.jsonl", records(9)), out = folder.path() + "/out";
+  REQUIRE(answer(in, out).rc == 0);
+  const std::string whole = file_bytes(out);
+  for (const bool known : {true, false}) {
+    folder.write("out", whole + whole);
+    if (!known) bash(folder.path(), "rm out.run");
+    const ProgramResult r = answer(in, out);
+    CAPTURE(r.err);
+    CHECK(r.rc == 0);
+    CHECK(file_bytes(out) == whole);
+    CHECK(r.err.find("later ones have their id: 9") != std::string::npos);
+  }
+  const auto made = [](const char* text) {
+    return "{\"id\":1,\"text\":\"" + std::string(text) + "\",\"finish_reason\":\"stop\"}\n";
+  };
+  bash(folder.path(), "rm -f out.run");
+  folder.write("in.jsonl", "{\"id\":1,\"prompt\":\"a\"}\n{\"id\":1,\"prompt\":\"b\"}\n");
+  folder.write("out", made("old") + made("first") + made("second"));
+  CHECK(answer(in, out).rc == 0);
+  CHECK(file_bytes(out) == made("first") + made("second"));
 }

@@ -43,6 +43,14 @@ std::string filled(const std::string& text, size_t columns, size_t indent, size_
       out += ' ';
       ++used;
     }
+    // A list is one word to a shell, and may be longer than a line.
+    for (size_t comma;
+         used + columns_of(word) > columns &&
+         (comma = word.rfind(',', columns > used ? columns - used - 1 : 0)) != std::string::npos;) {
+      out += word.substr(0, comma + 1) + "\n" + std::string(indent, ' ');
+      word.erase(0, comma + 1);
+      used = indent;
+    }
     out += word;
     used += columns_of(word);
   }
@@ -84,12 +92,56 @@ std::string texts_below_summary(const CLI::App& app) {
   return line == std::string::npos ? "" : all.substr(line + 1);
 }
 
+// Where the blanks outside of quotes are that may become line ends: each the begin of a word.
+std::vector<std::string> shell_words(const std::string& command) {
+  std::vector<std::string> words(1);
+  char quote = 0;
+  for (const char c : command) {
+    if (quote ? c == quote : c == '\'' || c == '"') quote = quote ? 0 : c;
+    if (c == ' ' && !quote && !words.back().empty())
+      words.emplace_back();
+    else if (c != ' ' || quote)
+      words.back() += c;
+  }
+  return words;
+}
+
+// An example that is too wide: "  COMMAND   what it does" becomes two lines, a long command several that a
+// shell reads as one.
+std::string narrow_example(const std::string& line, size_t columns) {
+  constexpr size_t kIndent = 6;
+  const size_t end = std::min(line.find("  ", line.find_first_not_of(' ')), line.size());
+  const std::string comment = line.substr(std::min(line.find_first_not_of(' ', end), line.size()));
+  std::string out = " ";
+  size_t used = 1;
+  bool first = true;
+  for (const std::string& word : shell_words(line.substr(2, end - 2))) {
+    if (!first && used + 1 + columns_of(word) + 2 > columns) {
+      out += " \\\n" + std::string(kIndent - 1, ' ');
+      used = kIndent - 1;
+    }
+    out += " " + word;
+    used += 1 + columns_of(word);
+    first = false;
+  }
+  if (comment.empty()) return out;
+  return out + "\n" + std::string(kIndent, ' ') + filled(comment, columns, kIndent, kIndent);
+}
+
+std::string narrow_examples(const std::string& text, size_t columns) {
+  std::string out;
+  std::istringstream lines(text);
+  for (std::string line; std::getline(lines, line);)
+    out += (out.empty() ? "" : "\n") + (columns_of(line) > columns ? narrow_example(line, columns) : line);
+  return out;
+}
+
 std::string laid_out(const std::string& text, size_t columns) {
   std::string out;
   bool after_heading = false;
   for (const Paragraph& p : paragraphs(text)) {
     if (!after_heading) out += "\n";
-    out += (p.literal ? p.text : filled(p.text, columns, 0, 0)) + "\n";
+    out += (p.literal ? narrow_examples(p.text, columns) : filled(p.text, columns, 0, 0)) + "\n";
     after_heading = is_heading_of_examples(p);
   }
   return out;

@@ -59,6 +59,20 @@ void read_environment(CLI::App& app) {
     sub->preparse_callback([sub](size_t) { read_environment(*sub); });
 }
 
+// Whole numbers have 63 bits and a sign; CLI11 takes what is longer for the nearest that fits.
+std::string number_problem(const std::string& text) {
+  errno = 0;
+  const long long nearest = std::strtoll(text.c_str(), nullptr, 0);
+  if (errno != ERANGE) return "";
+  return text + " is out of range, " + (nearest < 0 ? "at least " : "at most ") + std::to_string(nearest) +
+         " was expected";
+}
+void check_numbers(CLI::App& app) {
+  for (CLI::Option* option : app.get_options())
+    if (texts_of(*option).value == "N") option->check(CLI::Validator(number_problem, ""));
+  for (CLI::App* sub : app.get_subcommands({})) check_numbers(*sub);
+}
+
 class Formatter : public CLI::Formatter {
  public:
   std::string make_help(const CLI::App* app, std::string, CLI::AppFormatMode) const override {
@@ -136,6 +150,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   app.formatter(formatter);
   for (CLI::App* sub : app.get_subcommands({})) sub->formatter(formatter);
   read_environment(app);
+  check_numbers(app);
   const std::vector<std::string> words(argv + 1, argv + argc);
   const int code = guarded(app, [&] {
     const int rc = parse_and_run(app, words, body);

@@ -11,7 +11,7 @@ namespace ds::filter {
 struct FilterCommandLine {
   FilterOptions run;
   cli::CommonOptions common;
-  std::string profile, stages, html;
+  std::string profile, stages, html, command_line;
   double max_bad = 1;
   bool show_config = false;
   std::string id, out_of_domain, part = "0/1", clusters;  // of commands

@@ -49,8 +49,11 @@ neither counted nor shown. A record without id is called "line:7". A bad record 
 
 --resume OUT makes OUT or goes on with it: after a stop, a kill or a power cut the same command does what is missing,
 and in the end OUT holds what stdout would have. Answers find their records by id, or by line where there is none;
-those of one id in order. A last line that was cut is dropped, records that failed are tried again. A file that holds
-anything but results of ds-run is refused, as is a second run to the same OUT.
+those of one id in order; of more answers than records the last ones count. A last line that was cut is dropped,
+records that failed are tried again. OUT.run beside it holds hashes of what the answers depend on: with another model
+or other options the run is refused, and a record that has changed is answered anew. Without OUT.run the answers are
+taken as they are, with a warning. A file that holds anything but results of ds-run is refused, as is a second run to
+the same OUT.
 
 --score takes {"id", "text" | "messages" | "input_ids"} and gives {"id", "n_tokens", "logprobs", "sum_logprob",
 "perplexity"}; text gets the BOS (and EOS) that tokenizer.json or tokenizer_config.json ask for, as --raw does.

@@ -1,6 +1,7 @@
 #include "bench/compare/compare.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -486,41 +487,75 @@ Comparison compare_arms(const RecordSet& ab, const CompareOptions& options) {
   return c;
 }
 
+namespace {
+
+using Table = std::vector<std::array<std::string, 8>>;
+constexpr size_t kHolm = 5;
+
+// Columns as wide as what stands in them; where that is too much for the line, what stands last goes below.
+std::vector<std::string> table_rows(const Table& table, int width) {
+  constexpr size_t kColumns = std::tuple_size_v<Table::value_type>, kLast = kColumns - 1, kIndent = 10;
+  std::array<size_t, kColumns> widths{};
+  for (const auto& row : table)
+    for (size_t k = 0; k < kColumns; ++k) widths[k] = std::max(widths[k], row[k].size());
+  const auto total = [&](size_t gap) {
+    size_t sum = 0;
+    for (const size_t w : widths) sum += w ? w + gap : 0;
+    return sum - gap;
+  };
+  const auto room = static_cast<size_t>(width);
+  const size_t gap = total(2) <= room ? 2 : 1;
+  const bool below = total(gap) > room;
+  std::vector<std::string> out;
+  for (const auto& row : table) {
+    std::string line;
+    for (size_t k = 0; k < (below ? kLast : kColumns); ++k) {
+      if (!widths[k]) continue;
+      const bool number = (k > 0 && k < 4) || k == kHolm;
+      const std::string pad(widths[k] - row[k].size(), ' ');
+      line += (k ? std::string(gap, ' ') : "") + (number ? pad + row[k] : row[k] + pad);
+    }
+    line.erase(line.find_last_not_of(' ') + 1);
+    out.push_back(line + "\n" + (below && out.size() ? std::string(kIndent, ' ') + row[kLast] + "\n" : ""));
+  }
+  return out;
+}
+
+}  // namespace
+
 std::string comparison_text(const Comparison& c, int width) {
   constexpr int kWithP = 90;
   const bool with_p = width >= kWithP;
   const auto percent = [](double ratio) {
     char text[32];
     if (!std::isfinite(ratio)) return std::string(ratio > 0 ? "+inf" : "-");
-    std::snprintf(text, sizeof text, "%+.1f%%", (ratio - 1) * 100);
+    constexpr double kMostDigits = 1e5;
+    const double change = (ratio - 1) * 100;
+    std::snprintf(text, sizeof text, std::abs(change) < kMostDigits ? "%+.1f%%" : "%+.2g%%", change);
     return std::string(text);
   };
   const auto value = [](double v) { return std::isfinite(v) ? short_number(v) : std::string("-"); };
-  char line[240];
-  const auto row = [&](const std::string& gate, const std::string& a, const std::string& b,
-                       const std::string& ratio, const std::string& interval, const std::string& p,
-                       const std::string& verdict, const std::string& result) {
-    std::snprintf(line, sizeof line, "%-9s %7s %7s %8s  %-18s", gate.c_str(), a.c_str(), b.c_str(),
-                  ratio.c_str(), interval.c_str());
-    std::string text = line;
-    if (with_p) std::snprintf(line, sizeof line, " %7s", p.c_str()), text += line;
-    std::snprintf(line, sizeof line, "  %-12s  %s\n", verdict.c_str(), result.c_str());
-    return text + line;
-  };
-  std::string out = row("gate", "A", "B", "B/A", short_number(c.level * 100) + " % interval", "p(Holm)",
-                        "verdict", "result");
+  Table table{
+      {"gate", "A", "B", "B/A", short_number(c.level * 100) + " % interval", "p(Holm)", "verdict", "result"}};
   for (const GateComparison& g : c.gates) {
     std::string result = g.result == GateResult::kPass   ? "pass"
                          : g.result == GateResult::kFail ? "FAIL"
                                                          : "open";
     if (g.gate.change) result += " " + percent(1 + *g.gate.change);
     if (g.gate.limit_ms) result += " <" + short_number(*g.gate.limit_ms) + "ms";
-    std::snprintf(line, sizeof line, "%.3g", g.p);
-    const std::string p = line;
-    out += row(g.gate.name, value(g.a), value(g.b), percent(g.ratio),
-               "[" + percent(g.interval.lo) + ", " + percent(g.interval.hi) + "]", p, verdict_name(g.verdict),
-               result);
-    if (!g.why.empty()) out += fold("          " + g.why, width, 10);
+    char p[32];
+    std::snprintf(p, sizeof p, "%.3g", g.p);
+    table.push_back({g.gate.name, value(g.a), value(g.b), percent(g.ratio),
+                     "[" + percent(g.interval.lo) + ", " + percent(g.interval.hi) + "]", p,
+                     verdict_name(g.verdict), result});
+  }
+  if (!with_p)
+    for (auto& row : table) row[kHolm].clear();
+  const std::vector<std::string> rows = table_rows(table, width);
+  std::string out = rows[0];
+  for (size_t i = 0; i < c.gates.size(); ++i) {
+    out += rows[i + 1];
+    if (!c.gates[i].why.empty()) out += fold("          " + c.gates[i].why, width, 10);
   }
   const auto say = [&](const std::string& text) { out += fold(text, width, 2); };
   say(c.paired ? "paired: labels swapped within " + std::to_string(c.n_blocks) + " blocks"

@@ -82,8 +82,55 @@ std::vector<FoundNumber> numbers_of(const std::vector<std::string>& expected) {
   return out;
 }
 
+// Blanks that show nothing: inside of brackets, around commas, "=" and operators that have some on both
+// sides. Only outside of brackets a blank before three digits tells a list, "1, 234", from a number, "1,234";
+// "(1,234)" is the pair that "(1, 234)" is.
+std::string without_idle_blanks(std::string_view s) {
+  constexpr std::string_view kOpen = "([{", kClose = ")]}", kOperators = "+-*/<>";
+  const auto is = [](std::string_view set, char c) { return set.find(c) != set.npos; };
+  std::string out;
+  int depth = 0;
+  for (size_t i = 0; i < s.size(); ++i) {
+    depth += is(kOpen, s[i]) ? 1 : is(kClose, s[i]) ? -1 : 0;
+    if (s[i] != ' ' || i == 0 || i + 1 == s.size()) {
+      out += s[i];
+      continue;
+    }
+    const char before = s[i - 1], after = s[i + 1];
+    const size_t digits = s.substr(i + 1).find_first_not_of("0123456789");
+    const bool thousands =
+        depth <= 0 && before == ',' && (digits == 3 || (digits == s.npos && s.size() - i == 4));
+    const bool around = (is(kOperators, after) && i + 2 < s.size() && s[i + 2] == ' ') ||
+                        (is(kOperators, before) && i > 1 && s[i - 2] == ' ');
+    const bool idle = before == ' ' || after == ' ' || is("([{,;=", before) || is(")]},;=", after) || around;
+    if (!idle || thousands) out += ' ';
+  }
+  return out;
+}
+
+bool same_text(std::string_view given, std::string_view wanted) {
+  const std::string a = without_idle_blanks(plain_text(bare(given))),
+                    b = without_idle_blanks(plain_text(bare(wanted)));
+  if (bare(a) == bare(b)) return true;
+  const auto x = whole_number(a), y = whole_number(b);
+  return x && y && same_number(*x, *y);
+}
+
+AnswerJudgement judge_text(const std::string& answer, const std::vector<std::string>& expected) {
+  AnswerJudgement j;
+  j.unparsed = answer.empty();
+  const auto marked = marked_answer(answer);
+  for (const std::string& e : expected) {
+    j.flexible |= !e.empty() && answer.find(e) != std::string::npos;
+    j.strict |= same_text(answer, e) || (marked && same_text(*marked, e));
+  }
+  j.correct = j.strict;
+  return j;
+}
+
 AnswerJudgement judge_number(const std::string& answer, const std::vector<std::string>& expected) {
   const std::vector<FoundNumber> wanted = numbers_of(expected);
+  if (wanted.empty()) return judge_text(answer, expected);  // 7:30
   const auto right = [&](const std::vector<FoundNumber>& found, bool first) {
     if (found.empty()) return false;
     const FoundNumber& given = first ? found.front() : found.back();
@@ -136,30 +183,6 @@ AnswerJudgement judge_choice(const std::string& answer, const std::vector<std::s
   return j;
 }
 
-// A comma parts the members of a list with a blank or without. Only outside of brackets a blank before three
-// digits tells a list, "1, 234", from a number, "1,234"; "(1,234)" is the pair that "(1, 234)" is.
-std::string without_list_blanks(std::string_view s) {
-  std::string out;
-  int depth = 0;
-  for (size_t i = 0; i < s.size(); ++i) {
-    depth += s[i] == '(' || s[i] == '[' || s[i] == '{'   ? 1
-             : s[i] == ')' || s[i] == ']' || s[i] == '}' ? -1
-                                                         : 0;
-    const bool list = s[i] == ' ' && i > 0 && s[i - 1] == ',';
-    const size_t digits = s.substr(i + 1).find_first_not_of("0123456789");
-    if (!list || (depth <= 0 && (digits == 3 || (digits == s.npos && s.size() - i == 4)))) out += s[i];
-  }
-  return out;
-}
-
-bool same_text(std::string_view given, std::string_view wanted) {
-  const std::string a = without_list_blanks(plain_text(bare(given))),
-                    b = without_list_blanks(plain_text(bare(wanted)));
-  if (bare(a) == bare(b)) return true;
-  const auto x = whole_number(a), y = whole_number(b);
-  return x && y && same_number(*x, *y);
-}
-
 }  // namespace
 
 std::string answer_part(std::string_view text) {
@@ -192,15 +215,8 @@ AnswerJudgement judge_answer(std::string_view text, const std::vector<std::strin
   const std::string answer = answer_part(text);
   if (match == "number") return judge_number(answer, expected);
   if (match == "choice") return judge_choice(answer, expected);
-  AnswerJudgement j;
-  j.unparsed = answer.empty();
-  const auto marked = marked_answer(answer);
-  for (const std::string& e : expected) {
-    j.flexible |= !e.empty() && answer.find(e) != std::string::npos;
-    j.strict |= same_text(answer, e) || (marked && same_text(*marked, e));
-  }
-  if (match == "contains") j.strict = j.flexible;
-  j.correct = j.strict;
+  AnswerJudgement j = judge_text(answer, expected);
+  if (match == "contains") j.correct = j.strict = j.flexible;
   return j;
 }
 

@@ -93,6 +93,33 @@ void check_fit(const RecordSet& set) {
            "nothing was entered; ds-bench eval --resume asks those again");
 }
 
+// "dsv3-tiny (sha256:0123456789ab)"
+std::string model_name(const std::string& what, const std::string& digest) {
+  constexpr size_t kDigits = 12;
+  const std::string hash = digest.substr(0, std::min(digest.find(':'), digest.size()) + 1 + kDigits);
+  return what.empty() ? hash : hash.empty() ? what : what + " (" + hash + ")";
+}
+
+// A model is known by its digest, or by its name where a server or command has no other; what neither entry
+// says cannot differ.
+std::string other_models(const std::vector<Json>& entries, const TargetHeader& now) {
+  int64_t n_others = 0;
+  std::string other;
+  for (const Json& entry : entries) {
+    const std::string what = text(&entry, "target"), digest = text(&entry, "model");
+    const bool by_digest = !digest.empty() || !now.digest.empty();
+    if (by_digest ? digest == now.digest : what.empty() || now.what.empty() || what == now.what) continue;
+    ++n_others;
+    other = model_name(what, digest);
+  }
+  if (n_others == 0) return "";
+  const auto known = [](const std::string& name) { return name.empty() ? "one that has no name" : name; };
+  return std::to_string(n_others) + " of the ledger's " + std::to_string(entries.size()) +
+         " earlier entries are of another model, the last of them of " + known(other) + "; this one is of " +
+         known(model_name(now.what, now.digest)) +
+         ": a change of answers may be the model's. One ledger a model tells them apart";
+}
+
 std::string first_of(const std::vector<std::string>& ids) {
   std::string out;
   for (size_t i = 0; i < std::min(ids.size(), kShownItems); ++i) out += (i ? ", " : "") + ids[i];
@@ -220,6 +247,7 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
         r.outputs_changed = true;
         r.first_changed = id;
       }
+  r.warning = other_models(entries, header.target);
   r.n_entries = static_cast<int64_t>(entries.size()) + 1;
   r.entry = Json{{"type", "drift"},
                  {"schema", "dsbench-drift/2"},
@@ -237,6 +265,7 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
                  {"alarm", r.alarm},
                  {"outputs_changed", r.outputs_changed},
                  {"model", model},
+                 {"target", header.target.what},
                  {"cpu", cpu},
                  {"isa", isa},
                  {"answers", digests},

@@ -30,6 +30,7 @@ struct DriftResult {
   int64_t n_entries = 0, n = 0, n_correct = 0;
   std::vector<std::string> lost, won;  // since the last entry: right then and wrong now, and the reverse
   double sum = 0, limit = 0;           // of the chart
+  std::string warning;                 // that earlier entries are of another model; empty: they are not
   Json entry;                          // the ledger's new last line
   std::string text;
 };

@@ -171,7 +171,7 @@ size_t skip_one_of(std::string_view s, size_t i, std::initializer_list<std::stri
 
 // A factor written behind: "1.5e3", "1.5*10^3". Decimal places to move.
 size_t read_exponent(std::string_view s, size_t i, int& exponent) {
-  for (const auto& [unit, places] : {std::pair("\xE4\xB8\x87", 4), std::pair("\xE4\xBA\xBF", 8)})
+  for (const auto& [unit, places] : {std::pair("万", 4), {"萬", 4}, {"亿", 8}, {"億", 8}})
     if (s.substr(i).starts_with(unit)) {  // 3万, 2亿
       exponent = places;
       return i + 3;
@@ -197,7 +197,53 @@ size_t read_exponent(std::string_view s, size_t i, int& exponent) {
   return j < s.size() && s[j] == '}' && s[i] != 'e' && s[i] != 'E' ? j + 1 : j;
 }
 
-// A number that begins at i, sign and currency included.
+// "^6", "^{-2}" behind a base; i where there is none.
+size_t read_power(std::string_view s, size_t i, int& power) {
+  if (i >= s.size() || s[i] != '^') return i;
+  size_t j = i + 1;
+  const bool brace = j < s.size() && s[j] == '{';
+  j += brace;
+  const bool minus = j < s.size() && s[j] == '-';
+  j += minus;
+  const size_t n = n_digits(s, j);
+  if (n == 0 || n > 4) return i;
+  power = std::stoi(std::string(s.substr(j, n))) * (minus ? -1 : 1);
+  j += n;
+  return brace && j < s.size() && s[j] == '}' ? j + 1 : j;
+}
+
+// Absent when the result is none, or has too many digits.
+std::optional<Fraction> raised(Fraction base, int power) {
+  if (power < 0 && base.above == 0) return std::nullopt;
+  if (power < 0) std::swap(base.above, base.below);
+  Fraction out{1, 1};
+  for (int k = 0; k < std::abs(power); ++k) {
+    if (base.above == base.below) break;
+    if (base.above == 0) return Fraction{0, 1};
+    if (out.above >= kLargest / base.above || out.below >= kLargest / base.below) return std::nullopt;
+    out.above *= base.above, out.below *= base.below;
+  }
+  return reduced(out);
+}
+
+// Digits that are no number: the time 7:30, the ratio 2:3, and 5/0. The end of them, i where there are none.
+size_t skip_no_number(std::string_view s, size_t i) {
+  size_t end = i + n_digits(s, i);
+  if (end == i) return i;
+  const auto next = [&](size_t at) { return at + 1 + n_digits(s, at + 1); };
+  const size_t first = end;
+  while (end < s.size() && s[end] == ':' && digit_at(s, end + 1)) end = next(end);
+  if (end > first) return end;
+  const size_t slash = skip_blanks(s, end);
+  if (slash >= s.size() || s[slash] != '/') return i;
+  const size_t below = skip_blanks(s, slash + 1), zeros = below + n_digits(s, below);
+  const bool is_zero = zeros > below && s.substr(below, zeros - below).find_first_not_of('0') == s.npos;
+  const bool goes_on = zeros < s.size() && (s[zeros] == '/' || (s[zeros] == '.' && digit_at(s, zeros + 1)));
+  return is_zero && !goes_on ? zeros : i;
+}
+
+// A number that begins at i, sign and currency included; its canonical form is empty where the digits are
+// none.
 std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
   FoundNumber found{i, i, "", false};
   bool minus = false;
@@ -206,6 +252,10 @@ std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
     i = skip_blanks(s, skip_one_of(s, i, {"$", "\xC2\xA3", "\xC2\xA5", "\xE2\x82\xAC"}));
   }
   if (!digit_at(s, i) && !(i < s.size() && s[i] == '.' && digit_at(s, i + 1))) return std::nullopt;
+  if (const size_t end = skip_no_number(s, i); end != i) {
+    found.end = end;
+    return found;
+  }
   std::string decimal;
   i = read_decimal(s, i, decimal);
   std::optional<Fraction> value = fraction_of(decimal);
@@ -215,6 +265,12 @@ std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
   for (; value && exponent != 0; exponent += exponent > 0 ? -1 : 1) {
     if (value->above >= kLargest / 10 || value->below >= kLargest / 10) return std::nullopt;
     (exponent > 0 ? value->above : value->below) *= 10;
+  }
+  int power = 0;
+  if (const size_t end = read_power(s, i, power); end != i) {
+    value = value ? raised(*value, power) : std::nullopt;
+    i = found.end = end;
+    if (!value) return found;
   }
   // "1 1/2" is one and a half, "3/4" a fraction; "3/4/2024" is a date.
   std::string above = decimal, below;
@@ -262,19 +318,24 @@ std::optional<FoundNumber> number_at(std::string_view s, size_t i) {
 // ---- Chinese numerals
 
 int chinese_digit(uint32_t c) {
-  constexpr std::u32string_view kDigits = U"\u96f6\u4e00\u4e8c\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d";
-  if (c == U'\u3007') return 0;
-  if (c == U'\u4e24') return 2;
-  const size_t at = kDigits.find(static_cast<char32_t>(c));
-  return at == std::u32string_view::npos ? -1 : static_cast<int>(at);
+  // The second row is how cheques are written, the third its traditional forms.
+  for (const std::u32string_view digits :
+       {U"零一二三四五六七八九", U"〇壹贰叁肆伍陆柒捌玖", U"〇壹貳叄肆伍陸柒捌玖"})
+    if (const size_t at = digits.find(static_cast<char32_t>(c)); at != digits.npos)
+      return static_cast<int>(at);
+  return c == U'两' || c == U'兩' ? 2 : -1;
 }
 int64_t chinese_unit(uint32_t c) {
-  return c == 0x5341   ? 10
-         : c == 0x767E ? 100
-         : c == 0x5343 ? 1000
-         : c == 0x4E07 ? 10000
-         : c == 0x4EBF ? 100000000
-                       : 0;
+  return c == U'十' || c == U'拾'   ? 10
+         : c == U'百' || c == U'佰' ? 100
+         : c == U'千' || c == U'仟' ? 1000
+         : c == U'万' || c == U'萬' ? 10000
+         : c == U'亿' || c == U'億' ? 100000000
+                                    : 0;
+}
+// Numerals of cheques that are other words as well: 队伍陆续, 收拾.
+bool may_be_a_word(char32_t c) {
+  return std::u32string_view(U"肆伍陆陸拾佰仟").find(c) != std::u32string_view::npos;
 }
 
 // A run of numerals as digits: "一百二十三" 123, "二〇二六" 2026, with
@@ -350,6 +411,23 @@ char32_t plain_character(char32_t c) {
   return c;
 }
 
+// "½" is 1/2; "" for other characters.
+std::u32string_view vulgar_fraction(char32_t c) {
+  static constexpr std::pair<char32_t, std::u32string_view> kFractions[] = {
+      {U'¼', U"1/4"}, {U'½', U"1/2"}, {U'¾', U"3/4"}, {U'⅐', U"1/7"}, {U'⅑', U"1/9"}, {U'⅒', U"1/10"},
+      {U'⅓', U"1/3"}, {U'⅔', U"2/3"}, {U'⅕', U"1/5"}, {U'⅖', U"2/5"}, {U'⅗', U"3/5"}, {U'⅘', U"4/5"},
+      {U'⅙', U"1/6"}, {U'⅚', U"5/6"}, {U'⅛', U"1/8"}, {U'⅜', U"3/8"}, {U'⅝', U"5/8"}, {U'⅞', U"7/8"}};
+  for (const auto& [sign, text] : kFractions)
+    if (sign == c) return text;
+  return {};
+}
+// 10⁻⁶: the character without its raising; 0 for others.
+char32_t raised_character(char32_t c) {
+  constexpr std::u32string_view kRaised = U"⁰¹²³⁴⁵⁶⁷⁸⁹⁻";
+  const size_t at = kRaised.find(c);
+  return at == kRaised.npos ? 0 : U"0123456789-"[at];
+}
+
 void replace_all(std::u32string& s, std::u32string_view from, std::u32string_view to) {
   for (size_t at = s.find(from); at != std::u32string::npos; at = s.find(from, at + to.size()))
     s.replace(at, from.size(), to);
@@ -361,6 +439,7 @@ bool is_numeral(char32_t c) { return chinese_digit(c) >= 0 || chinese_unit(c) > 
 // it counts between characters that are no Han letters, or with a unit of its own.
 std::u32string with_digits(const std::u32string& s) {
   const auto han = [](char32_t c) { return c >= 0x4E00 && c <= 0x9FFF; };
+  const auto has = [](std::u32string_view list, char32_t c) { return list.find(c) != list.npos; };
   std::u32string out;
   for (size_t i = 0; i < s.size();) {
     size_t end = i;
@@ -377,8 +456,12 @@ std::u32string with_digits(const std::u32string& s) {
     const std::u32string_view run = std::u32string_view(s).substr(i, end - i);
     const bool alone = run.size() == 1 && end < s.size() && han(s[end]) && s[end] != U'\u5206' &&
                        s[end] != U'\u5143' && s[end] != U'\u4e2a';
+    // What may be words is a number between characters that go before and behind numbers.
+    const bool word = std::any_of(run.begin(), run.end(), may_be_a_word) &&
+                      ((i > 0 && han(s[i - 1]) && !has(U"是为為得于於共计計负負第", s[i - 1])) ||
+                       (end < s.size() && han(s[end]) && !has(U"分元个個圆圓角整", s[end])));
     const bool unit_alone = run.size() == 1 && chinese_unit(run[0]) > 10;
-    const std::string digits = alone || unit_alone ? "" : chinese_number(run);
+    const std::string digits = alone || unit_alone || word ? "" : chinese_number(run);
     out += digits.empty() ? std::u32string(run) : decoded(digits);
     i = end;
   }
@@ -516,7 +599,18 @@ std::string plain_text(std::string_view text) {
     // is as wide as they.
     const bool list = !s.empty() && s.back() == U',' && last == 0xFF0C && is_ascii_digit(c);
     if (list) s += U' ';
-    if (const char32_t p = plain_character(c)) s += p;
+    const std::u32string_view fraction = vulgar_fraction(c);
+    const char32_t raised = raised_character(c);
+    if (!fraction.empty()) {
+      if (!s.empty() && is_ascii_digit(s.back())) s += U' ';  // 3½
+      s += fraction;
+    } else if (raised && !s.empty() && is_ascii_digit(s.back())) {  // not of cm²
+      if (!raised_character(last)) s += U'^';
+      s += raised;
+    } else if (const char32_t p =
+                   raised && s.ends_with(U'-') && raised_character(last) ? raised : plain_character(c)) {
+      s += p;
+    }
     last = c;
   }
   replace_all(s, U"{\\,}", U"\\,");
@@ -540,7 +634,7 @@ std::vector<FoundNumber> find_numbers(std::string_view plain) {
     const bool behind = i > 0 && (is_digit(plain[i - 1]) || plain[i - 1] == ')' ||
                                   std::isalpha(static_cast<unsigned char>(plain[i - 1])) != 0);
     const auto number = sign && behind ? std::nullopt : number_at(plain, i);
-    if (number) out.push_back(*number);
+    if (number && !number->canonical.empty()) out.push_back(*number);
     i = number ? number->end : i + 1;
   }
   return out;
@@ -559,7 +653,8 @@ std::optional<FoundNumber> whole_number(std::string_view plain) {
   while (strip()) {
   }
   const auto number = number_at(plain, 0);
-  return number && number->end == plain.size() ? number : std::nullopt;
+  const bool all = number && !number->canonical.empty() && number->end == plain.size();
+  return all ? number : std::nullopt;
 }
 
 bool same_number(const FoundNumber& a, const FoundNumber& b) {

@@ -115,9 +115,18 @@ extern "C" size_t ds_bench_append(char* data, size_t, size_t n, void* user) {
   return n;
 }
 
+// A scheme is the same in any case (RFC 3986).
+std::string with_lower_scheme(std::string url) {
+  const size_t end = std::min(url.find("://"), url.size());
+  for (size_t i = 0; i < end; ++i)
+    if (url[i] >= 'A' && url[i] <= 'Z') url[i] += 'a' - 'A';
+  return url;
+}
+
 class HttpTarget : public Target {
  public:
-  HttpTarget(std::string url, const TargetOptions& options) : url_(std::move(url)), options_(options) {
+  HttpTarget(const std::string& url, const TargetOptions& options)
+      : url_(with_lower_scheme(url)), options_(options) {
     if (!url_.starts_with("http://") && !url_.starts_with("https://"))
       throw Error(ErrorKind::kUsage, "'" + url_ + "' is no http:// or https:// address", "--url");
     if (url_.find_first_not_of('/', url_.find("://") + 3) == std::string::npos)

@@ -47,9 +47,9 @@ Calibration calibrate(const Profile& profile, const FilterOptions& options,
                       const std::vector<std::string>& in_domain, const std::string& out_of_domain,
                       double loss);
 
-// For people.
-std::string explain_text(const Profile& profile, const RecordView& view, const std::string& id);
-std::string tune_text(const Profile& profile, const std::vector<RuleQuantiles>& quantiles);
+// For people; lines of at most `width` columns, but for what is quoted of the record.
+std::string explain_text(const Profile& profile, const RecordView& view, const std::string& id, int width);
+std::string tune_text(const Profile& profile, const std::vector<RuleQuantiles>& quantiles, int width);
 std::string calibration_text(const Calibration& calibration);
 // For --profile.
 Json calibration_profile(const Calibration& calibration);

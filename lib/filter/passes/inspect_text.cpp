@@ -3,6 +3,7 @@
 
 #include "core/json_value.h"
 #include "filter/passes/inspect.h"
+#include "report/words.h"
 
 namespace ds::filter {
 namespace {
@@ -14,39 +15,73 @@ std::string line(const char* format, Args... args) {
   return text;
 }
 
+// Cells in as many lines as the width asks for, all but the first indented; the same breaks for all rows
+// whose cells have the same widths.
+std::string laid_out(const std::vector<std::string>& cells, int width) {
+  constexpr size_t kIndent = 4;
+  std::string out, current;
+  const auto flush = [&] {
+    current.erase(current.find_last_not_of(' ') + 1);
+    out += current + "\n";
+  };
+  for (const std::string& cell : cells) {
+    if (!current.empty() && current.size() + cell.size() > static_cast<size_t>(width)) {
+      flush();
+      current.assign(kIndent, ' ');
+    }
+    current += cell;
+  }
+  flush();
+  return out;
+}
+
 }  // namespace
 
-std::string explain_text(const Profile& profile, const RecordView& v, const std::string& id) {
+std::string explain_text(const Profile& profile, const RecordView& v, const std::string& id, int width) {
   if (!v.found) return "no record " + id + "\n";
   std::string out = v.file + ":" + std::to_string(v.line) + "\n";
-  if (!v.error.empty()) return out + "quarantined: " + v.error + "\n";
+  if (!v.error.empty()) return out + fold("quarantined: " + v.error, width, 2);
   out += line("thresholds of script %s; language %s (%.2f)\n\n", v.script.c_str(), v.language.c_str(),
               v.language_score);
-  out += line("  %-30s %12s   %-14s %s\n", "rule", "value", "dropped when", "what it measures");
+  // What a rule measures stands behind it where there is room for all of that, else below.
+  const auto row = [&](const std::string& head, const std::string& says) {
+    if (head.size() + 1 + says.size() <= static_cast<size_t>(width)) {
+      out += head + " " + says + "\n";
+      return;
+    }
+    out += laid_out({head.substr(0, 32), head.substr(32)}, width) + fold("      " + says, width, 6);
+  };
+  row(line("  %-30s %12s   %-14s", "rule", "value", "dropped when"), "what it measures");
   const int k = v.script == "zh" ? 1 : 0;
   for (const RuleValue& r : v.values) {
     const RuleSpec& spec = *all_rules()[r.rule];
-    out += line("%s %-30s %12.6g   %s %-12.6g %s (%s)\n", r.failed ? "x" : " ", spec.id, r.value,
-                spec.drop_when == DropWhen::kBelow ? "<" : ">", profile.rules[r.rule].threshold[k], spec.says,
-                spec.unit);
+    row(line("%s %-30s %12.6g   %s %-12.6g", r.failed ? "x" : " ", spec.id, r.value,
+             spec.drop_when == DropWhen::kBelow ? "<" : ">", profile.rules[r.rule].threshold[k]),
+        std::string(spec.says) + " (" + spec.unit + ")");
   }
   for (const auto& s : v.spans) out += "  found: " + s + "\n";
   if (!v.note.empty()) out += "  matched: " + v.note + "\n";
   if (v.verdict >= 0) return out + "\ndropped by " + all_rules()[v.verdict]->id + "\n";
-  return out + "\nkept by all rules that look at one record; duplicates need the whole input\n";
+  return out + "\n" +
+         fold("kept by all rules that look at one record; duplicates need the whole input", width, 2);
 }
 
-std::string tune_text(const Profile& profile, const std::vector<RuleQuantiles>& quantiles) {
-  std::string out = line("%-30s %-4s %9s %10s %8s  %9s %9s %9s %9s %9s %9s %9s\n", "rule", "", "records",
-                         "threshold", "fail %", "1 %", "5 %", "25 %", "50 %", "75 %", "95 %", "99 %");
+std::string tune_text(const Profile& profile, const std::vector<RuleQuantiles>& quantiles, int width) {
+  std::vector<std::string> head = {line("%-30s", "rule"), line(" %-4s %9s", "", "records"),
+                                   line(" %10s %8s", "threshold", "fail %")};
+  for (const char* at : {"1 %", "5 %", "25 %", "50 %", "75 %", "95 %", "99 %"})
+    head.push_back(line(" %9s", at));
+  std::string out = laid_out(head, width);
   for (const RuleQuantiles& q : quantiles) {
     const RuleSpec& spec = *all_rules()[q.rule];
     const int k = static_cast<int>(q.script);
-    out += line("%-30s %-4s %9llu %s%9.4g %8.2f ", spec.id, script_name(q.script),
-                static_cast<unsigned long long>(q.n), spec.drop_when == DropWhen::kBelow ? "<" : ">",
-                profile.rules[q.rule].threshold[k], 100 * q.failed_share);
-    for (const double v : q.at) out += line(" %9.4g", v);
-    out += "\n";
+    std::vector<std::string> row = {
+        line("%-30s", spec.id),
+        line(" %-4s %9llu", script_name(q.script), static_cast<unsigned long long>(q.n)),
+        line(" %s%9.4g %8.2f", spec.drop_when == DropWhen::kBelow ? "<" : ">",
+             profile.rules[q.rule].threshold[k], 100 * q.failed_share)};
+    for (const double v : q.at) row.push_back(line(" %9.4g", v));
+    out += laid_out(row, width);
   }
   return out;
 }

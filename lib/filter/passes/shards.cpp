@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "core/clock.h"
 #include "filter/passes/first_pass.h"
 #include "filter/passes/second_pass.h"
 #include "filter/passes/work_folder.h"
@@ -77,7 +78,10 @@ void need_work(const FilterOptions& options) {
 
 Report judge_shard(const Profile& profile, const FilterOptions& options) {
   need_work(options);
-  return run_first_pass(profile, options);
+  const WorkFolder work(options);
+  Report report = run_first_pass(profile, options);
+  report.step = Report::Step::kJudge;
+  return report;
 }
 
 uint64_t write_edges(const std::vector<std::string>& works, int part, int n_parts, const EdgeOptions& options,
@@ -130,9 +134,16 @@ std::vector<Duplicate> read_clusters(const std::string& path) {
 
 Report write_shard(const Profile& profile, FilterOptions options, const std::string& clusters) {
   need_work(options);
+  const int64_t start = now_ns();
+  const WorkFolder work(options);
   options.resume = true;
   Report report = run_first_pass(profile, options);
   if (!report.interrupted) run_second_pass(profile, options, read_clusters(clusters), report);
+  // The time of judging was step 1's, and its report told it.
+  report.step = Report::Step::kWrite;
+  report.statistics.parse_nanoseconds = 0;
+  for (auto& stage : report.statistics.stages) stage.nanoseconds = 0;
+  report.seconds = seconds_since(start);
   return report;
 }
 

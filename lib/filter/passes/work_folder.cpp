@@ -69,14 +69,22 @@ size_t empty_folder(const std::string& work) {
                   "choose another --work folder");
     n_segments += segment && name.ends_with(".seg");
   }
-  fs::remove_all(work, error);
+  // The folder itself stays: this run holds it.
+  std::vector<fs::path> all;
+  for (const auto& entry : fs::directory_iterator(work, error)) all.push_back(entry.path());
+  for (const auto& path : all) fs::remove_all(path, error);
   return n_segments;
+}
+
+void make_work(const std::string& work) {
+  std::error_code error;
+  fs::create_directories(work, error);
+  if (error) throw Error(ErrorKind::kCannotCreate, "cannot create: " + error.message(), work);
 }
 
 }  // namespace
 
 std::string open_work(const Profile& profile, const FilterOptions& o) {
-  std::error_code error;
   const std::string manifest = o.work + "/manifest.json";
   const Json identity = run_identity(profile, o);
   if (o.resume && file_exists(manifest)) {
@@ -86,8 +94,7 @@ std::string open_work(const Profile& profile, const FilterOptions& o) {
     return "";
   }
   const size_t n_lost = file_exists(o.work) ? empty_folder(o.work) : 0;
-  fs::create_directories(o.work, error);
-  if (error) throw Error(ErrorKind::kCannotCreate, "cannot create: " + error.message(), o.work);
+  make_work(o.work);
   AtomicFile file(manifest);
   file.write(dump(identity) + "\n");
   file.commit();
@@ -123,22 +130,29 @@ std::vector<std::string> signature_files(const std::string& work) {
 }
 
 WorkFolder::WorkFolder(const FilterOptions& o) : path_(o.work) {
-  if (!path_.empty()) return;
-  if (o.output != "-") {
-    path_ = o.output;
-    while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
-    path_ += ".work";
+  if (path_.empty() && o.output == "-") {
+    const char* tmp = std::getenv("TMPDIR");
+    path_ = std::string(tmp && *tmp ? tmp : "/tmp") + "/ds-filter-XXXXXX";
+    if (!::mkdtemp(path_.data()))
+      throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), path_);
+    remove_ = true;
     return;
   }
-  const char* tmp = std::getenv("TMPDIR");
-  path_ = std::string(tmp && *tmp ? tmp : "/tmp") + "/ds-filter-XXXXXX";
-  if (!::mkdtemp(path_.data())) throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), path_);
-  remove_ = true;
+  if (path_.empty()) {
+    path_ = o.output;
+    while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+    path_ = output_place(path_) + ".work";
+  }
+  make_work(path_);
+  lock_.emplace(path_);
 }
 
 WorkFolder::~WorkFolder() {
   std::error_code error;
-  if (remove_) fs::remove_all(path_, error);
+  if (remove_)
+    fs::remove_all(path_, error);
+  else
+    ::rmdir(path_.c_str());  // refuses a folder that holds anything
 }
 
 }  // namespace ds::filter

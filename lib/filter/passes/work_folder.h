@@ -1,10 +1,12 @@
 // The folder of a run's checkpoints: segments, and a manifest that says whose they are.
 #pragma once
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "filter/passes/options.h"
 #include "filter/stages/rules.h"
+#include "io/run_lock.h"
 
 namespace ds::filter {
 
@@ -24,10 +26,12 @@ bool first_pass_complete(const std::string& work);
 // The signature files of a work folder, in input order; none where the inputs left no record.
 std::vector<std::string> signature_files(const std::string& work);
 
-// OUTPUT.work, or a temporary folder where the output is stdout; a temporary one goes with this object, as
-// does the other once it is `done`.
+// OUTPUT.work, whatever name the output goes by, or a temporary folder where it is stdout; a temporary one
+// goes with this object, as does the other once it is `done`, or while nothing is in it. One run at a time
+// has it.
 class WorkFolder {
  public:
+  // Throws Error{kCannotCreate}, also when another run has it.
   explicit WorkFolder(const FilterOptions& options);
   ~WorkFolder();
   WorkFolder(const WorkFolder&) = delete;
@@ -39,6 +43,7 @@ class WorkFolder {
  private:
   std::string path_;
   bool remove_ = false;
+  std::optional<RunLock> lock_;
 };
 
 }  // namespace ds::filter

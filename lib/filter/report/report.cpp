@@ -155,12 +155,14 @@ std::string report_text(const Report& r, int width, bool colour) {
        printed("%.1f", r.seconds) + " s (" +
        printed("%.1f", r.seconds > 0 ? mb(s.text_bytes) / r.seconds : 0) + " MB/s, " +
        std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") + ")");
-  row("kept", s.kept, "32");
+  const bool judged_only = r.step == Report::Step::kJudge;
+  row(judged_only ? "go on to the next step" : "kept", s.kept, "32");
   for (size_t i = 0; i < s.stages.size(); ++i)
     if (s.stages[i].records || s.stages[i].dropped)
       row(std::string("dropped by ") + stage_table()[i].name, s.stages[i].dropped, "33");
   row("quarantined", s.quarantined, "31");
-  if (s.masked) row("kept with personal data masked", s.masked, "36");
+  if (s.masked)
+    row(judged_only ? "with personal data masked" : "kept with personal data masked", s.masked, "36");
   // The rules that dropped most.
   std::vector<std::pair<uint64_t, size_t>> rules;
   for (size_t i = 0; i < all_rules().size(); ++i) {
@@ -204,7 +206,9 @@ std::string report_text(const Report& r, int width, bool colour) {
   for (size_t i = 0; i < s.stages.size(); ++i)
     time_row(stage_table()[i].name, s.stages[i].nanoseconds, s.stages[i].text_bytes);
   for (const auto& n : r.notes) line(n);
-  if (!r.interrupted && r.conserved) out += "check: read = kept + dropped + quarantined holds\n";
+  if (!r.interrupted && r.conserved)
+    out += judged_only ? "check: read = going on + dropped + quarantined holds\n"
+                       : "check: read = kept + dropped + quarantined holds\n";
   return out;
 }
 

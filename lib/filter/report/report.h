@@ -23,6 +23,9 @@ struct FileResult {
 };
 
 struct Report {
+  // The steps of a distributed run report apart: after kJudge nothing is kept yet, and what kWrite was told
+  // of judging is not its own work.
+  enum class Step { kWhole, kJudge, kWrite } step = Step::kWhole;
   Profile profile;
   Statistics statistics;
   std::vector<FileResult> files;
@@ -50,6 +53,6 @@ Json report_json(const Report& report);
 // At most `width` columns; with colour when asked.
 std::string report_text(const Report& report, int width, bool colour);
 // Self-contained: no network, no scripts from elsewhere.
-std::string report_html(const Report& report);
+std::string report_html(const Report& report, const std::string& command_line);
 
 }  // namespace ds::filter

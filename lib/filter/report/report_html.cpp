@@ -8,6 +8,7 @@
 #include "filter/report/report.h"
 #include "filter/stages/profile.h"
 #include "filter/stages/stage.h"
+#include "report/html.h"
 
 namespace ds::filter {
 namespace {
@@ -29,23 +30,6 @@ td{padding:5px 10px 5px 0;border-bottom:1px solid var(--line);vertical-align:mid
 .says{color:var(--soft);font-size:12.5px}.legend{display:flex;flex-wrap:wrap;gap:6px 18px;margin-top:10px;font-size:13px}.legend i{display:inline-block;width:10px;height:10px;border-radius:3px;margin-right:6px}
 .ok{color:#3fa66b}.bad{color:#d64545}details summary{cursor:pointer;color:var(--soft)}pre{white-space:pre-wrap;font-size:12px}svg{display:block}svg text{fill:var(--soft);font-size:11px}
 )";
-
-std::string escaped(const std::string& s) {
-  std::string out;
-  for (const char c : s) {
-    if (c == '&')
-      out += "&amp;";
-    else if (c == '<')
-      out += "&lt;";
-    else if (c == '>')
-      out += "&gt;";
-    else if (c == '"')
-      out += "&quot;";
-    else
-      out += c;
-  }
-  return out;
-}
 
 std::string grouped(uint64_t n) {
   std::string s = std::to_string(n);
@@ -160,7 +144,7 @@ std::string rules_section(const Report& r) {
     const int stage = stage_of_rule(static_cast<int>(row.rule));
     const bool duplicates = std::string(spec.id) == "s4.exact" || std::string(spec.id) == "s4.near";
     out += std::string("<tr><td><code style='color:") + kColours[stage % 5] + "'>" + spec.id +
-           "</code><div class=says>" + escaped(spec.says) + "; " + escaped(spec.unit) + "</div><td>" +
+           "</code><div class=says>" + escape_html(spec.says) + "; " + escape_html(spec.unit) + "</div><td>" +
            (duplicates ? "all" : script_name(static_cast<Script>(row.script))) + "<td class=n>" +
            grouped(row.dropped) + "<td class=n>" + (duplicates ? "" : grouped(row.failed)) + "<td class=n>" +
            (duplicates ? "" : grouped(s.evaluated)) + "<td>" +
@@ -196,24 +180,27 @@ std::string speed_section(const Report& r) {
 
 }  // namespace
 
-std::string report_html(const Report& r) {
+std::string report_html(const Report& r, const std::string& command_line) {
   const Statistics& s = r.statistics;
   std::string out =
       "<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport "
       "content='width=device-width,initial-scale=1'><title>ds-filter report</title><style>";
+  const std::string kept = r.step == Report::Step::kJudge ? "go on to the next step" : "kept";
   out += kStyle;
-  out += "</style><main><h1>ds-filter</h1><p class=sub>" + grouped(r.files.size()) +
-         (r.files.size() == 1 ? " file" : " files") + ", profile " + escaped(r.profile.name) + ", " +
-         std::to_string(r.threads) + (r.threads == 1 ? " thread" : " threads") +
-         (r.interrupted ? ", <b class=bad>interrupted</b>" : "") + "</p><div class=tiles>";
-  out += tile(grouped(s.read), "records read") + tile(grouped(s.kept), "kept, " + percent(s.kept, s.read)) +
-         tile(grouped(s.dropped), "dropped") + tile(grouped(s.quarantined), "quarantined") +
+  out += "</style><main><h1>ds-filter</h1>" + page_origin(command_line) + "<p class=sub>" +
+         grouped(r.files.size()) + (r.files.size() == 1 ? " file" : " files") + ", profile " +
+         escape_html(r.profile.name) + ", " + std::to_string(r.threads) +
+         (r.threads == 1 ? " thread" : " threads") + (r.interrupted ? ", <b class=bad>interrupted</b>" : "") +
+         "</p><div class=tiles>";
+  out += tile(grouped(s.read), "records read") +
+         tile(grouped(s.kept), kept + ", " + percent(s.kept, s.read)) + tile(grouped(s.dropped), "dropped") +
+         tile(grouped(s.quarantined), "quarantined") +
          tile(number("%.1f MB", static_cast<double>(s.text_bytes) / 1e6),
               "of text, " + grouped(s.characters) + " characters") +
          tile(number("%.1f s", r.seconds),
               number("%.1f MB/s", r.seconds > 0 ? static_cast<double>(s.text_bytes) / 1e6 / r.seconds : 0));
   out += "</div><div class=card>";
-  std::vector<BarPart> parts = {{"kept", s.kept, kKept}};
+  std::vector<BarPart> parts = {{kept, s.kept, kKept}};
   for (size_t i = 0; i < s.stages.size(); ++i)
     parts.push_back({stage_table()[i].name, s.stages[i].dropped, kColours[i % 5]});
   parts.push_back({"quarantined", s.quarantined, kBad});
@@ -226,7 +213,8 @@ std::string report_html(const Report& r) {
     if (map.empty()) return;
     out += std::string("<h2>") + title + "</h2><div class=card><table><tr><th>" + what +
            "<th class=n>count</tr>";
-    for (const auto& [key, n] : map) out += "<tr><td>" + escaped(key) + "<td class=n>" + grouped(n) + "</tr>";
+    for (const auto& [key, n] : map)
+      out += "<tr><td>" + escape_html(key) + "<td class=n>" + grouped(n) + "</tr>";
     out += "</table></div>";
   };
   if (!s.languages.empty()) {
@@ -234,8 +222,8 @@ std::string report_html(const Report& r) {
         "<h2>Languages</h2><div class=card><table><tr><th>language<th class=n>read<th class=n>passed the "
         "record-local stages<th></tr>";
     for (const auto& [code, n] : s.languages)
-      out += "<tr><td>" + escaped(code) + "<td class=n>" + grouped(n[0]) + "<td class=n>" + grouped(n[1]) +
-             "<td style='width:45%'><svg width='100%' height='12'><rect width='" +
+      out += "<tr><td>" + escape_html(code) + "<td class=n>" + grouped(n[0]) + "<td class=n>" +
+             grouped(n[1]) + "<td style='width:45%'><svg width='100%' height='12'><rect width='" +
              number("%.2f", s.read ? 100.0 * static_cast<double>(n[0]) / static_cast<double>(s.read) : 0) +
              "%' height='12' rx='2' fill='#d5d9de'/><rect width='" +
              number("%.2f", s.read ? 100.0 * static_cast<double>(n[1]) / static_cast<double>(s.read) : 0) +
@@ -247,7 +235,7 @@ std::string report_html(const Report& r) {
         "<h2>Largest of " + grouped(r.n_clusters) +
         " duplicate clusters</h2><div class=card><table><tr><th class=n>records<th>the one that stayed</tr>";
     for (const auto& c : r.largest_clusters)
-      out += "<tr><td class=n>" + grouped(c.size) + "<td><code>" + escaped(c.kept) + "</code></tr>";
+      out += "<tr><td class=n>" + grouped(c.size) + "<td><code>" + escape_html(c.kept) + "</code></tr>";
     out += "</table></div>";
   }
   table("Personal data found", s.personal_data, "kind");
@@ -256,19 +244,19 @@ std::string report_html(const Report& r) {
   out += speed_section(r);
   out += "<h2>Input</h2><div class=card><table><tr><th>file<th class=n>MB of content<th></tr>";
   for (const auto& f : r.files)
-    out += "<tr><td><code>" + escaped(f.path) + "</code><td class=n>" +
-           number("%.1f", static_cast<double>(f.content_bytes) / 1e6) + "<td class=bad>" + escaped(f.damage) +
-           "</tr>";
+    out += "<tr><td><code>" + escape_html(f.path) + "</code><td class=n>" +
+           number("%.1f", static_cast<double>(f.content_bytes) / 1e6) + "<td class=bad>" +
+           escape_html(f.damage) + "</tr>";
   out += "</table></div>";
   for (const auto& [stage, facts] : r.stage_facts) {
-    out += "<p class=says>Stage " + escaped(stage) + ":";
+    out += "<p class=says>Stage " + escape_html(stage) + ":";
     for (const auto& [name, value] : facts.items())
-      out += " " + escaped(name) + " " + escaped(value.is_string() ? as_string(value) : dump(value));
+      out += " " + escape_html(name) + " " + escape_html(value.is_string() ? as_string(value) : dump(value));
     out += "</p>";
   }
-  for (const auto& n : r.notes) out += "<p class=says>" + escaped(n) + "</p>";
+  for (const auto& n : r.notes) out += "<p class=says>" + escape_html(n) + "</p>";
   out += "<h2>Configuration</h2><details><summary>effective profile</summary><pre>" +
-         escaped(dump(profile_json(r.profile))) + "</pre></details></main></html>\n";
+         escape_html(dump(profile_json(r.profile))) + "</pre></details></main></html>\n";
   return out;
 }
 

@@ -217,8 +217,9 @@ TEST_CASE("ds-filter writes the same bytes for any number of threads, any shards
   for (const char* after : {"0.02", "0.05", "0.1", "0.2"}) {
     fs::remove_all(d / "killed");
     fs::remove_all(d / "killed.work");
-    shell("timeout -s KILL " + std::string(after) + " " + kTool + " -q --threads 1 " + inputs + " -o " +
-          (d / "killed/") + " 2>/dev/null");
+    // Waited for: a dying run still holds its lock, and `timeout -s KILL` does not wait.
+    shell(kTool + " -q --threads 1 " + inputs + " -o " + (d / "killed/") + " 2>/dev/null & sleep " + after +
+          "; kill -9 $!; wait $!");
     REQUIRE(tool("--resume " + inputs + " -o " + (d / "killed/")) == 0);
     CHECK(shell("diff -r " + (d / "one") + " " + (d / "killed")) == 0);
   }

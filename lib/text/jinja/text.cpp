@@ -88,7 +88,7 @@ std::string strip(std::string_view text, const Value* chars, bool left, bool rig
 }
 
 std::string replace(std::string_view text, std::string_view from, std::string_view to, int64_t count) {
-  constexpr size_t kMaxText = size_t{64} << 20;
+  constexpr size_t kMaxText = size_t{16} << 20;
   std::string out;
   const auto check = [&] {
     if (out.size() > kMaxText) fail_unsupported("the template makes too much text");

@@ -15,7 +15,7 @@ namespace {
 
 constexpr int kMaxDepth = 200;
 constexpr size_t kMaxCompared = 10'000'000;  // shared sub-values can make comparisons exponential
-constexpr size_t kMaxText = size_t{64} << 20;
+constexpr size_t kMaxText = size_t{16} << 20;
 const std::string kEmpty;
 
 void check_depth(int depth) {

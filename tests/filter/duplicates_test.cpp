@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <cmath>
 #include <filesystem>
@@ -94,6 +95,17 @@ TEST_CASE("the detection curve of 14 bands of 8 is 1-(1-s^8)^14") {
   }
 }
 
+TEST_CASE("signatures are those of earlier versions: their files are kept and compared with new ones") {
+  // "dsfsig2": another hash needs another magic.
+  const Signature s =
+      sign("The quick brown fox jumps over the lazy dog, and the dog sleeps on. 天空为什么是蓝色的", 1);
+  INFO(XXH3_64bits(s.minima.data(), sizeof s.minima), " ", XXH3_64bits(s.bands.data(), sizeof s.bands), " ",
+       s.exact[0]);
+  CHECK(XXH3_64bits(s.minima.data(), sizeof s.minima) == 16113070284058621451u);
+  CHECK(XXH3_64bits(s.bands.data(), sizeof s.bands) == 8914756871078782980u);
+  CHECK(s.exact[0] == 3249957200924130252u);
+}
+
 TEST_CASE("exact duplicates differ in case, width, accents, spacing and punctuation at most") {
   const auto a = sign("The quick brown fox jumps over the lazy dog.", 1);
   CHECK(a.exact == sign("the QUICK  brown fox,\njumps over the lazy dog", 2).exact);
@@ -159,6 +171,34 @@ TEST_CASE("many texts like one are dropped for it, however they are ordered amon
     CHECK(x.kept_ordinal.offset == 0);
     CHECK(x.cluster_size == 500);
   }
+}
+
+TEST_CASE("of a hundred texts that share a key, those like one of the first 64 by content are found for it") {
+  // A hub, and others that each equal it in 87 of 112 minima but hardly each other.
+  std::mt19937_64 rng(1);
+  std::vector<Signature> s(100);
+  const auto content = [](const Signature& x) { return XXH3_64bits(x.minima.data(), sizeof x.minima); };
+  const auto hub_rank = [&] {
+    return std::count_if(s.begin(), s.end(), [&](const Signature& x) { return content(x) < content(s[0]); });
+  };
+  do {
+    for (auto& m : s[0].minima) m = static_cast<uint16_t>(rng());
+    for (size_t i = 0; i < s.size(); ++i) {
+      s[i].minima = s[0].minima;
+      for (size_t k = 0; i > 0 && k < 25; ++k)
+        s[i].minima[(k * 41 + i * 17 + k * i) % kHashes] = static_cast<uint16_t>(rng());
+      for (auto& b : s[i].bands) b = rng();
+      s[i].bands[3] = 7;
+      s[i].exact = {rng(), rng()};
+      s[i].ordinal = {0, i};
+    }
+  } while (hub_rank() < 33 || hub_rank() >= 64);
+  int n_like = 0;
+  for (size_t i = 1; i < s.size(); ++i) n_like += similarity(s[0].minima.data(), s[i].minima.data()) >= 0.75;
+  const auto d = duplicates_among(s, 0.75, 1);
+  CHECK(n_like > 90);
+  CHECK(std::count_if(d.begin(), d.end(), [](const Duplicate& x) { return x.kept_ordinal.offset == 0; }) ==
+        n_like);
 }
 
 TEST_CASE("equal records of files whose numbers differ by a power of two stay apart: one of them is kept") {

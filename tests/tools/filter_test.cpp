@@ -13,6 +13,8 @@
 #include <sstream>
 #include <string>
 
+#include "skip.h"
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -129,6 +131,12 @@ TEST_CASE("ds-filter's report counts lines and bytes as they are, and what was m
         std::string("\"email\":2"), std::string("\"read\":4"), std::string("\"kept\":2"),
         std::string("\"dropped\":1"), std::string("\"quarantined\":1")})
     CHECK_MESSAGE(report.find(fact) != std::string::npos, fact);
+  // A record that is only rid of an earlier member was not masked.
+  put(d / "in", "{\"text\": \"first\", \"text\": \"second\"}\n");
+  REQUIRE(tool("--stages entities " + (d / "in") + " -o " + (d / "out") + " --report " + (d / "report")) ==
+          0);
+  CHECK(contents(d / "report").find("\"masked\":0") != std::string::npos);
+  CHECK(contents(d / "report").find("\"duplicate_keys\":1") != std::string::npos);
 }
 
 TEST_CASE("ds-filter's report and records do not share stdout; a step without records has it alone") {
@@ -246,6 +254,11 @@ TEST_CASE("ds-filter on SIGTERM leaves a run that --resume finishes") {
   CHECK(!fs::exists(d / "out.jsonl"));
   CHECK(contents(d / "err").find("--resume") != std::string::npos);
   CHECK(tool("edges " + (d / "w") + " -o " + (d / "edges")) == 66);  // signatures are missing
+  // The part of a checkpoint is done again: packed outputs have their frames where they always are.
+  const std::string packed = "cat " + (d / "in.jsonl") + " | " + kTool + " -q --threads 1 ";
+  REQUIRE(shell(packed + "- -o " + (d / "whole.zst")) == 0);
+  REQUIRE(shell(packed + "--resume --work " + (d / "w") + " - -o " + (d / "resumed.zst")) == 0);
+  CHECK(contents(d / "resumed.zst") == contents(d / "whole.zst"));
   shell("timeout -s TERM 0.1 " + kTool + " -q --threads 1 " + (d / "in.jsonl") + " -o " + (d / "out.jsonl") +
         " 2>/dev/null");
   REQUIRE(tool("--resume " + (d / "in.jsonl") + " -o " + (d / "out.jsonl")) == 0);
@@ -462,7 +475,10 @@ TEST_CASE("ds-filter packs .gz and .zst outputs on any number of threads to the 
         CHECK(contents(d / (std::string(what) + threads + end)) ==
               contents(d / (std::string(what) + "1" + end)));
     const std::string unpack = std::string(end) == ".gz" ? "gzip -dc " : "zstd -qdc ";
-    if (shell("command -v " + unpack.substr(0, 4) + " > /dev/null") != 0) continue;
+    if (shell("command -v " + unpack.substr(0, 4) + " > /dev/null") != 0) {
+      ds::test::skip_test("no " + unpack.substr(0, 4) + " to read what was packed");
+      continue;
+    }
     CHECK(shell(unpack + (d / ("o1" + std::string(end))) + " | cmp - " + (d / "plain")) == 0);
     CHECK(shell(unpack + (d / ("r1" + std::string(end))) + " | cmp - " + (d / "rej")) == 0);
   }
@@ -611,6 +627,16 @@ TEST_CASE("ds-filter: a shard's border exactly at the start of a line, and one b
     }
     CHECK(joined == text.substr(before));
   }
+  // More shards than bytes: the line belongs to the one that holds its first byte, not to an empty one.
+  const std::string line = "{\"text\":\"the only line of its file\"}\n";
+  put(d / "in.jsonl", line);
+  std::string joined;
+  for (const char* shard : {"0/100", "1/100", "2/100", "3/100", "98/100", "99/100"}) {
+    REQUIRE(tool(std::string("--stages entities --shard ") + shard + " " + (d / "in.jsonl") + " -o " +
+                 (d / "part")) == 0);
+    joined += contents(d / "part");
+  }
+  CHECK(joined == line);
 }
 
 TEST_CASE("ds-filter in a pipe per partition, as Spark runs it, keeps what one run keeps") {
@@ -660,7 +686,7 @@ TEST_CASE("ds-filter exit codes of the contract") {
   CHECK(tool("--profile " + (d / "p.json") + " " + (d / "in.jsonl")) == 78);
   CHECK(tool((d / "in.jsonl") + " -o /proc/nowhere/out") == 73);
   CHECK(tool("--shard 3/3 " + (d / "in.jsonl")) == 2);
-  if (fs::exists("/dev/full")) CHECK(tool((d / "in.jsonl") + " > /dev/full") == 74);
+  CHECK(tool((d / "in.jsonl") + " > /dev/full") == 74);
   CHECK(shell("bash -c '" + kTool + " -q " + (d / "in.jsonl") +
               " | true; rc=${PIPESTATUS[0]}; exit $((rc == 0 || rc == 141 ? 0 : rc))'") == 0);
   CHECK(shell("DS_STAGES=integrity DS_QUIET=1 " + kTool +

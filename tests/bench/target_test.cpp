@@ -81,14 +81,18 @@ TEST_CASE("the model's name is asked from the server, and both APIs work") {
 }
 
 TEST_CASE("slow loris: a server that dribbles headers or a body for ever ends at the timeout") {
+  TargetOptions options = fast();
+  options.timeout_s = 0.3;
   for (const bool in_body : {false, true}) {
-    const Outcome o = ask([&](const ServedRequest& r) {
-      if (in_body && !r.write(kOk)) return false;
-      if (!in_body && !r.write("HTTP/1.1 200 OK\r\nX-Slow: ")) return false;
-      for (int i = 0; i < 200 && r.write("x"); ++i)
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      return false;
-    });
+    const Outcome o = ask(
+        [&](const ServedRequest& r) {
+          if (in_body && !r.write(kOk)) return false;
+          if (!in_body && !r.write("HTTP/1.1 200 OK\r\nX-Slow: ")) return false;
+          for (int i = 0; i < 1000 && r.write("x"); ++i)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          return false;
+        },
+        options);
     CHECK(o.error == "timeout");
   }
 }

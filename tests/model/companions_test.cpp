@@ -21,7 +21,10 @@ struct Part {
 TEST_CASE("companions do not change a sequence's bits") {
   std::vector<std::pair<Isa, DType>> kinds;
   for (const Isa isa : available_isas())
-    for (const DType cache_type : {DType::kF32, DType::kBF16}) kinds.push_back({isa, cache_type});
+    for (const DType cache_type : {DType::kF32, DType::kBF16})
+      if (cache_type == DType::kF32 || isa == Isa::kScalar || isa == best_isa())
+        kinds.push_back({isa, cache_type});
+  CounterRng rng(5);  // each model and kind has its own order
   for (const fs::path& folder : cases()) {
     const SafetensorsFile golden((folder / "golden.safetensors").string());
     const auto all = ids(golden, "input_ids.2");
@@ -62,8 +65,7 @@ TEST_CASE("companions do not change a sequence's bits") {
         run.model->forward(run.context, tokens_of(p), {&segment, 1}, every_row(p.n), p.alone.data());
       }
       Runner together(folder, isa, 3, {.max_tokens = 192, .max_sequences = 8, .cache_type = cache_type});
-      CounterRng rng(5);
-      for (int shuffle = 0; shuffle < 3; ++shuffle) {
+      {
         for (size_t i = parts.size(); i > 1; --i) std::swap(parts[i - 1], parts[rng.next_u32() % i]);
         std::vector<int32_t> tokens;
         std::vector<Segment> segments;
@@ -77,8 +79,8 @@ TEST_CASE("companions do not change a sequence's bits") {
                                 every_row(static_cast<int64_t>(tokens.size())), logits.data());
         size_t at = 0;
         for (const Part& p : parts) {
-          INFO(folder.filename().string(), " ", isa_name(isa), " rows ", dtype_name(cache_type), " shuffle ",
-               shuffle, ": ", p.n, " tokens after ", p.held);
+          INFO(folder.filename().string(), " ", isa_name(isa), " rows ", dtype_name(cache_type), ": ", p.n,
+               " tokens after ", p.held);
           CHECK(std::memcmp(logits.data() + at, p.alone.data(), p.alone.size() * sizeof(float)) == 0);
           at += p.alone.size();
         }

@@ -241,7 +241,8 @@ struct Made {
     return y;
   }
 
-  std::vector<float> logits(const std::vector<int32_t>& tokens) const {
+  // Of the tokens from `first` on; with more than one layer all are computed.
+  std::vector<float> logits(const std::vector<int32_t>& tokens, int64_t first = 0) const {
     const auto T = static_cast<int64_t>(tokens.size());
     const Row& table = weights.at("model.embed_tokens.weight");
     Rows x;
@@ -254,7 +255,7 @@ struct Made {
       std::vector<Heads> all;
       for (int64_t t = 0; t < T; ++t)
         all.push_back(heads(layer + "self_attn.", norm(layer + "input_layernorm", x[t], s.eps), t));
-      for (int64_t t = 0; t < T; ++t) {
+      for (int64_t t = s.L == 1 ? first : 0; t < T; ++t) {
         Row o;
         for (int64_t h = 0; h < s.H; ++h) {
           const Row& q = all[t].q[h];
@@ -273,13 +274,13 @@ struct Made {
         }
         add(t, times(layer + "self_attn.o_proj", o));
       }
-      for (int64_t t = 0; t < T; ++t) {
+      for (int64_t t = s.L == 1 ? first : 0; t < T; ++t) {
         const Row h = norm(layer + "post_attention_layernorm", x[t], s.eps);
         add(t, s.is_moe(l) ? experts(layer + "mlp.", h) : gated(layer + "mlp.", h));
       }
     }
     std::vector<float> out;
-    for (int64_t t = 0; t < T; ++t)
+    for (int64_t t = first; t < T; ++t)
       for (const double v : times(s.tied ? "model.embed_tokens" : "lm_head", norm("model.norm", x[t], s.eps)))
         out.push_back(static_cast<float>(v));
     return out;
@@ -374,9 +375,10 @@ TEST_CASE("a prompt whose heads are expanded in two groups") {
   const Made made(s);
   std::vector<int32_t> tokens;
   for (int32_t t = 0; t < 128; ++t) tokens.push_back(t * 17 % 40);
-  const auto want = made.logits(tokens);
+  const auto want = made.logits(tokens, 120);
   double size = 0;
   for (const float v : want) size = std::max(size, std::fabs(double(v)));
   Runner run(made.folder.path(), best_isa(), 2);
-  CHECK(worst(run.logits(tokens, 128), want) < 2e-4 * size);
+  const auto got = run.logits(tokens, 128);
+  CHECK(worst({got.end() - static_cast<int64_t>(want.size()), got.end()}, want) < 2e-4 * size);
 }

@@ -77,7 +77,7 @@ TEST_CASE("a sequence many times longer than the window") {
   const auto tokens = random_tokens(kCtx, 0);
   for_each_model([&](Windowed& model) {
     std::vector<float> first;
-    for (const int64_t chunk : {kStep, int64_t{5}, int64_t{1}}) {
+    for (const int64_t chunk : {kStep, int64_t{5}}) {
       INFO("chunk ", chunk);
       KvSequence ring(model.ring_pool), whole(model.whole_pool);
       const auto got = model.logits(ring, tokens, chunk), want = model.logits(whole, tokens, chunk);

@@ -165,12 +165,14 @@ TEST_CASE("zsh and fish take their completion scripts, where they are installed"
 
 TEST_CASE("two runs to one output: the second is refused by name, the first one's file is its own") {
   const TemporaryFolder folder;
-  // The first run's command sleeps, with the file open.
-  const ProgramResult r = bash("cd '" + folder.path() +
-                               "'; ds-bench run --cmd 'sleep 1' -n 2 -q --no-overhead -o r.jsonl & "
-                               "until [ -e r.jsonl.partial ]; do :; done; "
-                               "ds-bench run --cmd true -n 3 -q --no-overhead -o r.jsonl; echo second $?; "
-                               "wait $!; echo first $?; grep -c '\"type\":\"request\"' r.jsonl; ls");
+  // The first run's command waits, with the file open.
+  const ProgramResult r =
+      bash("cd '" + folder.path() +
+           "'; ds-bench run --cmd 'until [ -e go ]; do sleep 0.02; done' --shell -n 2 -q "
+           "--no-overhead -o r.jsonl & "
+           "until [ -e r.jsonl.partial ]; do sleep 0.01; done; "
+           "ds-bench run --cmd true -n 3 -q --no-overhead -o r.jsonl; echo second $?; "
+           "touch go; wait $!; echo first $?; grep -c '\"type\":\"request\"' r.jsonl; ls");
   CHECK(holds(r.err, "r.jsonl.partial"));
   CHECK(holds(r.err, "another run"));
   CHECK(holds(r.out, "second 73"));

@@ -239,9 +239,9 @@ TEST_CASE(
     "progress: one line on a terminal that does not show the answers, nothing in a pipe or with --quiet") {
   const TemporaryFolder folder;
   std::string in;
-  for (int i = 0; i < 30; ++i) in += "{\"text\":\"What is 62*7?\",\"prompt\":\"Why is the sky blue?\"}\n";
+  for (int i = 0; i < 12; ++i) in += "{\"text\":\"What is 62*7?\",\"prompt\":\"Why is the sky blue?\"}\n";
   const std::string path = folder.write("in.jsonl", in),
-                    tool = DS_BIN_DIR "/ds-run " + kTinyModel + " --jsonl ";
+                    tool = DS_BIN_DIR "/ds-run " + kTinyModel + " -n 8 --jsonl ";
   const auto bash = [](const std::string& line) { return run_program("/bin/bash", {"-c", line}); };
   CHECK(bash(tool + path + " > /dev/null").err.find('\x1b') == std::string::npos);
   if (std::system("script -qec true /dev/null > /dev/null 2>&1") != 0) {
@@ -253,7 +253,7 @@ TEST_CASE(
   };
   for (const std::string job : {"", "--score "}) {
     const std::string seen = on_terminal(tool + path + " " + job + "> /dev/null");
-    CHECK(seen.find("/30 records  ") != std::string::npos);
+    CHECK(seen.find("/12 records  ") != std::string::npos);
     CHECK(seen.find(" left") != std::string::npos);
   }
   CHECK(on_terminal("cat " + path + " | " + tool + "> /dev/null").find(" records") != std::string::npos);

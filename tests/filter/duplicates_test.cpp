@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 #include <random>
+#include <set>
 #include <string>
 
 #include "filter/duplicates/clusters.h"
@@ -214,25 +215,49 @@ TEST_CASE("clusters do not depend on order, threads or memory; the first record 
   same(duplicates_among(shuffled, 0.75, 2));
 }
 
-TEST_CASE("optimal band counts of the area criterion are reproduced") {
-  // Facts of the datasketch criterion: minimise the mean of false positive and false negative area.
-  const auto best = [](double threshold, int n) {
-    double least = 1e9;
-    std::pair<int, int> out;
-    for (int b = 1; b <= n; ++b)
-      for (int r = 1; b * r <= n; ++r) {
-        double area = 0;
-        for (double s = 0.0005; s < 1; s += 0.001) {
-          const double p = 1 - std::pow(1 - std::pow(s, r), b);
-          area += 0.001 * 0.5 * (s < threshold ? p : 1 - p);
-        }
-        if (area < least) least = area, out = {b, r};
-      }
-    return out;
+TEST_CASE("the estimate is the Jaccard similarity of the shingles, wherever the texts differ") {
+  std::mt19937_64 rng(3);
+  constexpr int kUnits = 60, kPairs = 80;
+  const auto random_document = [&] {
+    Document doc;
+    for (int i = 0; i < kUnits; ++i) doc.shingle_units.push_back(rng());
+    return doc;
   };
-  CHECK(best(0.7, 256) == std::pair(25, 10));
-  CHECK(best(0.8, 128) == std::pair(9, 13));
-  CHECK(best(0.7, 128) == std::pair(14, 9));
+  const auto shingles_of = [](const Document& doc, int n) {
+    std::set<std::vector<uint64_t>> all;
+    const auto& units = doc.shingle_units;
+    for (auto at = units.begin(); at + n <= units.end(); ++at) all.emplace(at, at + n);
+    return all;
+  };
+  MinHasher hasher;
+  Signature a, b;
+  for (const int shingle : {1, 2, 5, 9})
+    for (const std::vector<int>& edits :
+         std::vector<std::vector<int>>{{0}, {31}, {kUnits - 1}, {0, 17, 44}}) {
+      INFO("shingles of ", shingle, ", ", edits.size(), " edits from ", edits[0]);
+      double expected = 0, seen = 0;
+      for (int i = 0; i < kPairs; ++i) {
+        const Document one = random_document();
+        Document two = one;
+        for (const int at : edits) two.shingle_units[at] = rng();
+        const auto x = shingles_of(one, shingle), y = shingles_of(two, shingle);
+        const auto n_common = static_cast<double>(
+            std::count_if(x.begin(), x.end(), [&](const auto& v) { return y.contains(v); }));
+        expected += n_common / (static_cast<double>(x.size() + y.size()) - n_common) / kPairs;
+        hasher.sign(one, shingle, a);
+        hasher.sign(two, shingle, b);
+        seen += similarity(a.minima.data(), b.minima.data()) / kPairs;
+      }
+      CHECK(std::fabs(seen - expected) < 5 * std::sqrt(0.25 / (kHashes * kPairs)));
+    }
+  // The same shingles in another order are the same set, down to the last one.
+  Document one = random_document(), two = one;
+  std::shuffle(two.shingle_units.begin(), two.shingle_units.end(), rng);
+  hasher.sign(one, 1, a);
+  hasher.sign(two, 1, b);
+  CHECK(a.minima == b.minima);
+  CHECK(a.bands == b.bands);
+  CHECK(a.exact != b.exact);
 }
 
 TEST_CASE("a text that holds 13 words of an evaluation item is found, 12 are not") {
@@ -260,5 +285,17 @@ TEST_CASE("a text that holds 13 words of an evaluation item is found, 12 are not
         0);
   CHECK(matches("小明有三个苹果，小红有两个苹果，他们一共有五个苹果。") == 0);
   CHECK(sets.n_too_short() == 1);
+  // Short items match as a whole from six words on, and the place is that of the first match.
+  std::ofstream(folder + "/short.txt") << "alpha beta gamma delta epsilon zeta\none two three four five\n";
+  EvaluationSets few;
+  few.add(folder + "/short.txt", settings.contamination_ngram);
+  CHECK(few.n_too_short() == 1);
+  Document doc;
+  doc.text = "what is alpha beta gamma delta epsilon zeta, and one two three four five";
+  prepare(doc);
+  const auto found = few.find(doc, settings.contamination_ngram);
+  CHECK(found.n_grams == 1);
+  CHECK(found.begin == 2);
+  CHECK(found.end == 8);
   std::filesystem::remove_all(folder);
 }

@@ -173,6 +173,32 @@ TEST_CASE("context acquits, presence and density differ") {
   CHECK(!stage.drops("警方打击网上赌场。"));
 }
 
+TEST_CASE("density counts every soft term of two kinds or more; personal data of all kinds is counted") {
+  const auto values = [](const std::string& text) {
+    const Profile profile = default_profile();
+    const auto stage = entities_stage().load(profile, {}).make();
+    Document doc;
+    doc.text = text;
+    prepare(doc);
+    Scorecard j(profile, true);
+    j.restart(doc.script, rule_index("s3.hard_terms"));
+    std::vector<Edit> edits;
+    stage->judge(doc, j, edits);
+    std::map<std::string, double> out;
+    for (const RuleValue& v : j.values()) out[all_rules()[v.rule]->id] = v.value;
+    return out;
+  };
+  CHECK(values("Cocaine, heroin, cocaine, heroin, cocaine.").at("s3.soft_density") ==
+        doctest::Approx(5000.0 / 10));
+  CHECK(values("Cocaine, cocaine, cocaine.").at("s3.soft_density") == 0);
+  std::string list;
+  for (int i = 0; i < 21; ++i) list += "jo" + std::to_string(i) + "@b.org, ";
+  CHECK(values(list).at("s3.personal_data_count") == 21);
+  EntityStage stage;
+  CHECK(stage.drops(list));
+  CHECK(!stage.drops(list.substr(list.find(' '))));
+}
+
 TEST_CASE("a gazetteer adds terms and overrules shipped ones; its mistakes are named") {
   const auto folder = std::filesystem::temp_directory_path() / ("ds-gazetteer-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);

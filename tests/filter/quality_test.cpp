@@ -105,6 +105,12 @@ TEST_CASE("fineweb splits at newline only and does not strip lines") {
   CHECK(scores("a b\nc\n").at("s2.fineweb.newlines") == doctest::Approx(2.0 / 3));
 }
 
+TEST_CASE("word lengths are means over words that are no symbols, short lines end at 30 characters") {
+  CHECK(scores("four five of a . !").at("s2.gopher.mean_word_low") == doctest::Approx(11.0 / 4));
+  CHECK(scores(std::string(30, 'x') + "\n" + std::string(31, 'y')).at("s2.fineweb.short_lines") == 0.5);
+  CHECK(scores("a b c # #").at("s2.gopher.max_words") == 3);
+}
+
 TEST_CASE("repeats after the first count, blank elements at the edges too") {
   const auto s = scores("x\nx\ny\n\nx\n");
   // "x\nx\ny\n\nx\n" splits into x, x, y, x and an empty last element.
@@ -203,7 +209,20 @@ TEST_CASE("C4 in the order of the reference") {
   CHECK(scores("Please enable javascript { now.", p).at("s2.c4.curly_bracket") == 0);
   CHECK(scores("Lorem Ipsum and JavaScript here.", p).at("s2.c4.lorem_ipsum") == 1);
   CHECK(sentences("We use cookies on this site.") == 0);
-  CHECK(sentences("Read our Privacy Policy today.") == 0);
+  for (const char* phrase :
+       {"Privacy Policy", "Terms of Use", "cookie policy", "uses cookies", "use of cookies", "use cookies"})
+    for (const char* place : {"Read of * today.", "* is read here.", "We read the *."}) {
+      std::string line = place;
+      line.replace(line.find('*'), 1, phrase);
+      CHECK_MESSAGE(sentences(line) == 0, line);
+    }
+  CHECK(sentences("Read our private policy today.") == 1);
+  CHECK(sentences("What it was.[edit] It is gone. \"[citation needed]\"") == 2);
+  p.quality.c4_min_words_per_line = 1;
+  CHECK(sentences("...") == 0);
+  CHECK(sentences("What it was.[edit]") == 1);  // also where the bracket ends the line
+  CHECK(sentences("What it was.[edit") == 0);
+  p.quality.c4_min_words_per_line = default_profile().quality.c4_min_words_per_line;
   // End marks of C4 hold no ideographic stop: every Chinese line would go, so the rules are off for Chinese.
   CHECK(scores("这是一个很长的中文句子，用来检查规则。").count("s2.c4.sentences") == 0);
 }

@@ -5,6 +5,7 @@
 #include <zlib.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
@@ -113,6 +114,21 @@ TEST_CASE("ds-filter in a pipe: kept lines are the input's bytes, stdout holds n
   CHECK(bad.find("\"line\":3") != std::string::npos);
   CHECK(bad.find("\"text\":\"{broken\"") != std::string::npos);
   CHECK(contents(d / "err").find("read = kept + dropped + quarantined holds") != std::string::npos);
+}
+
+TEST_CASE("ds-filter's report counts lines and bytes as they are, and what was masked") {
+  Folder d;
+  const std::string lines = record("a", prose(1)) + "\n\n" + record("b", prose(2) + " a@b.org and c@d.org") +
+                            "\n{broken\n" + record("c", "short") + "\n";
+  put(d / "in", lines);
+  REQUIRE(tool("--stages integrity,entities " + (d / "in") + " -o " + (d / "out") + " --report " +
+               (d / "report")) == 0);
+  const std::string report = contents(d / "report");
+  for (const std::string& fact :
+       {"\"input_bytes\":" + std::to_string(lines.size()), std::string("\"masked\":1"),
+        std::string("\"email\":2"), std::string("\"read\":4"), std::string("\"kept\":2"),
+        std::string("\"dropped\":1"), std::string("\"quarantined\":1")})
+    CHECK_MESSAGE(report.find(fact) != std::string::npos, fact);
 }
 
 TEST_CASE("ds-filter's report and records do not share stdout; a step without records has it alone") {
@@ -308,6 +324,17 @@ TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
   CHECK(masked("", chat).find(
             "\"content\": \"write to <EMAIL> about it\"}, {\"role\": \"assistant\", \"content\": [") !=
         std::string::npos);
+  // Places are code points of the text and bytes of the line; an edit that goes over a part's end ends there.
+  CHECK(masked(
+            "",
+            "{\"meta\": {\"text\": \"x@y.org\"}, \"text\": \"中文 é 😀 a@b.org, 中 c@d.org 文\", \"n\": 1}") ==
+        "{\"meta\": {\"text\": \"x@y.org\"}, \"text\": \"中文 é 😀 <EMAIL>, 中 <EMAIL> 文\", \"n\": 1}\n");
+  const std::string half(40, 'k');
+  CHECK(masked("", "{\"messages\": [{\"content\": \"为 -----BEGIN PRIVATE KEY-----" + half +
+                       "\"}, {\"content\": \"" + half +
+                       "-----END PRIVATE KEY-----\"}, {\"content\": \"behind it\"}]}") ==
+        "{\"messages\": [{\"content\": \"为 <SECRET>\"}, {\"content\": \"<SECRET>\"}, {\"content\": \"behind "
+        "it\"}]}\n");
   // Of members of one name the last is judged; what the others say is not kept, masked or not.
   CHECK(masked("", "{\"text\": \"first a@b.org\", \"text\": \"" + mail + "\"}") ==
         "{\"text\": \"\", \"text\": \"write to <EMAIL> about it\"}\n");
@@ -503,6 +530,86 @@ TEST_CASE("ds-filter: what a half-deleted work folder holds does not come twice"
     fs::copy(d / ("w/s-000000-000000" + std::string(end)), d / ("w/s-000000-000001" + std::string(end)));
   REQUIRE(tool("--resume --work " + (d / "w") + " " + (d / "in.jsonl") + " -o " + (d / "out")) == 0);
   CHECK(contents(d / "out") == contents(d / "whole"));
+}
+
+TEST_CASE(
+    "ds-filter: a segment or signature file with one flipped byte is made again, and read by no other step") {
+  Folder d;
+  put(d / "in.jsonl", corpus(200, 5));
+  REQUIRE(tool((d / "in.jsonl") + " -o " + (d / "whole")) == 0);
+  for (const std::string end : {".seg", ".sig"})
+    for (const size_t part : {1, 2, 3}) {  // the body's first, middle and last quarter
+      REQUIRE(tool("sig --work " + (d / "w") + " " + (d / "in.jsonl")) == 0);
+      const std::string path = d / ("w/s-000000-000000" + end);
+      std::string bytes = contents(path);
+      bytes[bytes.size() * part / 4] ^= 0x20;
+      put(path, bytes);
+      if (end == ".sig") CHECK(tool("edges " + (d / "w") + " -o " + (d / "e")) == 65);
+      CHECK(tool("--resume --work " + (d / "w") + " " + (d / "in.jsonl") + " -o " + (d / "out") +
+                 " --report " + (d / "report")) == 0);
+      CHECK(contents(d / "out") == contents(d / "whole"));
+      CHECK(contents(d / "report").find("resumed") == std::string::npos);
+    }
+}
+
+TEST_CASE("ds-filter --resume goes on only with the same inputs, as they were, and the same shard") {
+  Folder d;
+  put(d / "in.jsonl", corpus(60, 5));
+  const auto resume = [&](const std::string& more) {
+    return tool("--resume --stages integrity --work " + (d / "w") + " " + (d / "in.jsonl") + " -o " +
+                (d / "out") + more);
+  };
+  REQUIRE(tool("sig --stages integrity --work " + (d / "w") + " " + (d / "in.jsonl")) == 0);
+  for (const char* other : {" --shard 0/2", " --transcode", " --text-field body", " --max-line-mb 3"})
+    CHECK(resume(other) == 2);
+  std::string same_size = contents(d / "in.jsonl");
+  same_size[same_size.find("The")] = 't';
+  put(d / "in.jsonl", same_size);
+  fs::last_write_time(d / "in.jsonl", fs::last_write_time(d / "in.jsonl") + std::chrono::seconds(2));
+  CHECK(resume("") == 2);
+  CHECK(!fs::exists(d / "out"));
+}
+
+TEST_CASE(
+    "ds-filter: a shard of one file that was stopped between its segments goes on with lines and places") {
+  Folder d;
+  // A checkpoint is made every 32 MB of content; blank lines are the cheapest.
+  std::string text;
+  for (int i = 0; i < 84; ++i)
+    text += record("r" + std::to_string(i), i % 3 ? prose(i) : "short") + "\n" + std::string(1'000'000, ' ') +
+            "\n";
+  put(d / "in.jsonl", text);
+  const std::string shard = " --stages integrity --shard 1/2 --work " + (d / "w") + " " + (d / "in.jsonl");
+  REQUIRE(tool("sig" + shard) == 0);
+  REQUIRE(tool("--resume" + shard + " -o " + (d / "want") + " --rejects " + (d / "want-gone")) == 0);
+  CHECK(contents(d / "want-gone").find("\"line\":163,") != std::string::npos);
+  REQUIRE(tool("sig" + shard) == 0);
+  for (const char* end : {".seg", ".sig"}) REQUIRE(fs::remove(d / ("w/s-000000-000001" + std::string(end))));
+  fs::remove(d / "w/complete");
+  REQUIRE(tool("--resume" + shard + " -o " + (d / "got") + " --rejects " + (d / "got-gone")) == 0);
+  CHECK(count_lines(contents(d / "got")) == 28);
+  CHECK(contents(d / "got") == contents(d / "want"));
+  CHECK(contents(d / "got-gone") == contents(d / "want-gone"));
+}
+
+TEST_CASE("ds-filter: a shard's border exactly at the start of a line, and one byte to either side") {
+  Folder d;
+  // Lines of one length: of n shards each border is one of lines, moved by what stands before them.
+  for (const size_t before : {0, 1, 7, 8}) {
+    std::string text = before ? std::string(before - 1, ' ') + "\n" : "";
+    for (int i = 0; i < 8; ++i)
+      text += "{\"text\":\"line " + std::to_string(i) + " is as long as the others\"}\n";
+    put(d / "in.jsonl", text);
+    std::string joined;
+    for (int i = 0; i < 4; ++i) {
+      REQUIRE(tool("--stages entities --shard " + std::to_string(i) + "/4 " + (d / "in.jsonl") + " -o " +
+                   (d / "part")) == 0);
+      const std::string part = contents(d / "part");
+      if (before == 0) CHECK(count_lines(part) == 2);
+      joined += part;
+    }
+    CHECK(joined == text.substr(before));
+  }
 }
 
 TEST_CASE("ds-filter in a pipe per partition, as Spark runs it, keeps what one run keeps") {

@@ -6,6 +6,7 @@
 #include <random>
 
 #include "bench/load/load.h"
+#include "bench/stats/permutation.h"
 #include "core/error.h"
 #include "core/json_value.h"
 
@@ -367,6 +368,73 @@ TEST_CASE("an absolute limit passes, fails or stays open by an exact test") {
   CHECK(compare_runs(a, b, gates({"mean_ttft:15ms"})).exit_code == 1);
 }
 
+TEST_CASE("few blocks measured in turns: a real difference is seen with them, and half a block is left out") {
+  // Below twenty complete blocks labels are shuffled over all requests, above they are swapped within blocks.
+  for (const int n : {12, 19, 20, 30}) {
+    const RecordSet ab = interleave(simulate(1, n, 1), simulate(2, n, 3));
+    const Comparison c = compare_arms(ab, gates({"p50_ttft:+5%"}));
+    INFO(n, " blocks");
+    CHECK(c.paired == (n >= 20));
+    CHECK(c.n_blocks == n);
+    CHECK(c.overall == Verdict::kSlower);
+    CHECK(c.exit_code == 1);
+    CHECK(c.gates[0].ratio == doctest::Approx(3).epsilon(0.2));
+  }
+  RecordSet cut = interleave(simulate(1, 25, 1), simulate(2, 22, 1));
+  for (RequestRecord& r : cut.requests)  // what only one arm has would be far off
+    if (r.arm == "a" && r.block >= 22) r.t_first_ns += 900'000'000, r.t_last_ns = r.t_done_ns += 900'000'000;
+  const Comparison c = compare_arms(cut, gates({"mean_ttft"}));
+  CHECK(c.paired);
+  CHECK(c.n_blocks == 25);
+  CHECK(c.gates[0].n_a == 22);
+  CHECK(c.gates[0].n_b == 22);
+  CHECK(c.gates[0].ratio == doctest::Approx(1).epsilon(0.2));
+}
+
+TEST_CASE("without usable values a comparison is inconclusive: exit code 3") {
+  RecordSet a = simulate(1, 60, 1), b = simulate(2, 60, 1);
+  for (RecordSet* set : {&a, &b})
+    for (RequestRecord& r : set->requests) r.t_first_ns = r.t_last_ns = -1, r.gaps_ns.clear(), r.n_out = -1;
+  for (const char* gate : {"p50_ttft:+5%", "p90_itl:50ms", "mean_tpot", "tok_s:-5%"}) {
+    const Comparison c = compare_runs(a, b, gates({gate}));
+    CHECK(c.exit_code == 3);
+    CHECK(c.overall == Verdict::kInconclusive);
+    CHECK(c.gates[0].why == "no values");
+  }
+  // One gate that says something does not close one that does not.
+  CHECK(compare_runs(a, a, gates({"p50_e2e:+5%", "p50_ttft:+5%"})).exit_code == 3);
+  CHECK(compare_runs(a, a, gates({"p50_e2e:+5%"})).exit_code == 0);
+  for (RecordSet* set : {&a, &b})
+    for (RequestRecord& r : set->requests) r.error = "timeout";
+  const Comparison c = compare_runs(a, b, {});
+  CHECK(c.gates.empty());
+  CHECK(c.exit_code == 3);
+  CHECK(c.overall == Verdict::kInconclusive);
+}
+
+TEST_CASE("a sweep is refused; tokens and good answers per second are sums over sums") {
+  RecordSet a = simulate(1, 60, 1), b = simulate(2, 60, 1.5);
+  const CompareOptions tok_s = gates({"tok_s"});
+  const auto sum = [](const RecordSet& set, auto value) {
+    double all = 0;
+    for (const RequestRecord& r : set.requests) all += value(r);
+    return all;
+  };
+  const auto seconds = [](const RequestRecord& r) {
+    return static_cast<double>(r.t_done_ns - r.t_send_ns) * 1e-9;
+  };
+  const auto tokens = [](const RequestRecord& r) { return static_cast<double>(r.n_out); };
+  CHECK(compare_runs(a, b, tok_s).gates[0].b == doctest::Approx(sum(b, tokens) / sum(b, seconds)));
+  CompareOptions good = gates({"goodput"});
+  good.objectives = parse_objectives("ttft=30ms", "--slo");
+  const auto met = [](const RequestRecord& r) {
+    return r.t_first_ns - r.t_send_ns <= 30'000'000 ? 1.0 : 0.0;
+  };
+  CHECK(compare_runs(a, b, good).gates[0].b == doctest::Approx(sum(b, met) / sum(b, seconds)));
+  b.requests[7].point = "c=2";
+  CHECK_THROWS_AS(compare_runs(a, b, tok_s), ds::Error);
+}
+
 TEST_CASE("two runs in one file are not pooled into one side") {
   RecordSet a = simulate(1, 50, 1);
   a.runs = {{"x", {0}}, {"y", {}}};
@@ -391,8 +459,48 @@ TEST_CASE("a difference between runs on an unequally busy machine is not believe
   const auto busy = [](double share) { return ds::Json{{"type", "trailer"}, {"others_cpu_share", share}}; };
   a.trailers = {busy(0.05)}, b.trailers = {busy(0.6)};
   CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 3);
+  CHECK(compare_runs(b, a, gates({"p50_ttft:+5%"})).exit_code == 3);  // whichever it was
+  CHECK(compare_runs(a, b, gates({"p50_ttft:10ms"})).exit_code ==
+        1);  // a limit in milliseconds is one anywhere
   b.trailers = {busy(0.1)};
   CHECK(compare_runs(a, b, gates({"p50_ttft:+5%"})).exit_code == 1);
+}
+
+TEST_CASE(
+    "a permutation test by hand: all labels of a few values, and an interval that is wider at a higher "
+    "level") {
+  // Three against three: of the 20 ways to label six values one is as extreme as this one, upwards.
+  std::vector<ArmValue> a, b;
+  for (int i = 0; i < 3; ++i) a.push_back({1.0 + i, 1, i}), b.push_back({10.0 + i, 1, i});
+  const Statistic mean{Statistic::Kind::kRatio, 0};
+  const RatioTest test(a, b, mean, false, 7, 1999);
+  CHECK(test.ratio() == doctest::Approx(11.0 / 2));
+  CHECK(test.test(1).greater == doctest::Approx(1.0 / 20).epsilon(0.25));
+  CHECK(test.test(1).less == 1);
+  CHECK(test.test(1).two_sided() == doctest::Approx(2 * test.test(1).greater));
+  // Swapped within pairs there are 8 ways.
+  CHECK(RatioTest(a, b, mean, true, 7, 1999).test(1).greater == doctest::Approx(1.0 / 8).epsilon(0.2));
+  // Nothing is ever impossible: of n shuffles the least share is 1 / (n + 1).
+  for (int i = 3; i < 40; ++i) a.push_back({2, 1, i}), b.push_back({11, 1, i});
+  const RatioTest sure(a, b, mean, false, 7, 399);
+  CHECK(sure.test(1).greater == doctest::Approx(1.0 / 400));
+  const RatioTest noisy = [] {
+    std::vector<ArmValue> x, y;
+    std::mt19937_64 rng(2);
+    std::normal_distribution<double> normal;
+    for (int i = 0; i < 100; ++i)
+      x.push_back({std::exp(0.3 * normal(rng)), 1, i}), y.push_back({std::exp(0.3 * normal(rng)), 1, i});
+    return RatioTest(x, y, Statistic{Statistic::Kind::kRatio, 0}, false, 7, 1999);
+  }();
+  // The ends are where the two-sided test at this level begins to refuse.
+  for (const double level : {0.8, 0.95}) {
+    const Interval i = noisy.interval(level);
+    for (const double end : {i.lo, i.hi}) {
+      const double outwards = end < noisy.ratio() ? 0.99 : 1.01;
+      CHECK(noisy.test(end * outwards).two_sided() <= 1 - level);
+      CHECK(noisy.test(end / outwards).two_sided() > 1 - level);
+    }
+  }
 }
 
 TEST_CASE("Holm") {
@@ -400,4 +508,13 @@ TEST_CASE("Holm") {
   CHECK(p[0] == doctest::Approx(0.03));
   CHECK(p[1] == doctest::Approx(0.06));
   CHECK(p[2] == doctest::Approx(0.06));
+}
+
+TEST_CASE("Holm never lets a later one be surer than an earlier") {
+  const auto p = holm_adjust({0.01, 0.011, 0.02, 0.5});
+  CHECK(p[0] == doctest::Approx(0.04));
+  CHECK(p[1] == doctest::Approx(0.04));
+  CHECK(p[2] == doctest::Approx(0.04));
+  CHECK(p[3] == doctest::Approx(0.5));
+  CHECK(holm_adjust({0.9, 0.8}) == std::vector<double>{1, 1});
 }

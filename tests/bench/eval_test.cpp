@@ -343,6 +343,74 @@ TEST_CASE("ledger: chained, append-only, alarm after a fall") {
   std::remove(path.c_str());
 }
 
+TEST_CASE("ledger: the chart is the sum of the evidence, never below 0, and begins anew after an alarm") {
+  const std::string path = "drift_chart_test.jsonl";
+  std::remove(path.c_str());
+  std::mt19937_64 rng(11);
+  DriftOptions o;
+  o.ledger = path;
+  o.false_alarm_days = 30;
+  // The definition, written down once more: of k right answers on m days today's is the odd one.
+  double chart = 0, highest = 0;
+  bool ended = false;
+  int n_days = 0, n_alarms = 0, n_floors = 0;
+  std::map<std::string, int> n_right;
+  for (int day = 0; day < 60; ++day) {
+    const double fallen = day % 20 > 14 ? 0.35 : 0.1;
+    RecordSet set = evaluation(80, 0);
+    double evidence = 0;
+    for (ItemRecord& i : set.items) {
+      i.correct = std::uniform_real_distribution<double>(0, 1)(rng) >= fallen;
+      const double m = n_days + 1, k = n_right[i.id] + i.correct, odd = k / (k + 3 * (m - k));
+      if (k > 0 && k < m) evidence += i.correct ? std::log(odd / (k / m)) : std::log((1 - odd) / (1 - k / m));
+    }
+    if (day > 0) {
+      n_floors += (ended ? 0 : chart) + evidence < 0;
+      chart = std::max(0.0, (ended ? 0 : chart) + evidence);
+    }
+    highest = std::max(highest, chart);
+    const DriftResult r = add_to_ledger(set, o);
+    INFO("day ", day);
+    CHECK(r.limit == doctest::Approx(std::log(30.0)));
+    CHECK(r.sum == doctest::Approx(chart));
+    CHECK(r.alarm == (chart >= r.limit));
+    ended = r.alarm;
+    n_alarms += r.alarm;
+    if (r.alarm) continue;  // no part of what is usual
+    ++n_days;
+    for (const ItemRecord& i : set.items) n_right[i.id] += i.correct;
+  }
+  CHECK(n_alarms > 1);
+  CHECK(n_floors > 1);
+  CHECK(highest > std::log(30.0));
+  std::remove(path.c_str());
+}
+
+TEST_CASE("ledger: other answers are a change of the same model on the same machine, and of no other") {
+  const std::string path = "drift_machine_test.jsonl";
+  const auto changed = [&](const std::string& digest, const std::string& cpu, const std::string& isa) {
+    std::remove(path.c_str());
+    DriftOptions o;
+    o.ledger = path;
+    for (const bool second : {false, true}) {
+      RecordSet set = evaluation(20, 2, second ? "other words" : "no");
+      const ds::Json machine =
+          second ? ds::Json{{"cpu_model", cpu}, {"isa", isa}} : ds::Json{{"cpu_model", "X"}, {"isa", "avx2"}};
+      set.headers = {ds::Json{
+          {"type", "header"}, {"target", ds::Json{{"digest", second ? digest : "d"}}}, {"env", machine}}};
+      const DriftResult r = add_to_ledger(set, o);
+      if (second) return r.outputs_changed;
+    }
+    return false;
+  };
+  CHECK(changed("d", "X", "avx2"));
+  CHECK_FALSE(changed("e", "X", "avx2"));
+  CHECK_FALSE(changed("d", "Y", "avx2"));
+  CHECK_FALSE(changed("d", "X", "scalar"));
+  CHECK_FALSE(changed("", "X", "avx2"));
+  std::remove(path.c_str());
+}
+
 TEST_CASE(
     "perplexity of a uniform model is its vocabulary; KL to itself is 0, to a tilted one the closed form") {
   FlatScorer scorer;
@@ -367,6 +435,21 @@ TEST_CASE(
   const double z = 39 + std::exp(2.0);
   CHECK(kld == doctest::Approx(std::log(1.0 / 40) - (std::log(1 / z) + 2.0 / 40)).epsilon(1e-5));
   CHECK_THROWS_AS(run_perplexity(scorer, small + "more", o), ds::Error);
+  // Of a larger vocabulary all beyond the top 64 is one token on both sides.
+  scorer.V = 100, scorer.tilt = 0;
+  o.write_baseline = "kld_test.bin", o.baseline.clear();
+  CHECK(run_perplexity(scorer, small, o));
+  o.write_baseline.clear(), o.baseline = "kld_test.bin";
+  scorer.tilt = 2;
+  CHECK(run_perplexity(scorer, small, o));
+  const double zz = 99 + std::exp(2.0);
+  CHECK(kld == doctest::Approx(0.01 * std::log(0.01 * zz / std::exp(2.0)) + 0.63 * std::log(0.01 * zz) +
+                               0.36 * std::log(0.36 * zz / 36))
+                   .epsilon(1e-4));
+  scorer.V = 40, scorer.tilt = 0;
+  o.write_baseline = "kld_test.bin", o.baseline.clear();
+  CHECK(run_perplexity(scorer, small, o));
+  o.write_baseline.clear(), o.baseline = "kld_test.bin";
   std::string broken = ds::io::read_file("kld_test.bin");
   broken.resize(broken.size() - 1);
   {
@@ -376,6 +459,27 @@ TEST_CASE(
   }
   CHECK_THROWS_AS(run_perplexity(scorer, small, o), ds::Error);
   std::remove("kld_test.bin");
+}
+
+TEST_CASE("perplexities compared: the ratio's interval is Student's of paired windows") {
+  const std::vector<double> difference = {0.1, 0.3, 0.2, 0.4, 0.25, 0.35};
+  std::vector<ItemRecord> a(6), b(6);
+  double mean = 0, square = 0;
+  for (size_t i = 0; i < 6; ++i) {
+    a[i].id = b[i].id = std::to_string(i), a[i].n_out = b[i].n_out = 10;
+    a[i].nll = 20 + static_cast<double>(i), b[i].nll = a[i].nll + 10 * difference[i];
+    mean += difference[i] / 6;
+  }
+  for (const double d : difference) square += (d - mean) * (d - mean);
+  const double half = 2.570582 * std::sqrt(square / 5 / 6);  // five degrees of freedom
+  const PerplexityComparison c = compare_perplexity(a, b, 0.05);
+  CHECK(c.b / c.a == doctest::Approx(std::exp(mean)));
+  CHECK(c.ratio.lo == doctest::Approx(std::exp(mean - half)));
+  CHECK(c.ratio.hi == doctest::Approx(std::exp(mean + half)));
+  CHECK(c.verdict == "WORSE");
+  CHECK(compare_perplexity(b, a, 0.05).verdict == "BETTER");
+  a.resize(4), b.resize(4);
+  CHECK(compare_perplexity(a, b, 0.05).exit_code == 3);
 }
 
 TEST_CASE("a report is self-contained and reads back the same") {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cmath>
+#include <map>
 #include <set>
 
 #include "bench/load/run.h"
@@ -317,6 +318,7 @@ TEST_CASE("prompts of a file: each has its own max_tokens or the common one, and
   CHECK(back.hash == plan.hash);
   CHECK(back.request(0).max_tokens == 3);
   std::remove(path.c_str());
+  CHECK(plan_of_file("{\"prompt\":\"a\",\"max_completion_tokens\":4}\n").request(0).max_tokens == 4);
   for (const char* bad : {"0", "-1", "\"7\"", "1e9", "2.5", "true"})
     CHECK_THROWS_AS(plan_of_file(std::string("{\"prompt\":\"a\",\"max_tokens\":") + bad + "}\n"), ds::Error);
   CHECK(plan_of_file("{\"prompt\":\"a\",\"max_tokens\":null}\n").request(0).max_tokens == 9);
@@ -359,6 +361,132 @@ TEST_CASE("salted prompts: no two requests of two runs begin alike, and files st
   load.salt = 7;
   run_load({&target}, from_file, load);
   CHECK(target.heard[5] == plan.request(0).prompt);
+}
+
+TEST_CASE(
+    "warm-up: until two in a row are within a tenth of the fastest so far, or as many as asked; of both "
+    "arms") {
+  // Takes the times of a list, then the last one for ever.
+  struct ListedTarget : Target {
+    SimulatedClock& clock;
+    std::vector<int64_t> ms;
+    size_t next = 0;
+    int64_t fails_at = -1;
+    ListedTarget(SimulatedClock& c, std::vector<int64_t> list) : clock(c), ms(std::move(list)) {}
+    int max_concurrency() const override { return 1; }
+    ds::Json describe() const override { return {}; }
+    Outcome send(const Request&, const StopRequest&) override {
+      Outcome o;
+      o.t_send_ns = clock.t;
+      clock.t += 1'000'000 * ms[std::min(next, ms.size() - 1)];
+      if (static_cast<int64_t>(next) == fails_at) o.error = "timeout";
+      ++next;
+      o.t_done_ns = clock.t;
+      return o;
+    }
+  };
+  SimulatedClock clock;
+  const auto run = [&](const std::vector<int64_t>& list, int64_t warmup, int n_arms = 1,
+                       int64_t fails_at = -1) {
+    ListedTarget a(clock, list), b(clock, list);
+    a.fails_at = fails_at;
+    PlanOptions o = requests(1);
+    o.warmup = warmup;
+    LoadOptions load;
+    load.clock = &clock;
+    std::vector<Target*> arms = {&a};
+    if (n_arms == 2) arms.push_back(&b);
+    return run_load(arms, make_plan(o), load);
+  };
+  const auto by_rule = [&](const std::vector<int64_t>& list) { return run(list, -1).n_warmup; };
+  CHECK(by_rule({50, 20}) == 2);
+  CHECK(by_rule({20, 50, 21, 21}) == 4);
+  CHECK(by_rule({20, 50, 22, 50, 22, 22}) == 6);
+  CHECK(by_rule({20, 50, 23}) == 16);
+  CHECK(run({20, 50, 23}, -1).warmup_reason.find("not steady") != std::string::npos);
+  CHECK(by_rule({20'000, 50'000}) == 2);     // half a minute and more
+  CHECK(run({20}, -1, 1, 1).n_warmup == 4);  // one that failed is none of two in a row
+  CHECK(run({20}, 0).n_warmup == 0);
+  for (const int64_t n : {1, 3}) {
+    CHECK(run({20}, n).n_warmup == n);
+    CHECK(run({20}, n, 2).n_warmup == 2 * n);
+    CHECK(run({20}, n).warmup_reason == "as asked");
+  }
+}
+
+TEST_CASE("a target that fails now and then is not given up; fifty in a row are too many") {
+  struct SometimesTarget : CountingTarget {
+    int64_t every;
+    explicit SometimesTarget(int64_t e) : every(e) {}
+    Outcome send(const Request& r, const StopRequest& stop) override {
+      Outcome o = CountingTarget::send(r, stop);
+      if (n % every) o.error = "timeout";
+      return o;
+    }
+  } often(50), too_often(52);
+  LoadResult r = run_load({&often}, make_plan(requests(500)), {});
+  CHECK(r.n_errors == 490);
+  CHECK(r.gave_up.empty());
+  r = run_load({&too_often}, make_plan(requests(500)), {});
+  CHECK(r.n_errors == 50);
+  CHECK(!r.gave_up.empty());
+}
+
+TEST_CASE(
+    "closed loop: a request was due when its client was free; blocks hold as many as there are clients") {
+  SimulatedClock clock;
+  StallingTarget target(clock, INT64_MAX);
+  LoadOptions load;
+  load.clock = &clock;
+  load.on_record = [&](const RequestRecord& r) { CHECK(r.t_plan_ns == r.t_send_ns); };
+  run_load({&target}, make_plan(requests(20)), load);
+  // Seven requests in blocks of three: 3, 3, 1 of each arm.
+  CountingTarget a, b;
+  std::map<std::pair<std::string, int64_t>, int> n;
+  LoadOptions in_turns;
+  in_turns.on_record = [&](const RequestRecord& r) { ++n[{r.arm, r.block}]; };
+  PlanOptions o = requests(7);
+  o.clients = {3};
+  run_load({&a, &b}, make_plan(o), in_turns);
+  for (const char* arm : {"a", "b"})
+    for (const auto& [block, count] : {std::pair(0, 3), {1, 3}, {2, 1}}) CHECK(n[{arm, block}] == count);
+  CHECK(n.size() == 6);
+}
+
+TEST_CASE("a run that is slow at first is unsteady, one that slows down later is not") {
+  const auto unsteady = [](auto slow) {
+    RecordSet set;
+    for (int64_t i = 0; i < 400; ++i) {
+      RequestRecord r;
+      r.t_plan_ns = r.t_send_ns = i * 1'000'000'000;
+      r.t_done_ns = r.t_send_ns + (slow(i) ? 90'000'000 : 20'000'000) + i % 7 * 3'000'000;
+      set.requests.push_back(r);
+    }
+    return summarize(set, {})[0].unsteady_prefix;
+  };
+  CHECK(unsteady([](int64_t) { return false; }) == 0);
+  CHECK(unsteady([](int64_t i) { return i < 100; }) > 0);
+  CHECK(unsteady([](int64_t i) { return i >= 300; }) == 0);
+  CHECK(unsteady([](int64_t i) { return i >= 160; }) == 0);
+}
+
+TEST_CASE("the time of a run is that of its segments, without what lay between them") {
+  RecordSet set;
+  for (const int64_t segment : {0, 1})
+    for (int64_t i = 0; i < 5; ++i) {
+      RequestRecord r;
+      r.segment = segment;
+      r.t_plan_ns = r.t_send_ns = segment * 1'000'000'000'000 + i * 1'000'000'000;
+      r.t_done_ns = r.t_send_ns + 1'000'000'000;
+      r.want_out = r.n_out = i == 4 ? 9 : 10;
+      r.want_out = 10;
+      set.requests.push_back(r);
+    }
+  const auto g = summarize(set, {})[0];
+  CHECK(g.wall_s == doctest::Approx(10));
+  CHECK(g.requests_per_s == doctest::Approx(1));
+  CHECK(g.tok_s == doctest::Approx(9.8));
+  CHECK(g.short_share == doctest::Approx(0.2));
 }
 
 TEST_CASE("an open load without a rate can be planned for a search, but not run") {
@@ -410,6 +538,31 @@ TEST_CASE("the goodput search finds the knee of a server and states what it coul
   CHECK(s.refuted_rate < 44);
   n = 10;  // ten good ones of ten do not show 90 %
   CHECK(find_goodput(objectives, 1, probe, {}).met_rate == 0);
+  // Nineteen of twenty show nothing of 95 %; 59 of 59 just show it, 58 do not; "every request" stands for 99
+  // %.
+  const auto answer = [](const char* objective, int n_good, int n_all) {
+    int n_asked = 0;
+    const auto same = [&](double) {
+      ++n_asked;
+      std::vector<RequestRecord> records(static_cast<size_t>(n_all));
+      for (int i = 0; i < n_all; ++i)
+        records[i].t_first_ns = records[i].t_done_ns = i < n_good ? 1 : 900'000'000;
+      return records;
+    };
+    return find_goodput(parse_objectives(objective, ""), 1, same, [&] { return n_asked > 1; })
+        .probes.at(0)
+        .answer;
+  };
+  using Answer = GoodputProbe::Answer;
+  CHECK(answer("ttft=100ms@p95", 59, 59) == Answer::kMet);
+  CHECK(answer("ttft=100ms@p95", 58, 58) == Answer::kOpen);
+  CHECK(answer("ttft=100ms@p95", 19, 20) == Answer::kOpen);
+  CHECK(answer("ttft=100ms@p95", 92, 93) == Answer::kMet);
+  CHECK(answer("ttft=100ms@p95", 91, 92) == Answer::kOpen);
+  CHECK(answer("ttft=100ms@p95", 17, 20) == Answer::kOpen);
+  CHECK(answer("ttft=100ms@p95", 16, 20) == Answer::kRefuted);
+  CHECK(answer("ttft=100ms", 299, 299) == Answer::kMet);
+  CHECK(answer("ttft=100ms", 298, 298) == Answer::kOpen);
   n = 0;
   CHECK(find_goodput(objectives, 1, probe, {}).met_rate == 0);
 }

@@ -113,6 +113,19 @@ TEST_CASE("distribution functions against known values") {
   CHECK(w.lo == doctest::Approx(0.9300).epsilon(1e-3));
   CHECK(w.hi == doctest::Approx(0.9945).epsilon(1e-3));
   CHECK(wilson_interval(0, 0).hi == 1);
+  // The ends are the shares from which the observed one lies 1.96 deviations away.
+  for (const int64_t k : {0, 1, 7, 19, 20}) {
+    const Interval i = wilson_interval(k, 20);
+    for (const double p : {i.lo, i.hi}) {
+      if (p == 0 || p == 1) continue;
+      CHECK(std::fabs(static_cast<double>(k) / 20 - p) ==
+            doctest::Approx(1.959964 * std::sqrt(p * (1 - p) / 20)));
+    }
+    CHECK(i.lo <= static_cast<double>(k) / 20);
+    CHECK(i.hi >= static_cast<double>(k) / 20);
+    CHECK((i.lo == 0) == (k == 0));
+    CHECK((i.hi == 1) == (k == 20));
+  }
   // Fagerland et al. 2013, table 1: 1 against 7 discordant pairs.
   CHECK(mcnemar_mid_p(1, 7) == doctest::Approx(0.0390625));
   CHECK(mcnemar_mid_p(0, 0) == 1);
@@ -132,6 +145,20 @@ TEST_CASE("effective samples: all of independent ones, few of a slow drift") {
   for (double& v : walk) v = level = 0.98 * level + normal(rng);
   CHECK(effective_samples(independent) > 900);
   CHECK(effective_samples(walk) < 200);
+  // An autoregressive series says as much as n (1 - rho) / (1 + rho) independent values, and never more than
+  // n.
+  for (const double rho : {0.5, 0.9}) {
+    double mean = 0;
+    for (int t = 0; t < 20; ++t) {
+      double x = normal(rng);
+      for (double& v : walk) v = x = rho * x + std::sqrt(1 - rho * rho) * normal(rng);
+      mean += effective_samples(walk) / 20;
+    }
+    INFO("rho ", rho, ": ", mean);
+    CHECK(mean == doctest::Approx(2000 * (1 - rho) / (1 + rho)).epsilon(rho < 0.9 ? 0.05 : 0.3));
+  }
+  for (size_t i = 0; i < walk.size(); ++i) walk[i] = (i % 2 ? 1 : -1) + 0.1 * normal(rng);
+  CHECK(effective_samples(walk) == 2000);
 }
 
 TEST_CASE("histogram: bounded relative error, merging is adding") {
@@ -153,6 +180,18 @@ TEST_CASE("histogram: bounded relative error, merging is adding") {
   }
   CHECK(left.n() == 20000);
   CHECK(left.max() == int64_t(values.back()));
+  // Merged into a smaller one the larger's highest value counts; no percentile is above it.
+  Histogram small, large;
+  small.add(3), large.add(1'000'003);
+  small.merge(large);
+  CHECK(small.max() == 1'000'003);
+  CHECK(small.quantile(1) <= 1'000'003);
+  CHECK(small.quantile(0.5) == 3);
+  for (const int64_t v : {255, 256, 1000, 65535, 1'000'000'000}) {
+    Histogram one;
+    one.add(v);
+    CHECK(one.quantile(0.5) <= static_cast<double>(v));
+  }
   Histogram edge;
   for (const int64_t v : {int64_t{-5}, int64_t{0}, int64_t{127}, int64_t{128}, INT64_MAX}) edge.add(v);
   CHECK(edge.quantile(0.4) == 0);

@@ -129,6 +129,19 @@ TEST_CASE("objectives") {
     CHECK_THROWS_AS(parse_objectives(bad, "--slo"), ds::Error);
 }
 
+TEST_CASE("durations in every unit; a value equal to its limit meets it") {
+  for (const auto& [text, ms] :
+       {std::pair("250us", 0.25), {"5ms", 5.0}, {"1.5s", 1500.0}, {"2m", 120'000.0}, {"1h", 3.6e6}})
+    CHECK(parse_duration_ms(text, "") == doctest::Approx(ms));
+  for (const char* bad : {"", "5", "ms", "5 ms", "-1s", "nan s", "infs", "1d"})
+    CHECK_THROWS_AS(parse_duration_ms(bad, ""), ds::Error);
+  RequestRecord r;
+  r.t_first_ns = 5'000'000, r.t_done_ns = 9'000'000;
+  CHECK(meets(r, parse_objectives("ttft=5ms,e2e=9ms", ""), Clock::kSvc));
+  CHECK(!meets(r, parse_objectives("ttft=4999us", ""), Clock::kSvc));
+  CHECK(!meets(r, parse_objectives("e2e=8.9ms", ""), Clock::kSvc));
+}
+
 TEST_CASE("embedded records come back through HTML escapes") {
   const std::string line = "{\"a\":\"<b> & \\\"c\\\" &lt;\"}\n";
   const std::string page =

@@ -277,6 +277,41 @@ TEST_CASE("the embedded model: eval, drift, comparison of two evaluations") {
   shell("rm -f bt_e.jsonl bt_l.jsonl bt_w.jsonl");
 }
 
+TEST_CASE("drift --integrity: other words of the same model on the same machine are exit code 1") {
+  const Ran r = shell(
+      "h='{\"type\":\"header\",\"target\":{\"digest\":\"d\"},\"env\":{\"cpu_model\":\"X\",\"isa\":\"avx2\"}}'"
+      "; "
+      "for t in one two; do (echo \"$h\"; for i in 1 2 3; do printf "
+      "'{\"type\":\"item\",\"id\":\"q%d\",\"set\":\"s\",\"expected\":\"1\",\"correct\":true,\"text\":\"1 "
+      "%s\"}\\n' $i $t; "
+      "done; echo '{\"type\":\"trailer\"}') > bt_$t.jsonl; done; "
+      "for f in one one two one; do $B drift -q --ledger bt_g.jsonl bt_$f.jsonl > bt_out; echo $? $(wc -c < "
+      "bt_out); done; "
+      "for f in one two; do $B drift --integrity -q --ledger bt_h.jsonl bt_$f.jsonl > bt_out; "
+      "echo $? $(grep -c 'answers differently' bt_out); done; rm -f bt_*");
+  CHECK(r.out == "0 0\n0 0\n0 0\n0 0\n0 0\n1 1\n");
+}
+
+TEST_CASE("compare without usable values is exit code 3") {
+  const Ran r = shell(
+      "$B run --cmd true -n 10 --warmup 0 --no-overhead -q > bt_v.jsonl; $B compare bt_v.jsonl bt_v.jsonl "
+      "--gate "
+      "p50_ttft:+5% --gate p50_tpot; echo rc=$?; rm -f bt_v.jsonl");
+  CHECK(count(r.out, "no values") == 2);
+  CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\nrc=3\n"));
+}
+
+TEST_CASE("a failed request is asked again by --resume; all failed is exit code 74, some is 0") {
+  const Ran r = shell(
+      "printf '#!/bin/sh\\ntouch bt_m/$$; [ -e bt_ok ] || [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod "
+      "+x bt_tool; "
+      "mkdir bt_m; $B run --cmd ./bt_tool -n 6 --warmup 0 --no-overhead -q -o bt_k.jsonl; echo $?; "
+      "grep -c exit_1 bt_k.jsonl; touch bt_ok; "
+      "$B run --cmd ./bt_tool -n 6 --warmup 0 --no-overhead -q --resume bt_k.jsonl -o bt_k.jsonl; echo $?; "
+      "grep -c exit_1 bt_k.jsonl; grep -c '\"type\":\"request\"' bt_k.jsonl; ls bt_m | wc -l; rm -rf bt_*");
+  CHECK(r.out == "0\n3\n0\n0\n6\n9\n");
+}
+
 TEST_CASE("ds-run --timings | ds-bench stats -") {
   if (!ds::io::file_exists(DS_BIN_DIR "/ds-run") || !ds::io::file_exists(kModel + "/model.safetensors"))
     return ds::test::skip_test("no embedded model or no ds-run");

@@ -56,6 +56,44 @@ std::string packed(Compression compression, const std::string& text) {
 
 }  // namespace
 
+TEST_CASE("endings in any case, behind a name; padding and skippable frames between members; skipping") {
+  for (const auto& [name, kind] : {std::pair("a.gz", Compression::kGzip),
+                                   {"a.JSONL.GZ", Compression::kGzip},
+                                   {"a.Zst", Compression::kZstd},
+                                   {"a.zstd", Compression::kZstd},
+                                   {"a.xz", Compression::kXz},
+                                   {"a.bz2", Compression::kBzip2},
+                                   {".gz", Compression::kNone},
+                                   {"gz", Compression::kNone},
+                                   {"a.gz.txt", Compression::kNone}})
+    CHECK(compression_from_name(name) == kind);
+  for (const Compression kind :
+       {Compression::kGzip, Compression::kZstd, Compression::kXz, Compression::kBzip2}) {
+    const std::string one = packed(kind, "one"), zeros(512, '\0');
+    CHECK(content(one + one + zeros + one + zeros).first == "oneoneone");
+    CHECK(content(one + one + zeros + one + zeros).second == "");
+    CHECK(content(one + zeros + "x").second != "");
+  }
+  for (int low = 0; low < 16; ++low)  // each of the sixteen kinds of skippable frame
+    CHECK(content(std::string(1, static_cast<char>(0x50 + low)) + std::string("\x2a\x4d\x18\x02\0\0\0zz", 9) +
+                  packed(Compression::kZstd, "text"))
+              .first == "text");
+  const TempFolder folder;
+  std::string text;
+  for (int i = 0; i < 100'000; ++i) text += std::to_string(i) + ",";
+  for (const Compression kind : {Compression::kNone, Compression::kGzip})
+    for (const size_t n_read : {0, 5, 200'000})
+      for (const size_t n_skipped : {1, 1000, 300'000}) {
+        ByteSource source(folder.write("f", kind == Compression::kNone ? text : packed(kind, text)));
+        std::string rest(text.size(), ' ');
+        for (size_t got = 0; got < n_read;) got += source.read(rest.data(), n_read - got);
+        CHECK(source.skip(n_skipped));
+        size_t n = 0;
+        while (const size_t got = source.read(rest.data() + n, rest.size() - n)) n += got;
+        CHECK(rest.substr(0, n) == text.substr(n_read + n_skipped));
+      }
+}
+
 TEST_CASE("xz, bzip2 and zstd with a window of 2 GiB are read") {
   for (const std::string& bytes : {kXz, kBzip2, kLongWindow}) {
     CHECK(content(bytes) == std::pair(kText, std::string()));

@@ -1,5 +1,5 @@
-// The order in which bytes become durable. This program's own fsync and rename stand in front of the C
-// library's: they write down what was called, and fail when told to.
+// The order in which bytes become durable. This program's own fsync, rename and open stand in front of the C
+// library's: they write down what was called, fail when told to, and let others come in between.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -8,7 +8,9 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdarg>
 #include <cstdio>
+#include <filesystem>
 #include <functional>
 #include <vector>
 
@@ -16,11 +18,14 @@
 #include "io/run_lock.h"
 #include "io/temp_folder.h"
 
+namespace fs = std::filesystem;
+
 namespace {
 
 std::vector<std::string> calls;
 bool recording = false;
 int folder_sync_fails_with = 0;
+std::function<void(const std::string&path, int flags)> before_open, after_open;
 
 std::string name_of(int fd) {
   char target[4096];
@@ -36,7 +41,8 @@ extern "C" int fsync(int fd) {
   struct stat st {};
   const bool folder = ::fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
   if (recording)
-    calls.push_back(folder ? "sync folder" : "sync " + name_of(fd) + " " + std::to_string(st.st_size));
+    calls.push_back(folder ? "sync folder " + name_of(fd)
+                           : "sync " + name_of(fd) + " " + std::to_string(st.st_size));
   if (folder && folder_sync_fails_with) return errno = folder_sync_fails_with, -1;
   return static_cast<int>(::syscall(SYS_fsync, fd));
 }
@@ -44,6 +50,18 @@ extern "C" int fsync(int fd) {
 extern "C" int rename(const char* from, const char* to) noexcept {
   if (recording) calls.push_back("rename to " + std::string(to).substr(std::string(to).rfind('/') + 1));
   return static_cast<int>(::syscall(SYS_renameat, AT_FDCWD, from, AT_FDCWD, to));
+}
+
+extern "C" int open(const char* path, int flags, ...) {
+  va_list rest;
+  va_start(rest, flags);
+  const unsigned mode = flags & O_CREAT ? va_arg(rest, unsigned) : 0;
+  va_end(rest);
+  if (before_open) before_open(path, flags);
+  const int fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, flags, mode));
+  const int error = errno;
+  if (after_open) after_open(path, flags);
+  return errno = error, fd;
 }
 
 namespace {
@@ -89,7 +107,67 @@ TEST_CASE("all bytes are synced before the name changes, and the folder after it
   recording = true;
   file.commit();
   recording = false;
-  CHECK(calls == std::vector<std::string>{"sync out.partial 10", "rename to out", "sync folder"});
+  CHECK(calls == std::vector<std::string>{"sync out.partial 10", "rename to out",
+                                          "sync folder " + fs::path(folder.path()).filename().string()});
+  // The folder of a bare name is the one that the program works in.
+  const fs::path before = fs::current_path();
+  fs::current_path(folder.path());
+  calls.clear();
+  recording = true;
+  AtomicFile bare("bare");
+  bare.commit();
+  AtomicFile fast("fast");
+  fast.commit(false);
+  recording = false;
+  fs::current_path(before);
+  CHECK(calls == std::vector<std::string>{"sync bare.partial 0", "rename to bare",
+                                          "sync folder " + fs::path(folder.path()).filename().string(),
+                                          "rename to fast"});
+  CHECK(folder_of("a") == ".");
+  CHECK(folder_of("/a") == "/");
+  CHECK(folder_of("/a/b") == "/a");
+}
+
+TEST_CASE("a link planted between two steps is not followed, a file renamed in between is not emptied") {
+  const test::TempFolder folder;
+  const std::string precious = folder.write("precious", "do not lose me"), out = folder / "out",
+                    partial = out + ".partial";
+  const auto between = [&](std::function<void(const std::string&, int)>& hook,
+                           const std::function<bool(int)>& when, const std::function<void()>& act) {
+    hook = [&hook, when, act, partial](const std::string& path, int flags) {
+      if (path != partial || !when(flags)) return;
+      hook = nullptr;
+      act();
+    };
+  };
+  const auto plant = [&] {
+    ::unlink(partial.c_str());
+    REQUIRE(::symlink(precious.c_str(), partial.c_str()) == 0);
+  };
+  const auto creates = [](int flags) { return (flags & O_CREAT) != 0; };
+  const auto opens = [](int flags) { return (flags & O_CREAT) == 0; };
+  // Of a folder that is held: behind the unlink, before the open.
+  between(before_open, creates, plant);
+  CHECK(message_of([&] { AtomicFile(out, AtomicFile::Existing::kReplace).write("x"); }).find("File exists") !=
+        std::string::npos);
+  CHECK(read_file(precious) == "do not lose me");
+  // What a killed run left is looked at, and is a link when it is opened.
+  ::unlink(partial.c_str());
+  folder.write("out.partial", "left");
+  between(before_open, opens, plant);
+  CHECK(message_of([&] { AtomicFile(out).write("x"); }) != "");
+  CHECK(read_file(precious) == "do not lose me");
+  // Opened while its run renames it: that run's bytes stay, ours go to a file of our own.
+  ::unlink(partial.c_str());
+  folder.write("out.partial", "the other run's");
+  between(after_open, opens,
+          [&] { REQUIRE(std::rename(partial.c_str(), (folder / "theirs").c_str()) == 0); });
+  AtomicFile ours(out);
+  ours.write("ours");
+  ours.commit();
+  before_open = after_open = nullptr;
+  CHECK(read_file(folder / "theirs") == "the other run's");
+  CHECK(read_file(out) == "ours");
 }
 
 TEST_CASE("a folder that cannot be synced is an error; a file system that knows no such thing is none") {

@@ -70,10 +70,15 @@ TEST_CASE("output: buffered, whole, and errors come from the call that meets the
       want += piece;
     }
     const std::string big(200'000, 'y');
+    out.write("before ");  // what waits in the buffer goes first
     out.write(big);
     out.write("end");
     out.flush();
-    CHECK(test::slurp(folder / "out") == want + big + "end");
+    CHECK(test::slurp(folder / "out") == want + "before " + big + "end");
+    AtomicFile whole(folder / "whole");
+    for (const std::string& piece : {std::string("small"), big, std::string("end")}) whole.write(piece);
+    whole.commit();
+    CHECK(test::slurp(folder / "whole") == "small" + big + "end");
   }
   const FileHandle full(::open("/dev/full", O_WRONLY));
   if (full.get() >= 0) {

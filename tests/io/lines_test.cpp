@@ -97,6 +97,27 @@ TEST_CASE("a line that is too long is one error, and the lines after it are read
   CHECK(exact.next()->size() == 100);
   CHECK_THROWS_AS(exact.next(), Error);
   CHECK(!exact.next());
+  // The \r of a line's end is no part of it, wherever the buffer ends.
+  for (const size_t n : {100u, 65534u, 65535u, 65536u}) {
+    LineReader with_cr(folder.write("h", std::string(n, 'x') + "\r\n" + std::string(n, 'y') + "\r\nz"),
+                       static_cast<int64_t>(n));
+    CHECK(with_cr.next()->size() == n);
+    CHECK(with_cr.next()->size() == n);
+    CHECK(*with_cr.next() == "z");
+  }
+}
+
+TEST_CASE("a byte order mark is one at the very start only; blank lines are no records") {
+  const test::TempFolder folder;
+  const std::string mark = "\xEF\xBB\xBF";
+  CHECK(all_lines(folder.write("f", mark + "a\n" + mark + "b\n")) == Lines{"a", mark + "b"});
+  JsonlReader records(folder.write("g", mark + "\n \t\n{\"n\":1}\n\t\r\n\r\n{\"n\":2}\n \n"));
+  int64_t n = 0;
+  while (const auto record = records.next({})) {
+    CHECK(as_int(*find(record->json, "n")) == ++n);
+    CHECK(record->line_number == (n == 1 ? 3 : 6));
+  }
+  CHECK(n == 2);
 }
 
 TEST_CASE("a missing file and a folder are missing input") {

@@ -176,6 +176,79 @@ TEST_CASE("GGUF: Q8_0 blocks are amax / 127 in binary16 and the nearest multiple
   }
 }
 
+TEST_CASE(
+    "GGUF: every tensor stands where its offset says, behind sizes that are no multiple of 32; rows are "
+    "named") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufBF16;
+  e.o.n_threads = 2;
+  e.config("llama");
+  // Two bytes a value: sizes of 2, 32, 34, 64, 66, 198 bytes and so on, each with values of its own.
+  const std::map<std::string, int64_t> columns = {{"q", 1},  {"k", 16},  {"v", 17},
+                                                  {"o", 32}, {"up", 33}, {"down", 99}};
+  std::vector<MadeTensor> tensors;
+  std::map<std::string, std::vector<float>> want;
+  uint64_t stream = 1;
+  for (const auto& [name, n] : columns) {
+    const std::string of = name.size() > 1 ? "mlp." : "self_attn.";
+    const int64_t rows = of == "mlp." ? 3 : 1;
+    if (name == "q" || name == "k") continue;  // whose rows are interleaved
+    want[name] = random_values(rows * n, stream++);
+    tensors.push_back(f32_tensor("model.layers.0." + of + name + "_proj.weight", {rows, n}, want[name]));
+  }
+  write_shard(e.model, "model.safetensors", tensors);
+  const ReadGguf gguf = e.run();
+  const std::map<std::string, std::string> names = {
+      {"v", "attn_v"}, {"o", "attn_output"}, {"up", "ffn_up"}, {"down", "ffn_down"}};
+  for (const auto& [name, values] : want) {
+    const ReadGguf::Tensor& t = gguf.tensors.at("blk.0." + names.at(name) + ".weight");
+    INFO(name);
+    REQUIRE(t.bytes.size() == 2 * values.size());
+    for (size_t i = 0; i < values.size(); ++i) {
+      uint16_t bits;
+      std::memcpy(&bits, t.bytes.data() + 2 * i, 2);
+      CHECK(bits == f32_to_bf16(values[i]));
+    }
+  }
+  // What cannot be written is named by its row in the whole tensor, whichever thread and batch meets it.
+  std::vector<float> large = random_values(70'000 * 64, 9);
+  large[69'999 * 64 + 5] = NAN;
+  write_shard(e.model, "model.safetensors", {f32_tensor("model.embed_tokens.weight", {70'000, 64}, large)});
+  try {
+    e.run();
+    FAIL("accepted");
+  } catch (const Error& error) {
+    CHECK(error.message().find("[69999, 5] is NaN") != std::string::npos);
+  }
+}
+
+TEST_CASE("GGUF: the two halves of kv_b_proj: keys transposed head by head, values as they are") {
+  Exporter e;
+  e.o.target = QuantTarget::kGgufBF16;
+  constexpr int64_t kHeads = 2, kNope = 3, kValue = 5, kLatent = 40;
+  e.config("deepseek_v3",
+           ",\"qk_rope_head_dim\":2,\"qk_nope_head_dim\":3,\"kv_lora_rank\":40,\"v_head_dim\":5");
+  const std::vector<float> x = random_values(kHeads * (kNope + kValue) * kLatent, 5);
+  write_shard(
+      e.model, "model.safetensors",
+      {f32_tensor("model.layers.0.self_attn.kv_b_proj.weight", {kHeads * (kNope + kValue), kLatent}, x)});
+  const ReadGguf gguf = e.run();
+  const auto value = [&](const char* name, int64_t at) {
+    uint16_t bits;
+    std::memcpy(&bits, gguf.tensors.at(name).bytes.data() + 2 * at, 2);
+    return bits;
+  };
+  for (int64_t h = 0; h < kHeads; ++h)
+    for (int64_t r = 0; r < kLatent; ++r) {
+      for (int64_t d = 0; d < kNope; ++d)
+        CHECK(value("blk.0.attn_k_b.weight", (h * kLatent + r) * kNope + d) ==
+              f32_to_bf16(x[(h * (kNope + kValue) + d) * kLatent + r]));
+      for (int64_t d = 0; d < kValue; ++d)
+        CHECK(value("blk.0.attn_v_b.weight", (h * kValue + d) * kLatent + r) ==
+              f32_to_bf16(x[(h * (kNope + kValue) + kNope + d) * kLatent + r]));
+    }
+}
+
 TEST_CASE("GGUF: types, shapes and names; what has no name is refused") {
   Exporter e;
   e.o.target = QuantTarget::kGgufQ8_0;

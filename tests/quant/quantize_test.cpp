@@ -215,6 +215,232 @@ TEST_CASE("--resume trusts no shard that was touched, or that a power cut may ha
   }
 }
 
+TEST_CASE(
+    "--resume: a manifest cut in its last line, a shard of another size, a model rewritten at the same "
+    "size") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  std::vector<float> values = random_values(4 * 64 * 64, 3);
+  const auto write = [&] {
+    std::vector<MadeTensor> tensors;
+    for (int i = 0; i < 4; ++i)
+      tensors.push_back(f32_tensor("model.layers." + std::to_string(i) + ".a.weight", {64, 64},
+                                   {values.begin() + i * 4096, values.begin() + (i + 1) * 4096}));
+    write_shard(model, "model.safetensors", tensors);
+  };
+  write();
+  QuantizeOptions o;
+  o.max_shard_bytes = 4096;
+  REQUIRE(convert(model.path(), out / "want", o).n_shards == 4);
+  const std::string want = all_bytes(out / "want"), to = out / "out",
+                    manifest = to + "/" + OutputFolder::kManifest;
+  CHECK(!fs::exists(out / ("want/" + std::string(OutputFolder::kManifest))));
+  const auto stop_after = [&](const char* shard) {
+    fs::remove_all(to);
+    o.resume = false;
+    o.stop = [&, shard] { return fs::exists(to + "/" + shard); };
+    REQUIRE(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kInterrupted);
+    o.stop = nullptr, o.resume = true;
+  };
+  // The third shard is there and its line in the manifest was being written: cut anywhere, it counts as none.
+  for (const size_t n_cut : {1, 2, 20}) {
+    stop_after("model-00004-of-00004.safetensors");
+    std::string text = slurp(manifest);
+    text.resize(text.size() - n_cut);
+    out.write("out/" + fs::path(manifest).filename().string(), text);
+    // Stopped once more right after the next shard: what was cut must not spoil what is written behind it.
+    int n_asked = 0;
+    o.stop = [&] { return ++n_asked > 3; };
+    (void)kind_of([&] { convert(model.path(), to, o); });
+    o.stop = nullptr;
+    const QuantizeReport report = convert(model.path(), to, o);
+    CHECK(report.n_resumed >= 2);
+    CHECK(all_bytes(to) == want);
+  }
+  // A file that is longer or shorter than planned is made again, whatever its time says.
+  for (const int change : {-1, 1}) {
+    stop_after("model-00003-of-00004.safetensors");
+    const std::string first = to + "/model-00001-of-00004.safetensors";
+    const auto time = fs::last_write_time(first);
+    fs::resize_file(first, fs::file_size(first) + change);
+    fs::last_write_time(first, time);
+    CHECK(convert(model.path(), to, o).n_resumed == 2);
+    CHECK(all_bytes(to) == want);
+  }
+  // Another model of the same shapes and size, and another policy, are not gone on with.
+  stop_after("model-00003-of-00004.safetensors");
+  const auto written = fs::last_write_time(model / "model.safetensors");
+  o.nan_policy = NanPolicy::kZero;
+  CHECK(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kUsage);
+  o.nan_policy = NanPolicy::kFail;
+  values[5] += 1;
+  write();
+  fs::last_write_time(model / "model.safetensors", written + std::chrono::milliseconds(1));
+  CHECK(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kUsage);
+}
+
+TEST_CASE("wide matrices: jobs that begin at a column, codes and scales as of one job") {
+  // A block row of more than 2 Mi values is split by columns; rows of 17,000 are.
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  constexpr int64_t kRows = 130, kCols = 17'000;
+  const std::vector<float> x = random_values(kRows * kCols, 7);
+  write_shard(model, "model.safetensors", {bf16_tensor("model.layers.0.a.weight", {kRows, kCols}, x)});
+  QuantizeOptions o;
+  o.n_threads = 2;
+  convert(model.path(), out / "fp8", o);
+  const std::vector<float> got = values_of(out / "fp8", "model.layers.0.a.weight");
+  const ModelFolder result(out / "fp8");
+  const StoredTensor* stored = result.find("model.layers.0.a.weight_scale_inv");
+  const int64_t n_blocks = (kCols + 127) / 128;
+  REQUIRE(stored->info.shape == std::vector<int64_t>{2, n_blocks});
+  std::vector<float> scales(2 * n_blocks);
+  result.read(*stored, 0, scales.data(), 4 * scales.size());
+  for (int64_t b = 0; b < 2 * n_blocks; ++b) {
+    float most = 0;
+    for (int64_t r = b / n_blocks * 128; r < std::min(kRows, (b / n_blocks + 1) * 128); ++r)
+      for (int64_t c = b % n_blocks * 128; c < std::min(kCols, (b % n_blocks + 1) * 128); ++c)
+        most = std::max(most, std::fabs(bf16_to_f32(f32_to_bf16(x[r * kCols + c]))));
+    CHECK(scales[b] == most / 448);
+  }
+  double worst = 0;
+  for (size_t i = 0; i < x.size(); ++i) worst = std::max<double>(worst, std::fabs(x[i] - got[i]));
+  CHECK(worst < 0.03);
+  o.target = QuantTarget::kBF16;
+  convert(out / "fp8", out / "bf16", o);
+  const std::vector<float> back = values_of(out / "bf16", "model.layers.0.a.weight");
+  for (size_t i = 0; i < got.size(); ++i)
+    if (back[i] != bf16_to_f32(f32_to_bf16(got[i]))) FAIL("value ", i);
+}
+
+TEST_CASE(
+    "blocks that suit no job's borders are decoded by their own scales; places of NaN count from the start") {
+  const TempFolder model, out;
+  model.write("config.json",
+              "{\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[96,80]}}");
+  constexpr int64_t kRows = 3000, kCols = 700, kBlockRows = 32, kBlockCols = 9;
+  std::string codes(kRows * kCols, '\x38');
+  std::vector<float> scales(kBlockRows * kBlockCols);
+  for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<float>(i + 1);
+  const auto write = [&] {
+    write_shard(model, "model.safetensors",
+                {{"x.weight", "F8_E4M3", {kRows, kCols}, codes},
+                 f32_tensor("x.weight_scale_inv", {kBlockRows, kBlockCols}, scales)});
+  };
+  write();
+  QuantizeOptions o;
+  o.target = QuantTarget::kBF16;
+  o.n_threads = 2;
+  convert(model.path(), out / "bf16", o);
+  const auto check = [&](const std::vector<float>& got, double tolerance) {
+    for (int64_t i = 0; i < kRows * kCols; ++i) {
+      const float want = scales[i / kCols / 96 * kBlockCols + i % kCols / 80];
+      if (!(std::fabs(got[i] - want) <= tolerance * want)) FAIL("value ", i, ": ", got[i], " for ", want);
+    }
+  };
+  check(values_of(out / "bf16", "x.weight"), 1.0 / 256);
+  o.target = QuantTarget::kFp8, o.requantize = true;
+  convert(model.path(), out / "fp8", o);
+  check(values_of(out / "fp8", "x.weight"), 1.0 / 16);
+  CHECK(verify(ModelFolder(model.path()), ModelFolder(out / "fp8"), o).problems.empty());
+  codes[2999 * kCols + 3] = '\x7F';
+  write();
+  try {
+    convert(model.path(), out / "nan", o);
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.message().find("[2999, 3] is NaN") != std::string::npos);
+  }
+  o.requantize = false;  // a copy names the value's place in the tensor
+  try {
+    convert(model.path(), out / "copy", o);
+    FAIL("accepted");
+  } catch (const Error& e) {
+    CHECK(e.message().find("value " + std::to_string(2999 * kCols + 3)) != std::string::npos);
+  }
+}
+
+TEST_CASE(
+    "scales: powers of two round up, recipes multiply by what they store, the least is a normal float") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  std::vector<float> x(128 * 128, 0.0f);
+  const auto scale_of = [&](float most, ScaleKind kind, QuantRecipe recipe) {
+    x[77] = most, x[78] = most / 3;
+    write_shard(model, "model.safetensors", {f32_tensor("model.layers.0.a.weight", {128, 128}, x)});
+    QuantizeOptions o;
+    o.scales = kind, o.recipe = recipe, o.force = true, o.sync = false;
+    convert(model.path(), out / "q", o);
+    const ModelFolder result(out / "q");
+    float scale = 0;
+    result.read(*result.find("model.layers.0.a.weight_scale_inv"), 0, &scale, 4);
+    const auto got = values_of(out / "q", "model.layers.0.a.weight");
+    if (most > 1e-30f) {
+      CHECK(got[77] == doctest::Approx(most).epsilon(0.07));
+      CHECK(got[78] == doctest::Approx(most / 3).epsilon(0.07));
+    }
+    return scale;
+  };
+  for (const QuantRecipe recipe : {QuantRecipe::kDeepseek, QuantRecipe::kHf, QuantRecipe::kDeepgemm}) {
+    for (const float s : {0.5f, 0.51f, 0.7f, 0.74f, 0.99f, 1.0f, 1.01f, 3.0f, 100.0f}) {
+      CHECK(scale_of(448 * s, ScaleKind::kPow2, recipe) == std::exp2(std::ceil(std::log2(s))));
+      CHECK(scale_of(448 * s, ScaleKind::kF32, recipe) == doctest::Approx(s));
+    }
+  }
+  CHECK(scale_of(0x1p-126f, ScaleKind::kF32, QuantRecipe::kDeepseek) == 0x1p-126f);
+}
+
+TEST_CASE(
+    "--verify names what loaders stumble over: order, skip lists, index, and what is there beside the "
+    "model") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  write_shard(model, "model.safetensors",
+              {bf16_tensor("model.layers.0.a.weight", {64, 64}, random_values(4096, 1)),
+               bf16_tensor("model.norm.weight", {3}, {1, 2, 3})});
+  QuantizeOptions o;
+  const auto problems = [&](const std::vector<MadeTensor>& tensors) {
+    write_shard(out, "model.safetensors", tensors);
+    const auto found = verify(ModelFolder(model.path()), ModelFolder(out.path()), o).problems;
+    std::string all;
+    for (const std::string& p : found) all += p + "\n";
+    return all;
+  };
+  out.write("config.json", kConfig);
+  const MadeTensor a = bf16_tensor("model.layers.0.a.weight", {64, 64}, random_values(4096, 1)),
+                   norm = bf16_tensor("model.norm.weight", {3}, {1, 2, 3});
+  CHECK(problems({a, norm}) == "");
+  CHECK(problems({a}).find("model.norm.weight is missing") != std::string::npos);
+  CHECK(problems({a, norm, bf16_tensor("other.weight", {1}, {1})}).find("other.weight is not in MODEL") !=
+        std::string::npos);
+  CHECK(problems({a, bf16_tensor("model.norm.weight", {2}, {1, 2})}).find("another shape") !=
+        std::string::npos);
+  CHECK(problems({{"x", "U8", {1}, "x"}, a, norm}).find("starts at no multiple of its element size") !=
+        std::string::npos);
+  std::vector<float> spoilt = random_values(4096, 1);
+  spoilt[9] = NAN;
+  write_shard(out, "model.safetensors", {bf16_tensor("model.layers.0.a.weight", {64, 64}, spoilt), norm});
+  CHECK(verify(ModelFolder(model.path()), ModelFolder(out.path()), o).below(0).size() == 1);
+  // An index that lists another number of tensors, or other bytes.
+  write_shard(out, "model.safetensors", {a, norm});
+  for (const auto& [size, more, problem] : {std::tuple("8198", "", ""),
+                                            {"8197", "", "total_size is 8197"},
+                                            {"8198", ",\"ghost\":\"model.safetensors\"", "lists 3 of 2"}}) {
+    out.write("model.safetensors.index.json",
+              std::string("{\"metadata\":{\"total_size\":") + size +
+                  "},\"weight_map\":{\"model.layers.0.a.weight\":\"model.safetensors\",\"model.norm.weight\":"
+                  "\"model.safetensors\"" +
+                  more + "}}");
+    try {
+      const auto found = verify(ModelFolder(model.path()), ModelFolder(out.path()), o).problems;
+      CHECK(found.size() == (*problem ? 1 : 0));
+      if (!found.empty()) CHECK(found[0].find(problem) != std::string::npos);
+    } catch (const Error& e) {
+      CHECK(*problem);  // refused before it is looked at
+    }
+  }
+}
+
 TEST_CASE("to bf16: scales in another shard, e8m0 code 0, per-row and per-tensor scales") {
   const TempFolder model, out;
   model.write("config.json",

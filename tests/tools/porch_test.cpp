@@ -103,6 +103,15 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   CHECK(holds(err("ds-bench", {"stast", "x"}), "unknown command 'stast'; did you mean stats?"));
   CHECK(holds(err("ds-bench", {"stats", "--widht", "80"}), "did you mean --width?"));
   CHECK_FALSE(holds(err("ds-run", {kTinyModel, "hi", "--zzzzzz"}), "did you mean"));
+  // Neighbours swapped are one slip, the first of equally near names is meant, a beginning is enough.
+  CHECK(holds(err("ds-bench", {"rnu", "--cmd", "true"}), "did you mean run?"));
+  CHECK(holds(err("ds-bench", {"stats", "--max-tokens=3"}), "unknown option --max-tokens"));
+  CHECK_FALSE(holds(err("ds-bench", {"stats", "--max-tokens=3"}), "--max-tokens=3"));
+  CHECK(holds(err("ds-bench", {"stats", "--percentile-m", "hdr"}), "did you mean --percentile-method?"));
+  CHECK_FALSE(holds(err("ds-bench", {"xyzzy"}), "did you mean"));
+  CHECK_FALSE(holds(err("ds-bench", {"evil-reports"}), "did you mean"));
+  CHECK(holds(run_program("ds-filter", {"explian"}).err, "did you mean the command explain?"));
+  CHECK_FALSE(holds(run_program("ds-filter", {"/no/such/file"}).err, "did you mean"));
   // In the order typed, whatever their number.
   CHECK(holds(err("ds-run", {kTinyModel, "Why", "is", "the", "sky", "blue?"}), "'Why is the sky blue?'"));
   CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));
@@ -122,6 +131,15 @@ TEST_CASE("a variable that is wrong is named; one of another command changes not
     CHECK(holds(r.err, variable));
     CHECK(holds(r.err, "environment"));
   }
+  // Nothing that a variable may be called turns the work into a page of text.
+  for (const char* variable :
+       {"DS_VERSION=1", "DS_HELP=1", "DS_MAN=1", "DS_COMPLETION=bash", "DS_DS_RUN=1", "DS_=x"})
+    CHECK(run("ds-bench", {"plan", "--detect", "p90:5%"}, variable).out ==
+          run_program("ds-bench", {"plan", "--detect", "p90:5%"}).out);
+  // A dash of an option is an underscore; the word behind "--" is none of ours.
+  CHECK(holds(run("ds-bench", {"plan", "-n", "2"}, "DS_OUTPUT_TOKENS=77").out, "\"max_tokens\":77"));
+  CHECK(run_program("ds-run", {kTinyModel, "-q", "-n", "2", "--", "--version"}).out !=
+        run_program("ds-run", {"--version"}).out);
   // --baseline of drift is a share, that of eval a file; --window belongs to eval alone.
   const Args doctor = {"plan", "--detect", "p90:5%"};
   CHECK(run("ds-bench", doctor, "DS_BASELINE=no number").rc == 0);
@@ -129,14 +147,77 @@ TEST_CASE("a variable that is wrong is named; one of another command changes not
   CHECK(run("ds-bench", doctor, "DS_SKIP_CUDA_CHECK=1").rc == 0);
 }
 
+TEST_CASE("help says ranges, choices, defaults and variables in words, and fills its lines") {
+  const std::string run = run_program("ds-run", {"--help"}).out,
+                    bench = run_program("ds-bench", {"run", "--help"}).out;
+  const auto flat = [](const std::string& text) {  // lines joined again
+    std::string out;
+    for (const char c : text)
+      if (c != ' ' && c != '\n')
+        out += c;
+      else if (!out.empty() && out.back() != ' ')
+        out += ' ';
+    return out;
+  };
+  CHECK(holds(flat(run), "auto, scalar, avx2, avx512 or amx [auto]"));
+  CHECK(holds(flat(run), "0 to 4096"));
+  CHECK(holds(flat(bench), "0 or more"));
+  CHECK_FALSE(holds(run, "NONNEGATIVE"));
+  CHECK_FALSE(holds(bench, "POSITIVE"));
+  // A default stands once, also where the text says it.
+  for (const std::string& tool : kTools)
+    for (const std::string& command : commands_of(tool)) {
+      ProgramOptions wide;
+      wide.environment = {"COLUMNS=400"};
+      const std::string text =
+          run_program(tool, command.empty() ? Args{"--help"} : Args{command, "--help"}, wide).out;
+      for (const std::string& line : lines_of(text)) {
+        CAPTURE(line);
+        const size_t end = line.rfind(']');
+        if (end != std::string::npos && end + 1 == line.size() && line.starts_with("  -")) {
+          const size_t first = line.find(" ["), last = line.rfind(" [");
+          CHECK((first == last || line.find(']', first) > last));
+        }
+      }
+    }
+  // No line could have taken the next one's first word.
+  ProgramOptions narrow;
+  narrow.environment = {"COLUMNS=60"};
+  const auto lines = lines_of(run_program("ds-run", {"--help"}, narrow).out);
+  size_t widest = 0;
+  for (const std::string& line : lines)  // examples stay as they are
+    if (line.starts_with("          ") || line.starts_with("  -"))
+      widest = std::max(widest, columns_of(line));
+  CHECK(widest <= 60);
+  CHECK(widest >= 58);
+  narrow.environment = {"COLUMNS=0"};
+  CHECK(run_program("ds-run", {"--help"}, narrow).out == run_program("ds-run", {"--help"}).out);
+}
+
+TEST_CASE("threads are chosen and counted; the command line stands in the page as a shell would read it") {
+  for (const auto& [n, said] : {std::pair("1", "1 thread (--threads)"), {"2", "2 threads (--threads)"}})
+    CHECK(holds(run_program("ds-quantize", {kTinyModel, "--dry-run", "--threads", n}).err, said));
+  const TemporaryFolder folder;
+  const std::string page = folder.path() + "/it's a page";
+  CHECK(run_program("ds-quantize", {kTinyModel, "-o", folder.path() + "/plain", "-q", "--html", page}).rc ==
+        0);
+  std::string text = file_bytes(page);
+  for (const auto& [escape, c] : {std::pair("&#39;", "'"), {"&quot;", "\""}, {"&amp;", "&"}})
+    for (size_t at = 0; (at = text.find(escape)) != std::string::npos;)
+      text.replace(at, std::string(escape).size(), c);
+  CHECK(holds(text, "ds-quantize " + kTinyModel + " -o " + folder.path() + "/plain -q --html '" +
+                        folder.path() + "/it'\\''s a page'"));
+}
+
 TEST_CASE("completions know commands, values, and folders with spaces") {
   const TemporaryFolder folder;
   fs::create_directory(folder.path() + "/My Model");
   fs::create_directory(folder.path() + "/My Other");
-  const std::string begin = "cd '" + folder.path() +
-                            "'; for t in run bench quantize; do eval \"$(ds-$t --completion bash)\"; done; "
-                            "comp() { COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); COMPREPLY=(); $1; "
-                            "printf '[%s]\\n' \"${COMPREPLY[@]}\" | sort | tr -d '\\n'; }; ";
+  const std::string begin =
+      "cd '" + folder.path() +
+      "'; for t in run bench quantize filter; do eval \"$(ds-$t --completion bash)\"; done; "
+      "comp() { COMP_WORDS=(\"${@:2}\"); COMP_CWORD=$(($# - 2)); COMPREPLY=(); $1; "
+      "printf '[%s]\\n' \"${COMPREPLY[@]}\" | sort | tr -d '\\n'; }; ";
   const auto complete = [&](const std::string& words) { return bash(begin + "comp " + words).out; };
   CHECK(complete("_ds_run ds-run 'My M'") == "[My Model]");
   CHECK(complete("_ds_run ds-run My") == "[My Model][My Other]");
@@ -147,6 +228,12 @@ TEST_CASE("completions know commands, values, and folders with spaces") {
   CHECK(complete("_ds_quantize ds-quantize M --to gguf : q") == "[q8_0]");
   CHECK(complete("_ds_run ds-run M --weights = m") == "[map]");
   CHECK(complete("_ds_run ds-run M --temperature ''") == "[]");
+  CHECK(complete("_ds_bench ds-bench stats --asc") == "[--ascii]");
+  CHECK(complete("_ds_filter ds-filter explain --stag") == "[--stages]");  // the tool's own follow a command
+  CHECK(complete("_ds_bench ds-bench compare --gat") == "[--gate]");
+  CHECK(complete("_ds_bench ds-bench --gat") == "[]");
+  CHECK(complete("_ds_bench ds-bench stats x --isa a") == "[]");
+  CHECK(complete("_ds_run ds-run -").find("[-q]") == std::string::npos);  // long names only
 }
 
 TEST_CASE("zsh and fish take their completion scripts, where they are installed") {
@@ -224,6 +311,11 @@ TEST_CASE("SIGINT: work ends with 75 whichever signal it was, an answer with 130
     options.on_first_line = [signal](int pid) { ::kill(pid, signal); };
     CHECK(run_program("ds-run", {kTinyModel, "--jsonl"}, options).rc == 75);
   }
+  // SIGUSR1, too: what a queue sends before it takes the machine away.
+  ProgramOptions queue;
+  for (int i = 0; i < 2000; ++i) queue.in += "{\"prompt\":\"Why is the sky blue?\"}\n";
+  queue.on_first_line = [](int pid) { ::kill(pid, SIGUSR1); };
+  CHECK(run_program("ds-run", {kTinyModel, "--jsonl"}, queue).rc == 75);
   ProgramOptions answer;
   answer.on_first_line = [](int pid) { ::kill(pid, SIGINT); };
   // Text without an end: lines keep coming until somebody stops them.

@@ -1,8 +1,11 @@
 #define DOCTEST_CONFIG_IMPLEMENT
 #include <doctest/doctest.h>
 #include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <cstdio>
+#include <filesystem>
 
 #include "skip.h"
 
@@ -27,6 +30,22 @@ struct NameKeeper : doctest::IReporter {
 };
 REGISTER_LISTENER("name_keeper", 1, NameKeeper);
 
+// Where the program works: files of relative names are its own, whoever else runs the same tests.
+class OwnFolder {
+ public:
+  OwnFolder() {
+    std::string name = (std::filesystem::temp_directory_path() / "dstools-tests-XXXXXX").string();
+    if (::mkdtemp(name.data()) && ::chdir(name.c_str()) == 0) path_ = name;
+  }
+  ~OwnFolder() {
+    std::error_code ignored;
+    if (!path_.empty()) std::filesystem::remove_all(path_, ignored);
+  }
+
+ private:
+  std::string path_;
+};
+
 }  // namespace
 
 void ds::test::skip_test(const std::string& why) {
@@ -35,5 +54,6 @@ void ds::test::skip_test(const std::string& why) {
 
 int main(int argc, char** argv) {
   ::signal(SIGPIPE, SIG_IGN);  // as in every tool: a closed pipe is an error of write()
+  const OwnFolder folder;
   return doctest::Context(argc, argv).run();
 }

@@ -13,6 +13,8 @@
 #include <sstream>
 #include <string>
 
+#include "skip.h"
+
 namespace fs = std::filesystem;
 
 namespace {
@@ -461,7 +463,10 @@ TEST_CASE("ds-filter packs .gz and .zst outputs on any number of threads to the 
         CHECK(contents(d / (std::string(what) + threads + end)) ==
               contents(d / (std::string(what) + "1" + end)));
     const std::string unpack = std::string(end) == ".gz" ? "gzip -dc " : "zstd -qdc ";
-    if (shell("command -v " + unpack.substr(0, 4) + " > /dev/null") != 0) continue;
+    if (shell("command -v " + unpack.substr(0, 4) + " > /dev/null") != 0) {
+      ds::test::skip_test("no " + unpack.substr(0, 4) + " to read what was packed");
+      continue;
+    }
     CHECK(shell(unpack + (d / ("o1" + std::string(end))) + " | cmp - " + (d / "plain")) == 0);
     CHECK(shell(unpack + (d / ("r1" + std::string(end))) + " | cmp - " + (d / "rej")) == 0);
   }
@@ -659,7 +664,7 @@ TEST_CASE("ds-filter exit codes of the contract") {
   CHECK(tool("--profile " + (d / "p.json") + " " + (d / "in.jsonl")) == 78);
   CHECK(tool((d / "in.jsonl") + " -o /proc/nowhere/out") == 73);
   CHECK(tool("--shard 3/3 " + (d / "in.jsonl")) == 2);
-  if (fs::exists("/dev/full")) CHECK(tool((d / "in.jsonl") + " > /dev/full") == 74);
+  CHECK(tool((d / "in.jsonl") + " > /dev/full") == 74);
   CHECK(shell("bash -c '" + kTool + " -q " + (d / "in.jsonl") +
               " | true; rc=${PIPESTATUS[0]}; exit $((rc == 0 || rc == 141 ? 0 : rc))'") == 0);
   CHECK(shell("DS_STAGES=integrity DS_QUIET=1 " + kTool +

@@ -1,6 +1,7 @@
 // The published rules on texts small enough to count by hand, and the traps that ports fall into.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <map>
 #include <string>
@@ -156,6 +157,23 @@ TEST_CASE("duplicate n-grams agree with a naive reading on random words") {
       text += (i ? " " : "") + words.back();
     }
     const auto s = scores(text);
+    Profile covered = default_profile();
+    covered.quality.repetition_formula = kCovered;
+    const auto c = scores(text, covered);
+    for (int size = 5; size <= 10; ++size) {  // the share of words that lie in an n-gram that occurs again
+      std::map<std::string, std::vector<int>> places;
+      for (int i = 0; i + size <= n; ++i) {
+        std::string gram;
+        for (int k = 0; k < size; ++k) gram += words[i + k] + "|";
+        places[gram].push_back(i);
+      }
+      std::vector<bool> again(n);
+      for (const auto& [gram, at] : places)
+        for (const int i : at)
+          for (int k = 0; k < size && at.size() > 1; ++k) again[i + k] = true;
+      CHECK(c.at("s2.rep.dup" + std::to_string(size)) ==
+            doctest::Approx(static_cast<double>(std::count(again.begin(), again.end(), true)) / n));
+    }
     for (int size = 5; size <= 10; ++size) {
       std::map<std::string, int> seen;
       int chars = 0;

@@ -217,6 +217,23 @@ TEST_CASE("what a killed run left is taken over, longer or not") {
   CHECK(!file_exists(folder / "out.partial"));
 }
 
+TEST_CASE(
+    "in a folder that is held, what lies under the partial name is replaced, a link and not its target") {
+  const test::TempFolder folder;
+  const std::string precious = folder.write("precious", "do not lose me"), out = folder / "out";
+  for (const bool link : {false, true}) {
+    if (link)
+      REQUIRE(::symlink(precious.c_str(), (out + ".partial").c_str()) == 0);
+    else
+      folder.write("out.partial", "longer than what comes");
+    AtomicFile file(out, AtomicFile::Existing::kReplace);
+    file.write("short");
+    file.commit();
+    CHECK(read_file(out) == "short");
+  }
+  CHECK(read_file(precious) == "do not lose me");
+}
+
 TEST_CASE("a link, a folder or a pipe under the partial name is refused, what it leads to is untouched") {
   const test::TempFolder folder;
   const std::string precious = folder.write("precious", "do not lose me");

@@ -34,6 +34,8 @@ TEST_CASE("where a text is found, and its pieces point at the strings of the lin
            {"text", R"({"text":"a","n":1})", "a"},
            {"text", R"({"te\u0078t":"a\n\u00e9\ud83d\ude00\"\\"})", "a\n\u00e9\U0001F600\"\\"},
            {"text", R"({"text":["a","b",3,["c"],"d"]})", "a\nb\nd"},
+           {"text", R"({"text":["\ud83d\ude00\u00e9\t","\uD834\uDD1E\/\"\\"]})",
+            "\U0001F600\u00e9\t\n\U0001D11E/\"\\"},
            {"text", R"({"meta":{"text":"no"},"text":"yes"})", "yes"},
            {"meta.text", R"({"text":"no","meta":{"x":{"text":"no"},"text":"yes"}})", "yes"},
            {"meta.text", R"({"meta":[{"text":"no"}],"meta.text":"yes"})", "yes"},

@@ -131,6 +131,12 @@ TEST_CASE("ds-filter's report counts lines and bytes as they are, and what was m
         std::string("\"email\":2"), std::string("\"read\":4"), std::string("\"kept\":2"),
         std::string("\"dropped\":1"), std::string("\"quarantined\":1")})
     CHECK_MESSAGE(report.find(fact) != std::string::npos, fact);
+  // A record that is only rid of an earlier member was not masked.
+  put(d / "in", "{\"text\": \"first\", \"text\": \"second\"}\n");
+  REQUIRE(tool("--stages entities " + (d / "in") + " -o " + (d / "out") + " --report " + (d / "report")) ==
+          0);
+  CHECK(contents(d / "report").find("\"masked\":0") != std::string::npos);
+  CHECK(contents(d / "report").find("\"duplicate_keys\":1") != std::string::npos);
 }
 
 TEST_CASE("ds-filter's report and records do not share stdout; a step without records has it alone") {
@@ -247,6 +253,11 @@ TEST_CASE("ds-filter on SIGTERM leaves a run that --resume finishes") {
   CHECK(!fs::exists(d / "out.jsonl"));
   CHECK(contents(d / "err").find("--resume") != std::string::npos);
   CHECK(tool("edges " + (d / "w") + " -o " + (d / "edges")) == 66);  // signatures are missing
+  // The part of a checkpoint is done again: packed outputs have their frames where they always are.
+  const std::string packed = "cat " + (d / "in.jsonl") + " | " + kTool + " -q --threads 1 ";
+  REQUIRE(shell(packed + "- -o " + (d / "whole.zst")) == 0);
+  REQUIRE(shell(packed + "--resume --work " + (d / "w") + " - -o " + (d / "resumed.zst")) == 0);
+  CHECK(contents(d / "resumed.zst") == contents(d / "whole.zst"));
   shell("timeout -s TERM 0.1 " + kTool + " -q --threads 1 " + (d / "in.jsonl") + " -o " + (d / "out.jsonl") +
         " 2>/dev/null");
   REQUIRE(tool("--resume " + (d / "in.jsonl") + " -o " + (d / "out.jsonl")) == 0);

@@ -173,6 +173,34 @@ TEST_CASE("many texts like one are dropped for it, however they are ordered amon
   }
 }
 
+TEST_CASE("of a hundred texts that share a key, those like one of the first 64 by content are found for it") {
+  // A hub, and others that each equal it in 87 of 112 minima but hardly each other.
+  std::mt19937_64 rng(1);
+  std::vector<Signature> s(100);
+  const auto content = [](const Signature& x) { return XXH3_64bits(x.minima.data(), sizeof x.minima); };
+  const auto hub_rank = [&] {
+    return std::count_if(s.begin(), s.end(), [&](const Signature& x) { return content(x) < content(s[0]); });
+  };
+  do {
+    for (auto& m : s[0].minima) m = static_cast<uint16_t>(rng());
+    for (size_t i = 0; i < s.size(); ++i) {
+      s[i].minima = s[0].minima;
+      for (size_t k = 0; i > 0 && k < 25; ++k)
+        s[i].minima[(k * 41 + i * 17 + k * i) % kHashes] = static_cast<uint16_t>(rng());
+      for (auto& b : s[i].bands) b = rng();
+      s[i].bands[3] = 7;
+      s[i].exact = {rng(), rng()};
+      s[i].ordinal = {0, i};
+    }
+  } while (hub_rank() < 33 || hub_rank() >= 64);
+  int n_like = 0;
+  for (size_t i = 1; i < s.size(); ++i) n_like += similarity(s[0].minima.data(), s[i].minima.data()) >= 0.75;
+  const auto d = duplicates_among(s, 0.75, 1);
+  CHECK(n_like > 90);
+  CHECK(std::count_if(d.begin(), d.end(), [](const Duplicate& x) { return x.kept_ordinal.offset == 0; }) ==
+        n_like);
+}
+
 TEST_CASE("equal records of files whose numbers differ by a power of two stay apart: one of them is kept") {
   std::vector<Signature> s = {sign("the same text in two files", 0), sign("the same text in two files", 0)};
   s[1].ordinal.file = 1 << 20;

@@ -626,6 +626,16 @@ TEST_CASE("ds-filter: a shard's border exactly at the start of a line, and one b
     }
     CHECK(joined == text.substr(before));
   }
+  // More shards than bytes: the line belongs to the one that holds its first byte, not to an empty one.
+  const std::string line = "{\"text\":\"the only line of its file\"}\n";
+  put(d / "in.jsonl", line);
+  std::string joined;
+  for (const char* shard : {"0/100", "1/100", "2/100", "3/100", "98/100", "99/100"}) {
+    REQUIRE(tool(std::string("--stages entities --shard ") + shard + " " + (d / "in.jsonl") + " -o " +
+                 (d / "part")) == 0);
+    joined += contents(d / "part");
+  }
+  CHECK(joined == line);
 }
 
 TEST_CASE("ds-filter in a pipe per partition, as Spark runs it, keeps what one run keeps") {

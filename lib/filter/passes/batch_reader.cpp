@@ -74,7 +74,7 @@ class BatchReader::OpenFile {
         line_number_(plan.line),
         before_(state()) {
     if (options.stop) source_.stop_when(options.stop);
-    if (plan.offset > 0) go_to_start();
+    if (plan.offset > 0 || plan.find_line_start) go_to_start();
   }
   // The next batch; false when there is none. over() is then, or with the last batch, true.
   bool next(LineBatch& batch);

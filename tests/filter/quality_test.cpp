@@ -16,15 +16,17 @@ using namespace ds::filter;
 
 namespace {
 
-// All values of the quality stage for a text.
-std::map<std::string, double> scores(const std::string& text, Profile profile = default_profile()) {
+// All values of a stage for a text.
+std::map<std::string, double> scores(const std::string& text, Profile profile = default_profile(),
+                                     const char* name = "quality",
+                                     const char* first = "s2.gopher.min_words") {
   Document doc;
   doc.text = text;
   prepare(doc);
   Scorecard j(profile, true);
-  j.restart(doc.script, rule_index("s2.gopher.min_words"));
+  j.restart(doc.script, rule_index(first));
   std::vector<Edit> edits;
-  auto stage = stage_table()[stage_index("quality")].load(profile, {}).make();
+  auto stage = stage_table()[stage_index(name)].load(profile, {}).make();
   stage->judge(doc, j, edits);
   std::map<std::string, double> out;
   for (const RuleValue& v : j.values()) {
@@ -60,6 +62,33 @@ Profile only(std::initializer_list<const char*> rules) {
 }
 
 }  // namespace
+
+TEST_CASE("integrity: shares of control characters, U+FFFD and whole misread sequences") {
+  const auto share = [](const std::string& text, const char* rule) {
+    return scores(text, default_profile(), "integrity", "s1.min_chars").at(rule);
+  };
+  const std::string ten = "0123456789";
+  // UTF-8 read as Latin-1 or Windows-1252: a lead byte and all that it announces.
+  for (const auto& [text, n] : {std::pair("\u00c3\u00a9", 2),
+                                {"\u00e2\u20ac\u2122", 3},
+                                {"\u00f0\u0178\u02dc\u20ac", 4},
+                                {"\u951f\u65a4\u62f7", 3},
+                                {"\u00e2\u20ac", 0},
+                                {"\u00e2\u20ac ", 0},
+                                {"\u00f0\u0178\u02dc", 0},
+                                {"\u00c3a", 0},
+                                {"\u00c3", 0},
+                                {"\u00e9t\u00e9", 0},
+                                {"\u951f\u62f7", 0}}) {
+    Document doc;
+    const std::string all = ten + text + ten;
+    doc.text = all;
+    prepare(doc);
+    CHECK(share(all, "s1.mojibake") == doctest::Approx(double(n) / doc.size()));
+  }
+  CHECK(share(ten + "\x01\x02\t\n\r", "s1.control_chars") == doctest::Approx(2.0 / 15));
+  CHECK(share(ten + "\ufffd", "s1.replacement_chars") == doctest::Approx(1.0 / 11));
+}
 
 TEST_CASE("gopher quality: counted by hand") {
   const auto s = scores("The cat ... and the dog # sat.\n- bullet one\n• bullet two\nends here…");

@@ -59,6 +59,18 @@ TEST_CASE("the unit is the word or, where ideographs rule, the character") {
   doc.text = "これは日本語の文章です。漢字もある。";
   prepare(doc);
   CHECK(doc.script == Script::kSpaced);  // kana: not Chinese
+  // Few kana: the commonest characters of Chinese decide, which Japanese hardly has.
+  for (const auto& [text, script] :
+       {std::pair("東京都の議会議員選挙投票結果速報の発表", Script::kSpaced),
+        {"他说的这个词是「さよなら」，我们在这里不用", Script::kHan},
+        {"机器学习モデル训练数据集合，结果和以前不一样了，这是我们的看法", Script::kHan},
+        {"天地玄黄宇宙洪荒", Script::kHan},
+        {"a b c d e f g 天地", Script::kSpaced},
+        {"a b c d 天地", Script::kHan}}) {
+    doc.text = text;
+    prepare(doc);
+    CHECK_MESSAGE(doc.script == script, text);
+  }
 }
 
 TEST_CASE("lengths are code points, whatever the bytes") {

@@ -113,6 +113,10 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   CHECK_FALSE(holds(err("ds-bench", {"evil-reports"}), "did you mean"));
   CHECK(holds(run_program("ds-filter", {"explian"}).err, "did you mean the command explain?"));
   CHECK_FALSE(holds(run_program("ds-filter", {"/no/such/file"}).err, "did you mean"));
+  ProgramOptions garbage;
+  garbage.in = "nonsense\n";
+  CHECK_FALSE(holds(run_program("ds-bench", {"stats", "-"}, garbage).err,
+                    "did you mean"));  // of a word that is missing
   // In the order typed, whatever their number.
   CHECK(holds(err("ds-run", {kTinyModel, "Why", "is", "the", "sky", "blue?"}), "'Why is the sky blue?'"));
   CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));

@@ -185,6 +185,7 @@ void OutputFolder::read_manifest(const std::string& fingerprint, bool resume) {
   struct stat st {};
   if (::fstat(manifest_.get(), &st) == 0 && st.st_size > good && ::ftruncate(manifest_.get(), good) != 0)
     throw Error(ErrorKind::kIo, "cannot truncate: " + os_error(), path);
+  if (st.st_size < good) write_all(manifest_.get(), "\n", path);  // cut off right before a line's end
 }
 
 void OutputFolder::start_manifest(const std::string& fingerprint) {

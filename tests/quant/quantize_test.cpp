@@ -232,6 +232,12 @@ TEST_CASE(
   QuantizeOptions o;
   o.max_shard_bytes = 4096;
   REQUIRE(convert(model.path(), out / "want", o).n_shards == 4);
+  // 4,096 codes and a scale of four bytes: two of them fill a shard to its last byte.
+  for (const auto& [most, n] : {std::pair(8200, 2), {8199, 4}, {12300, 2}, {12299, 2}, {16400, 1}}) {
+    QuantizeOptions p;
+    p.max_shard_bytes = most;
+    CHECK(static_cast<int>(plan_quantize(ModelFolder(model.path()), p).shards.size()) == n);
+  }
   const std::string want = all_bytes(out / "want"), to = out / "out",
                     manifest = to + "/" + OutputFolder::kManifest;
   CHECK(!fs::exists(out / ("want/" + std::string(OutputFolder::kManifest))));
@@ -248,13 +254,12 @@ TEST_CASE(
     std::string text = slurp(manifest);
     text.resize(text.size() - n_cut);
     out.write("out/" + fs::path(manifest).filename().string(), text);
-    // Stopped once more right after the next shard: what was cut must not spoil what is written behind it.
-    int n_asked = 0;
-    o.stop = [&] { return ++n_asked > 3; };
-    (void)kind_of([&] { convert(model.path(), to, o); });
+    // Stopped once more when the shard is there again: what was cut must not spoil what is written behind it.
+    fs::remove(to + "/model-00004-of-00004.safetensors");
+    o.stop = [&] { return fs::exists(to + "/model-00004-of-00004.safetensors"); };
+    REQUIRE(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kInterrupted);
     o.stop = nullptr;
-    const QuantizeReport report = convert(model.path(), to, o);
-    CHECK(report.n_resumed >= 2);
+    CHECK(convert(model.path(), to, o).n_resumed == 4);
     CHECK(all_bytes(to) == want);
   }
   // A file that is longer or shorter than planned is made again, whatever its time says.
@@ -273,10 +278,72 @@ TEST_CASE(
   o.nan_policy = NanPolicy::kZero;
   CHECK(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kUsage);
   o.nan_policy = NanPolicy::kFail;
+  for (const NanPolicy policy : {NanPolicy::kKeep, NanPolicy::kFail}) {  // also where no header says it
+    o.target = QuantTarget::kBF16;
+    if (policy == NanPolicy::kKeep)
+      o.max_shard_bytes = 4 * 4096, stop_after("model-00003-of-00004.safetensors");
+    o.nan_policy = policy;
+    CHECK(kind_of([&] { convert(model.path(), to, o); }) ==
+          (policy == NanPolicy::kKeep ? ErrorKind::kUsage : ErrorKind::kInternal));
+  }
+  o.target = QuantTarget::kFp8, o.max_shard_bytes = 4096;
+  stop_after("model-00003-of-00004.safetensors");
   values[5] += 1;
   write();
   fs::last_write_time(model / "model.safetensors", written + std::chrono::milliseconds(1));
   CHECK(kind_of([&] { convert(model.path(), to, o); }) == ErrorKind::kUsage);
+}
+
+TEST_CASE("what is chosen, what is said of it, and that scales stay beside their weights") {
+  const TempFolder model, out;
+  model.write("config.json", kConfig);
+  const auto plan_of = [&](const std::vector<MadeTensor>& tensors, const char* include, const char* exclude,
+                           int64_t most = 1 << 30) {
+    write_shard(model, "model.safetensors", tensors);
+    QuantizeOptions o;
+    o.include = include, o.exclude = exclude, o.max_shard_bytes = most;
+    return plan_quantize(ModelFolder(model.path()), o);
+  };
+  const auto matrix = [](const char* name, int64_t rows, int64_t cols) {
+    return bf16_tensor(std::string("model.layers.0.") + name + ".weight", {rows, cols},
+                       random_values(rows * cols, 1));
+  };
+  const std::vector<MadeTensor> usual = {matrix("a", 64, 64), matrix("mlp.gate", 64, 64)};
+  CHECK(plan_of(usual, "", "").n_encoded == 1);  // routers are left alone, unless they are named
+  CHECK(plan_of(usual, "gate", "").n_encoded == 1);
+  CHECK(plan_of(usual, ".", "").n_encoded == 2);
+  CHECK(plan_of(usual, ".", "\\.a\\.").n_encoded == 1);
+  CHECK(plan_of(usual, "", "\\.a\\.").n_encoded == 1);
+  CHECK(plan_of(usual, "", "").notes.empty());
+  CHECK(plan_of(usual, ".", "").notes.size() == 1);  // loaders may not read an encoded router
+  CHECK(plan_of(usual, ".", "nothing").notes.empty());
+  for (const auto& [rows, cols, n] :
+       {std::tuple(64, 64, 0), {128, 256, 0}, {100, 100, 0}, {129, 128, 1}, {128, 129, 1}, {64, 200, 1}})
+    CHECK(plan_of({matrix("a", rows, cols)}, "", "").notes.size() == n);
+  CHECK(plan_of({matrix("self_attn.q_proj", 100, 128)}, "", "").notes.size() == 1);  // which loaders fuse
+  // FP8 that is passed through: a shard is never so full that a scale would be in the next one.
+  std::vector<MadeTensor> coded;
+  for (const char* name : {"x", "y", "z"}) {
+    coded.push_back({std::string(name) + ".weight", "F8_E4M3", {64, 64}, std::string(4096, '\x38')});
+    coded.push_back(f32_tensor(std::string(name) + ".weight_scale_inv", {1, 1}, {2}));
+  }
+  for (const int64_t most : {1, 4096, 4099, 8192, 8200}) {
+    const QuantizePlan plan = plan_of(coded, "", "", most);
+    CHECK(plan.shards.size() == (most < 8196 ? 3 : 2));
+    for (const PlannedShard& shard : plan.shards) CHECK(shard.tensors.size() % 2 == 0);
+  }
+  // The largest error is one of values, not of codes.
+  write_shard(model, "model.safetensors", {matrix("a", 128, 128)});
+  const QuantizeReport report = convert(model.path(), out / "fp8");
+  const auto want = values_of(model.path(), "model.layers.0.a.weight"),
+             got = values_of(out / "fp8", "model.layers.0.a.weight");
+  double most = 0, error = 0, signal = 0;
+  for (size_t i = 0; i < want.size(); ++i) {
+    const double d = double(want[i]) - got[i];
+    most = std::max(most, std::fabs(d)), error += d * d, signal += double(want[i]) * want[i];
+  }
+  CHECK(report.tensors.at(0).max_error == doctest::Approx(most).epsilon(1e-4));
+  CHECK(report.tensors.at(0).sqnr_db() == doctest::Approx(10 * std::log10(signal / error)).epsilon(1e-4));
 }
 
 TEST_CASE("wide matrices: jobs that begin at a column, codes and scales as of one job") {
@@ -306,6 +373,13 @@ TEST_CASE("wide matrices: jobs that begin at a column, codes and scales as of on
   double worst = 0;
   for (size_t i = 0; i < x.size(); ++i) worst = std::max<double>(worst, std::fabs(x[i] - got[i]));
   CHECK(worst < 0.03);
+  // Encoded anew from their scales the same values come out.
+  o.requantize = true;
+  convert(out / "fp8", out / "again", o);
+  const std::vector<float> again = values_of(out / "again", "model.layers.0.a.weight");
+  for (size_t i = 0; i < got.size(); ++i)
+    if (!(std::fabs(again[i] - got[i]) <= 1e-6f)) FAIL("value ", i, ": ", again[i], " for ", got[i]);
+  o.requantize = false;
   o.target = QuantTarget::kBF16;
   convert(out / "fp8", out / "bf16", o);
   const std::vector<float> back = values_of(out / "bf16", "model.layers.0.a.weight");
@@ -318,7 +392,7 @@ TEST_CASE(
   const TempFolder model, out;
   model.write("config.json",
               "{\"quantization_config\":{\"quant_method\":\"fp8\",\"weight_block_size\":[96,80]}}");
-  constexpr int64_t kRows = 3000, kCols = 700, kBlockRows = 32, kBlockCols = 9;
+  constexpr int64_t kRows = 200, kCols = 17'000, kBlockRows = 3, kBlockCols = 213;
   std::string codes(kRows * kCols, '\x38');
   std::vector<float> scales(kBlockRows * kBlockCols);
   for (size_t i = 0; i < scales.size(); ++i) scales[i] = static_cast<float>(i + 1);
@@ -343,20 +417,20 @@ TEST_CASE(
   convert(model.path(), out / "fp8", o);
   check(values_of(out / "fp8", "x.weight"), 1.0 / 16);
   CHECK(verify(ModelFolder(model.path()), ModelFolder(out / "fp8"), o).problems.empty());
-  codes[2999 * kCols + 3] = '\x7F';
+  codes[199 * kCols + 3] = '\x7F';
   write();
   try {
     convert(model.path(), out / "nan", o);
     FAIL("accepted");
   } catch (const Error& e) {
-    CHECK(e.message().find("[2999, 3] is NaN") != std::string::npos);
+    CHECK(e.message().find("[199, 3] is NaN") != std::string::npos);
   }
   o.requantize = false;  // a copy names the value's place in the tensor
   try {
     convert(model.path(), out / "copy", o);
     FAIL("accepted");
   } catch (const Error& e) {
-    CHECK(e.message().find("value " + std::to_string(2999 * kCols + 3)) != std::string::npos);
+    CHECK(e.message().find("value " + std::to_string(199 * kCols + 3)) != std::string::npos);
   }
 }
 
@@ -728,6 +802,23 @@ TEST_CASE("a NaN or infinity in what is copied fails, too: norms, FP8 weights, t
   CHECK(fails("codes", NanPolicy::kFail));
   codes[63] = '\x38', scale[0] = INFINITY;
   CHECK(fails("scale", NanPolicy::kFail));
+  // Every type has its own patterns; a weight, a bias and a scale are looked at, what else there may be is
+  // not.
+  for (const auto& [dtype, good, bad] : {std::tuple("F16", "\xFF\x7B", "\x00\x7C"),
+                                         {"F16", "\x00\x00", "\x01\xFC"},
+                                         {"BF16", "\x7F\x7F", "\x80\x7F"},
+                                         {"BF16", "\x7F\xFF", "\x80\xFF"},
+                                         {"F8_E8M0", "\xFE\xFE", "\xFE\xFF"}})
+    for (const char* name : {"model.norm.weight", "a.bias", "a.input_scale", "mask"})
+      for (const char* bytes : {good, bad}) {
+        const int64_t n = dtype[1] == '8' ? 2 : 1;
+        write_shard(model, "model.safetensors", {{name, dtype, {n}, std::string(bytes, 2)}});
+        QuantizeOptions o;
+        o.sync = false, o.force = true;
+        INFO(std::string(dtype), " ", std::string(name));
+        CHECK((kind_of([&] { convert(model.path(), out / "typed", o); }) == ErrorKind::kBadModel) ==
+              (bytes == bad && std::string(name) != "mask"));
+      }
 }
 
 TEST_CASE("a tensor name longer than any matcher's stack is refused") {

@@ -7,6 +7,7 @@
 
 #include "bench/load/load.h"
 #include "bench/stats/permutation.h"
+#include "bench/stats/quantile.h"
 #include "core/error.h"
 #include "core/json_value.h"
 
@@ -433,6 +434,54 @@ TEST_CASE("a sweep is refused; tokens and good answers per second are sums over 
   CHECK(compare_runs(a, b, good).gates[0].b == doctest::Approx(sum(b, met) / sum(b, seconds)));
   b.requests[7].point = "c=2";
   CHECK_THROWS_AS(compare_runs(a, b, tok_s), ds::Error);
+}
+
+TEST_CASE("labels move in stretches of twice the time in which requests depend on each other") {
+  RecordSet sides[2] = {simulate(1, 2000, 1), simulate(2, 2000, 1)};
+  std::mt19937_64 rng(4);
+  std::normal_distribution<double> normal;
+  double longest = 1;
+  for (RecordSet& set : sides) {
+    double x = normal(rng);
+    std::vector<double> values;
+    for (RequestRecord& r : set.requests) {
+      x = 0.98 * x + std::sqrt(1 - 0.98 * 0.98) * normal(rng);
+      r.t_first_ns = r.t_last_ns = r.t_done_ns = r.t_send_ns + static_cast<int64_t>(20e6 * std::exp(0.3 * x));
+      r.gaps_ns.clear(), r.n_out = 1;
+      values.push_back(static_cast<double>(r.t_done_ns - r.t_send_ns) * 1e-6);
+    }
+    longest = std::max(longest, 2 * 2000 / effective_samples(values));
+  }
+  const double stretch = std::ceil(longest);
+  REQUIRE(stretch > 2000 / 16);  // the least
+  const Comparison c = compare_runs(sides[0], sides[1], gates({"mean_e2e"}));
+  CHECK(c.paired);
+  CHECK(c.n_blocks == static_cast<int64_t>(std::ceil(2000 / stretch)));
+}
+
+TEST_CASE("an absolute limit of a percentile is a binomial test, to the last request") {
+  constexpr int n = 60;
+  const auto mass = [](int k) {
+    return std::exp(std::lgamma(n + 1) - std::lgamma(k + 1) - std::lgamma(n - k + 1) + k * std::log(0.9) +
+                    (n - k) * std::log(0.1));
+  };
+  int n_of[4] = {};
+  for (int met = 40; met <= n; ++met) {
+    double at_least = 0, at_most = 0;
+    for (int k = 0; k <= n; ++k) (k >= met ? at_least : at_most) += mass(k);
+    at_most += mass(met);
+    RecordSet b = simulate(1, n, 1);
+    for (int i = 0; i < n; ++i) {
+      RequestRecord& r = b.requests[static_cast<size_t>(i)];
+      r.t_first_ns = r.t_send_ns + (i < met ? 9'000'000 : 11'000'000) + i;
+      r.t_last_ns = std::max(r.t_last_ns, r.t_first_ns), r.t_done_ns = std::max(r.t_done_ns, r.t_last_ns);
+    }
+    const int expected = at_least <= 0.05 ? 0 : at_most <= 0.05 ? 1 : 3;
+    ++n_of[expected];
+    INFO(met, " of 60 within the limit");
+    CHECK(compare_runs(b, b, gates({"p90_ttft:10ms"})).exit_code == expected);
+  }
+  CHECK((n_of[0] > 0 && n_of[1] > 0 && n_of[3] > 0));
 }
 
 TEST_CASE("two runs in one file are not pooled into one side") {

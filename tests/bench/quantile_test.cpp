@@ -159,6 +159,9 @@ TEST_CASE("effective samples: all of independent ones, few of a slow drift") {
   }
   for (size_t i = 0; i < walk.size(); ++i) walk[i] = (i % 2 ? 1 : -1) + 0.1 * normal(rng);
   CHECK(effective_samples(walk) == 2000);
+  std::vector<double> alternating(20'000);  // long enough to be looked at in batches
+  for (size_t i = 0; i < alternating.size(); ++i) alternating[i] = (i % 2 ? 1 : -1) + 0.1 * normal(rng);
+  CHECK(effective_samples(alternating) == 20'000);
 }
 
 TEST_CASE("histogram: bounded relative error, merging is adding") {

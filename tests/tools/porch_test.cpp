@@ -109,7 +109,8 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   CHECK(holds(err("ds-bench", {"stats", "--max-tokens=3"}), "unknown option --max-tokens"));
   CHECK_FALSE(holds(err("ds-bench", {"stats", "--max-tokens=3"}), "--max-tokens=3"));
   CHECK(holds(err("ds-bench", {"stats", "--percentile-m", "hdr"}), "did you mean --percentile-method?"));
-  CHECK_FALSE(holds(err("ds-bench", {"xyzzy"}), "did you mean"));
+  for (const char* unlike : {"xyzzy", "foo", "zz"})
+    CHECK_FALSE(holds(err("ds-bench", {unlike}), "did you mean"));
   CHECK_FALSE(holds(err("ds-bench", {"evil-reports"}), "did you mean"));
   CHECK(holds(run_program("ds-filter", {"explian"}).err, "did you mean the command explain?"));
   CHECK_FALSE(holds(run_program("ds-filter", {"/no/such/file"}).err, "did you mean"));
@@ -137,8 +138,8 @@ TEST_CASE("a variable that is wrong is named; one of another command changes not
     CHECK(holds(r.err, "environment"));
   }
   // Nothing that a variable may be called turns the work into a page of text.
-  for (const char* variable :
-       {"DS_VERSION=1", "DS_HELP=1", "DS_MAN=1", "DS_COMPLETION=bash", "DS_DS_RUN=1", "DS_=x"})
+  for (const char* variable : {"DS_VERSION=1", "DS_HELP=1", "DS_MAN=1", "DS_COMPLETION=bash",
+                               "DS_COMPLETION=nonsense", "DS_VERSION=maybe", "DS_DS_RUN=1", "DS_=x"})
     CHECK(run("ds-bench", {"plan", "--detect", "p90:5%"}, variable).out ==
           run_program("ds-bench", {"plan", "--detect", "p90:5%"}).out);
   // A dash of an option is an underscore; the word behind "--" is none of ours.

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <cmath>
 #include <map>
+#include <random>
 #include <set>
 
 #include "bench/load/run.h"
@@ -468,6 +469,36 @@ TEST_CASE("a run that is slow at first is unsteady, one that slows down later is
   CHECK(unsteady([](int64_t i) { return i < 100; }) > 0);
   CHECK(unsteady([](int64_t i) { return i >= 300; }) == 0);
   CHECK(unsteady([](int64_t i) { return i >= 160; }) == 0);
+}
+
+TEST_CASE("a higher percentile's interval lies no lower, however requests depend on each other") {
+  std::mt19937_64 rng(8);
+  std::normal_distribution<double> normal;
+  int n_checked = 0;
+  for (int seed = 0; seed < 60; ++seed) {
+    RecordSet set;
+    double x = 0;
+    for (int64_t i = 0; i < 500;
+         ++i) {  // slow spells: the tail depends on itself more than the middle does, or less
+      x = 0.95 * x + normal(rng);
+      RequestRecord r;
+      r.t_plan_ns = r.t_send_ns = i * 1'000'000'000;
+      r.t_done_ns = r.t_send_ns + static_cast<int64_t>(20e6 * std::exp(0.2 * normal(rng) + (x > 4    ? 1
+                                                                                            : x < -4 ? -1
+                                                                                                     : 0)));
+      set.requests.push_back(r);
+    }
+    const MetricSummary& m = *summarize(set, {})[0].find(Metric::kE2e, Clock::kSvc);
+    const Quantile* const all[] = {&m.p50, &m.p90, &m.p95, &m.p99};
+    for (size_t i = 1; i < std::size(all); ++i) {
+      if (!all[i]->interval) continue;
+      REQUIRE(all[i - 1]->interval);
+      ++n_checked;
+      CHECK(all[i]->interval->hi >= all[i - 1]->interval->hi);
+      CHECK(all[i]->interval->lo >= all[i - 1]->interval->lo);
+    }
+  }
+  CHECK(n_checked > 60);
 }
 
 TEST_CASE("the time of a run is that of its segments, without what lay between them") {

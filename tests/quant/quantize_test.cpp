@@ -10,8 +10,10 @@
 
 #include "checkpoint/model_maker.h"
 #include "core/json_value.h"
+#include "core/rng.h"
 #include "io/json.h"
 #include "quant/bands.h"
+#include "quant/fp4.h"
 #include "quant/gguf_export.h"
 #include "quant/output_folder.h"
 #include "quant/verify.h"
@@ -590,6 +592,41 @@ TEST_CASE("FP4 experts to FP8: lossless, or refused") {
   o.target = QuantTarget::kExpertsFp8;
   CHECK(kind_of([&] { convert(model.path(), out / "no", o); }) == ErrorKind::kBadModel);
   CHECK(!fs::exists(out / "no/config.json"));
+}
+
+TEST_CASE(
+    "FP4 to E4M3: every value is the same, by the largest scale of its block less six; or it is refused") {
+  CounterRng rng(3);
+  constexpr int64_t kRows = 5, kCols = 128, kGroup = 32;
+  int n_refused = 0;
+  for (const int base : {0, 3, 7, 120, 240})
+    for (const int spread : {1, 6, 12, 20})
+      for (const int64_t block : {32, 64, 128}) {
+        std::vector<uint8_t> packed(kRows * kCols / 2), exponents(kRows * kCols / kGroup), out(kRows * kCols),
+            scales(kCols / block);
+        for (uint8_t& p : packed) p = static_cast<uint8_t>(rng.next_u32());
+        for (uint8_t& e : exponents) e = static_cast<uint8_t>(base + rng.next_u32() % spread);
+        if (!fp4_to_e4m3(packed.data(), exponents.data(), kRows, kCols, kGroup, block, out.data(),
+                         scales.data())) {
+          ++n_refused;
+          CHECK(spread > 12);
+          continue;
+        }
+        for (int64_t b = 0; b < kCols / block; ++b) {
+          int most = 0;
+          for (int64_t r = 0; r < kRows; ++r)
+            for (int64_t g = b * block / kGroup; g < (b + 1) * block / kGroup; ++g)
+              most = std::max<int>(most, exponents[r * kCols / kGroup + g]);
+          CHECK(int{scales[b]} == std::max(most - 6, 0));
+        }
+        for (int64_t i = 0; i < kRows * kCols; ++i) {
+          const uint8_t code = i % 2 ? packed[i / 2] >> 4 : packed[i / 2] & 15;
+          const double want = std::ldexp(double(e2m1_to_f32(code)), exponents[i / kGroup] - 127),
+                       got = std::ldexp(double(e4m3_to_f32(out[i])), scales[i % kCols / block] - 127);
+          if (want != got) FAIL_CHECK("value ", i, ": ", got, " for ", want);
+        }
+      }
+  CHECK(n_refused > 0);
 }
 
 TEST_CASE("NaN and infinity: refused with their place, or as the policy says") {

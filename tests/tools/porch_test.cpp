@@ -325,6 +325,10 @@ TEST_CASE("SIGINT: work ends with 75 whichever signal it was, an answer with 130
   for (int i = 0; i < 2000; ++i) queue.in += "{\"prompt\":\"Why is the sky blue?\"}\n";
   queue.on_first_line = [](int pid) { ::kill(pid, SIGUSR1); };
   CHECK(run_program("ds-run", {kTinyModel, "--jsonl"}, queue).rc == 75);
+  // Asked twice, a program ends at once, by the signal.
+  CHECK(bash("ds-bench doctor --serve 0 -q & P=$!; sleep 0.3; kill -TERM $P; kill -USR1 $P; wait $P; echo $?")
+            .out > "128\n");
+  CHECK(bash("ds-bench doctor --serve 0 -q & P=$!; sleep 0.3; kill -TERM $P; wait $P; echo $?").out == "0\n");
   ProgramOptions answer;
   answer.on_first_line = [](int pid) { ::kill(pid, SIGINT); };
   // Text without an end: lines keep coming until somebody stops them.

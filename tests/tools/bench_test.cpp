@@ -223,6 +223,8 @@ TEST_CASE("progress: one line on a terminal, nothing in a pipe or with --quiet")
   CHECK(seen.find("\r\x1b[K2/4 requests") != std::string::npos);
   CHECK(seen.find("s left") != std::string::npos);
   CHECK(on_terminal("true -n 4 -q").empty());
+  CHECK(shell("export B TERM=dumb; script -qec \"" + run + "'sleep 0.3' -n 2 > /dev/null\" /dev/null")
+            .out.find('\x1b') == std::string::npos);
 }
 
 TEST_CASE("shards of a plan meet in stats") {

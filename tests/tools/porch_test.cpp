@@ -301,6 +301,11 @@ TEST_CASE("a report that cannot be made is found out before the work") {
     CHECK(run_program("ds-quantize", {kTinyModel, "-o", folder.path() + "/out", flag, absent}).rc == 73);
     CHECK_FALSE(fs::exists(folder.path() + "/out"));
   }
+  // A name that only begins like the output's is no place inside it.
+  CHECK(run_program("ds-quantize",
+                    {kTinyModel, "-o", folder.path() + "/out", "--report", folder.path() + "/out-absent/x"})
+            .rc == 73);
+  CHECK_FALSE(fs::exists(folder.path() + "/out"));
   for (const char* flag : {"--bad-lines", "--timings"}) {
     ProgramOptions options;
     options.in = "{\"prompt\":\"hi\"}\n";

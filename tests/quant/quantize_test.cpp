@@ -232,6 +232,7 @@ TEST_CASE(
   };
   write();
   QuantizeOptions o;
+  o.sync = false;
   o.max_shard_bytes = 4096;
   REQUIRE(convert(model.path(), out / "want", o).n_shards == 4);
   // 4,096 codes and a scale of four bytes: two of them fill a shard to its last byte.
@@ -356,6 +357,7 @@ TEST_CASE("wide matrices: jobs that begin at a column, codes and scales as of on
   const std::vector<float> x = random_values(kRows * kCols, 7);
   write_shard(model, "model.safetensors", {bf16_tensor("model.layers.0.a.weight", {kRows, kCols}, x)});
   QuantizeOptions o;
+  o.sync = false;
   o.n_threads = 2;
   convert(model.path(), out / "fp8", o);
   const std::vector<float> got = values_of(out / "fp8", "model.layers.0.a.weight");
@@ -405,6 +407,7 @@ TEST_CASE(
   };
   write();
   QuantizeOptions o;
+  o.sync = false;
   o.target = QuantTarget::kBF16;
   o.n_threads = 2;
   convert(model.path(), out / "bf16", o);

@@ -1,4 +1,5 @@
 // ds-run: a model folder and text in, answers out.
+#include <algorithm>
 #include <iostream>
 #include <utility>
 
@@ -49,9 +50,14 @@ RunStreams streams_of(bool quiet, cli::ProgressLine& line) {
   return s;
 }
 
-// A lone word that is no model is a prompt for the model of DS_MODEL.
+// A lone word that is no model is a prompt for the model of DS_MODEL, unless it can only be meant as a path.
 void take_word_as_prompt(RunCommandLine& o) {
-  if (o.prompt || checkpoint::is_model_name(o.job.model)) return;
+  const std::string& word = o.job.model;
+  if (o.prompt || checkpoint::is_model_name(word)) return;
+  const bool one_word = std::none_of(
+      word.begin(), word.end(), [](char c) { return c == ' ' || static_cast<unsigned char>(c) >= 0x80; });
+  const bool is_path = one_word && word.find('/') != std::string::npos;
+  if (is_path) checkpoint::locate_model(word);  // refuses it by name
   const std::string model = cli::default_model();
   if (!model.empty() && o.job.model != model) o.prompt = std::exchange(o.job.model, model);
   if (model.empty() && o.job.model.find(' ') != std::string::npos)

@@ -24,7 +24,10 @@ std::string cache_folder() {
     if (const std::string value = environment(name); !value.empty()) return value;
   if (const std::string home = environment("HF_HOME"); !home.empty()) return home + "/hub";
   std::string cache = environment("XDG_CACHE_HOME");
-  if (cache.empty()) cache = environment("HOME") + "/.cache";
+  if (cache.empty()) {
+    const std::string home = environment("HOME");
+    cache = (home.empty() ? "$HOME, which is not set, " : home) + "/.cache";
+  }
   return cache + "/huggingface/hub";
 }
 

@@ -17,7 +17,10 @@ Shard parse_shard(const std::string& text) {
     const int64_t id = variable("SLURM_ARRAY_TASK_ID"), lo = variable("SLURM_ARRAY_TASK_MIN"),
                   hi = variable("SLURM_ARRAY_TASK_MAX"), n = variable("SLURM_ARRAY_TASK_COUNT");
     if (id < 0) return {};
-    if (lo < 0 || n < 1 || hi - lo + 1 != n)
+    if (lo < 0 || hi < 0 || n < 1)
+      throw Error(ErrorKind::kUsage, "SLURM_ARRAY_TASK_MIN, _MAX and _COUNT are not all set",
+                  "--shard " + text, "give --shard i/n");
+    if (hi - lo + 1 != n || id < lo || id > hi)
       throw Error(ErrorKind::kUsage, "the SLURM array is no plain range", "--shard " + text,
                   "give --shard i/n");
     return {id - lo, n};

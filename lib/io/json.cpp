@@ -133,6 +133,9 @@ class Builder {
   bool parse_error(size_t, const std::string&, const nlohmann::detail::exception& e) {
     std::string reason = e.what();  // "[json.exception.parse_error.101] parse error at line 1, column 2: ..."
     reason.erase(0, reason.find("] ") + 2);
+    // A record is one line, and `where` says which.
+    if (const std::string first_line = "parse error at line 1, "; reason.starts_with(first_line))
+      reason.erase(0, first_line.size());
     if (reason.size() > kMaxReasonBytes) reason = reason.substr(0, kMaxReasonBytes) + "...";
     fail(reason);
   }

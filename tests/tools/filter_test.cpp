@@ -203,6 +203,8 @@ TEST_CASE("ds-filter writes the same bytes for any number of threads, any shards
     REQUIRE(tool("edges --part " + std::to_string(i) + "/5" + works + " -o " +
                  (d / ("e" + std::to_string(i)))) == 0);
   }
+  CHECK(tool("cluster" + works + " --edges " + (d / "e0") + " " + (d / "e3") + " -o " + (d / "few")) == 65);
+  CHECK_FALSE(fs::exists(d / "few"));
   REQUIRE(tool("cluster" + works + " --edges" + edges + " -o " + (d / "clusters")) == 0);
   for (int i = 0; i < 4; ++i)
     REQUIRE(tool("apply --shard " + std::to_string(i) + "/4 --work " + (d / ("work" + std::to_string(i))) +

@@ -397,6 +397,9 @@ TEST_CASE("DS_MODEL is the model of a command that names none; a lone word is th
   CHECK(with_model("ds-run", {kTinyModel, "-q"}, "/absent").rc == 2);  // nothing is asked
   CHECK(with_model("ds-run", {"What is 62*7?"}, "/absent").rc == 66);
   CHECK(run_program("ds-run", {"What is 62*7?", "hi"}).rc == 66);
+  // A mistyped path is no question.
+  CHECK(with_model("ds-run", {"models/absent"}).rc == 66);
+  CHECK(with_model("ds-run", {"早上/晚上好吗？", "-n", "1"}).rc == 0);
 
   CHECK(with_model("ds-quantize", {"--dry-run", "-q"}).rc == 0);
   const Args measure = {"run", "-n", "2", "--output-tokens", "2", "--warmup", "0", "--no-overhead", "-q"};

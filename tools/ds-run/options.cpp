@@ -16,7 +16,7 @@ Give MODEL first; where DS_MODEL names one, a lone word that is no model is the 
 Examples:
   ds-run MODEL 'Why is the sky blue?'     one question, the answer on stdout
   git diff | ds-run MODEL 'Say what changed'
-  ds-run MODEL 'Say what changed' -f diff instruction, blank line, text
+  ds-run MODEL 'Sum up' -f report.txt     instruction, blank line, text
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
   ds-run MODEL                            on a terminal: a chat; Ctrl-D ends it
   ds-run MODEL --jsonl < in > out         a record a line, answers in order

@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <cstring>
+#include <set>
 
 #include "core/clock.h"
+#include "core/shard.h"
 #include "filter/passes/first_pass.h"
 #include "filter/passes/second_pass.h"
 #include "filter/passes/work_folder.h"
@@ -14,10 +16,11 @@
 namespace ds::filter {
 namespace {
 
-// magic, number of rows, XXH3 of the rows, rows.
+// magic, number of rows, XXH3 of the rows, which of how many such files it is, rows.
 struct FileHead {
   char magic[8];
   uint64_t n_rows, checksum;
+  uint32_t part = 0, n_parts = 1;
 };
 
 struct Edge {
@@ -25,8 +28,12 @@ struct Edge {
 };
 
 template <class Row>
-void write_rows(const std::string& path, const char* magic, const std::vector<Row>& rows) {
-  FileHead head{{}, rows.size(), XXH3_64bits(rows.data(), rows.size() * sizeof(Row))};
+void write_rows(const std::string& path, const char* magic, const std::vector<Row>& rows, Shard part = {}) {
+  FileHead head{{},
+                rows.size(),
+                XXH3_64bits(rows.data(), rows.size() * sizeof(Row)),
+                static_cast<uint32_t>(part.idx),
+                static_cast<uint32_t>(part.n)};
   std::memcpy(head.magic, magic, 8);
   AtomicFile file(path);
   file.write({reinterpret_cast<const char*>(&head), sizeof head});
@@ -35,7 +42,7 @@ void write_rows(const std::string& path, const char* magic, const std::vector<Ro
 }
 
 template <class Row>
-std::vector<Row> read_rows(const std::string& path, const char* magic) {
+std::vector<Row> read_rows(const std::string& path, const char* magic, Shard* part = nullptr) {
   const MappedFile file(path);
   const auto bytes = file.bytes();
   FileHead head{};
@@ -49,12 +56,13 @@ std::vector<Row> read_rows(const std::string& path, const char* magic) {
       XXH3_64bits(bytes.data() + sizeof head, bytes.size() - sizeof head) != head.checksum)
     throw Error(ErrorKind::kBadData, "its checksum does not fit: cut short or damaged", path,
                 "make it again");
+  if (part) *part = {head.part, head.n_parts};
   std::vector<Row> rows(head.n_rows);
   std::memcpy(static_cast<void*>(rows.data()), bytes.data() + sizeof head, head.n_rows * sizeof(Row));
   return rows;
 }
 
-constexpr char kEdgeMagic[] = "dsfedge2", kClusterMagic[] = "dsfclus2";
+constexpr char kEdgeMagic[] = "dsfedge3", kClusterMagic[] = "dsfclus3";
 
 SignatureSet signatures_of(const std::vector<std::string>& works) {
   std::vector<std::string> files;
@@ -66,6 +74,27 @@ SignatureSet signatures_of(const std::vector<std::string>& works) {
     files.insert(files.end(), some.begin(), some.end());
   }
   return SignatureSet(files);
+}
+
+// A missing part's pairs would be kept as if no duplicates were among them.
+void need_all_parts(const std::vector<std::pair<Shard, std::string>>& parts) {
+  const int64_t n = parts.empty() ? 1 : parts[0].first.n;
+  std::set<int64_t> seen;
+  for (const auto& [part, path] : parts) {
+    if (part.n != n)
+      throw Error(ErrorKind::kBadData,
+                  "is one of " + std::to_string(part.n) + " parts, " + parts[0].second + " one of " +
+                      std::to_string(n),
+                  path, "give the parts of one run of ds-filter edges");
+    seen.insert(part.idx);
+  }
+  std::string missing;
+  for (int64_t i = 0; i < n; ++i)
+    if (!seen.contains(i))
+      missing += (missing.empty() ? "" : ", ") + std::to_string(i) + "/" + std::to_string(n);
+  if (!missing.empty())
+    throw Error(ErrorKind::kBadData, "parts that are missing: " + missing, "--edges",
+                "give the files of all parts that ds-filter edges made");
 }
 
 // The folder that one step leaves to the next.
@@ -100,7 +129,7 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
   edges.erase(std::unique(edges.begin(), edges.end(),
                           [](const Edge& x, const Edge& y) { return x.a == y.a && x.b == y.b; }),
               edges.end());
-  write_rows(out, kEdgeMagic, edges);
+  write_rows(out, kEdgeMagic, edges, {part, n_parts});
   return edges.size();
 }
 
@@ -120,9 +149,14 @@ uint64_t write_clusters(const std::vector<std::string>& works, const std::vector
     return it->second;
   };
   UnionFind components(set.size());
-  for (const auto& path : edge_files)
-    for (const Edge& e : read_rows<Edge>(path, kEdgeMagic))
+  std::vector<std::pair<Shard, std::string>> parts;
+  for (const auto& path : edge_files) {
+    Shard part;
+    for (const Edge& e : read_rows<Edge>(path, kEdgeMagic, &part))
       components.join(index(e.a, path), index(e.b, path));
+    parts.emplace_back(part, path);
+  }
+  need_all_parts(parts);
   const std::vector<Duplicate> duplicates = duplicates_of(set, components, options);
   write_rows(out, kClusterMagic, duplicates);
   return duplicates.size();

@@ -163,9 +163,10 @@ namespace {
 
 MatmulTask make_task(const WeightView& w, const TensorView& x, const TensorView& y) {
   const bool known = w.dtype == DType::kF32 || w.dtype == DType::kF16 || w.dtype == DType::kBF16 ||
-                     w.dtype == DType::kF8E4M3;
+                     w.dtype == DType::kF8E4M3 || w.blocks;
   DS_CHECK(known && is_f32(x, x.rows, w.cols) && is_f32(y, x.rows, w.rows));
   DS_CHECK(!w.scales || (w.block_rows > 0 && w.block_cols > 0));
+  DS_CHECK(!w.blocks || w.cols % w.blocks->block_cols == 0);
   return {w, f32(x), x.ld, x.rows, f32(y), y.ld};
 }
 MatmulTask make_task(const MatmulJob& job, int64_t begin, int64_t n) {

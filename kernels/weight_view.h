@@ -1,14 +1,18 @@
-// A matrix as the checkpoint stores it. Owns nothing; FP8 stays FP8 in memory.
+// A matrix as the checkpoint stores it. Owns nothing; FP8 stays FP8 in memory, blocks stay blocks.
 #pragma once
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "kernels/tensor_format.h"
 
 namespace ds::kernels {
 
 struct WeightView {
   const void* data = nullptr;     // [rows, cols] row-major, any alignment
-  DType dtype = DType::kUnknown;  // F32, F16, BF16 or F8_E4M3
+  DType dtype = DType::kUnknown;  // F32, F16, BF16 or F8_E4M3; kUnknown: `blocks`
+  // Values in blocks with their scales within, decoded piece by piece; cols is whole blocks. No `scales`
+  // then.
+  const TensorFormat* blocks = nullptr;
   int64_t rows = 0, cols = 0;
   const float* bias = nullptr;  // [rows] or none
 
@@ -19,7 +23,7 @@ struct WeightView {
   int64_t first_row = 0;  // where `data` starts in the matrix that `scales` describes
 
   int64_t n_col_blocks() const { return (cols + block_cols - 1) / block_cols; }
-  int64_t row_bytes() const { return cols * dtype_bytes(dtype); }
+  int64_t row_bytes() const { return blocks ? blocks->bytes_of(cols) : cols * dtype_bytes(dtype); }
   const void* row(int64_t r) const { return static_cast<const char*>(data) + r * row_bytes(); }
 
   // Rows [begin, begin + n) as a matrix of their own.

@@ -164,7 +164,40 @@ void gemv_weight(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
   if (t < task.T) gemv_tokens<W, 1>(task, t, row_begin, row_end);
 }
 
+// Blocks with their scales within: a piece of a row is decoded once, then multiplied with every token as
+// float32. y holds the sums until all pieces are done.
+constexpr int64_t kPieceCols = 1024;  // whole blocks of every format
+
+template <int NT>
+void add_piece(const MatmulTask& task, int64_t t0, int64_t row, const float* piece, int64_t begin,
+               int64_t end) {
+  Vec sum[1][NT];
+  dot_block<F32Weight, 1, NT, kShortChains>(reinterpret_cast<const char*>(piece), 0, 0,
+                                            task.x + t0 * task.ldx + begin, task.ldx, 0, end - begin, sum);
+  for (int t = 0; t < NT; ++t) task.y[(t0 + t) * task.ldy + row] += sum[0][t].sum();
+}
+
+inline const std::byte* block_at(const WeightView& w, int64_t row, int64_t col) {
+  return static_cast<const std::byte*>(w.row(row)) + w.blocks->bytes_of(col);
+}
+
+inline void gemv_blocks(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
+  const WeightView& w = task.w;
+  float piece[kPieceCols];
+  for (int64_t row = row_begin; row < row_end; ++row) {
+    for (int64_t t = 0; t < task.T; ++t) task.y[t * task.ldy + row] = w.bias ? w.bias[row] : 0.0f;
+    for (int64_t begin = 0; begin < w.cols; begin += kPieceCols) {
+      const int64_t end = smaller(begin + kPieceCols, w.cols);
+      w.blocks->decode_row(block_at(w, row, begin), end - begin, piece);
+      int64_t t = 0;
+      for (; t + 4 <= task.T; t += 4) add_piece<4>(task, t, row, piece, begin, end);
+      for (; t < task.T; ++t) add_piece<1>(task, t, row, piece, begin, end);
+    }
+  }
+}
+
 inline void gemv(const MatmulTask& task, int64_t row_begin, int64_t row_end) {
+  if (task.w.blocks) return gemv_blocks(task, row_begin, row_end);
   switch (task.w.dtype) {
     case DType::kF32:
       return gemv_weight<F32Weight>(task, row_begin, row_end);
@@ -216,7 +249,25 @@ void gemv_transposed_weight(const MatmulTask& task, int64_t t_begin, int64_t t_e
   }
 }
 
+inline void gemv_transposed_blocks(const MatmulTask& task, int64_t t_begin, int64_t t_end) {
+  const WeightView& w = task.w;
+  float piece[kPieceCols];
+  for (int64_t t = t_begin; t < t_end; ++t) {
+    float* y = task.y + t * task.ldy;
+    for (int64_t c = 0; c < w.cols; ++c) y[c] = 0;
+    for (int64_t begin = 0; begin < w.cols; begin += kPieceCols) {
+      const int64_t n = smaller(kPieceCols, w.cols - begin);
+      for (int64_t r = 0; r < w.rows; ++r) {
+        const float xr = task.x[t * task.ldx + r];
+        w.blocks->decode_row(block_at(w, r, begin), n, piece);
+        for (int64_t c = 0; c < n; ++c) y[begin + c] += xr * piece[c];
+      }
+    }
+  }
+}
+
 inline void gemv_transposed(const MatmulTask& task, int64_t t_begin, int64_t t_end) {
+  if (task.w.blocks) return gemv_transposed_blocks(task, t_begin, t_end);
   switch (task.w.dtype) {
     case DType::kF32:
       return gemv_transposed_weight<F32Weight>(task, t_begin, t_end);
@@ -244,7 +295,9 @@ void dequantize_range(const WeightView& w, int64_t row, int64_t begin, int64_t e
     c = stop;
   }
 }
+// begin and end: whole blocks.
 inline void dequantize(const WeightView& w, int64_t row, int64_t begin, int64_t end, float* out) {
+  if (w.blocks) return w.blocks->decode_row(block_at(w, row, begin), end - begin, out);
   switch (w.dtype) {
     case DType::kF32:
       return dequantize_range<F32Weight>(w, row, begin, end, out);

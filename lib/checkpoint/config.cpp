@@ -84,18 +84,43 @@ const ConfigDefaults& family_defaults(const std::string& model_type) {
   return architecture ? architecture->defaults : kNone;
 }
 
+// A frequency divided by a number of its own each: what "longrope" is when it is the same at every length.
+void parse_divisors(const ConfigReader& keys, RopeScaling& rs) {
+  rs.type = RopeScaling::Type::kDivisors;
+  const Json *near = keys.find("short_factor"), *far = keys.find("long_factor");
+  if (!near || !near->is_array())
+    keys.bad("short_factor", "is missing or no list, and rope type longrope needs it");
+  if (!far || *near != *far)
+    keys.bad("long_factor",
+             "differs from short_factor, and frequencies that depend on the length are not supported");
+  for (const Json& divisor : *near) {
+    if (!divisor.is_number() || !(divisor.get<double>() >= 1e-6) || !(divisor.get<double>() <= 1e12))
+      keys.bad("short_factor", "has " + dump(divisor) + ", a number above 0 was expected");
+    rs.divisors.push_back(divisor.get<float>());
+  }
+  const double longer = std::max(rs.factor, 1.0),
+               original = std::max(rs.original_max_position_embeddings, 2.0);
+  rs.attention_factor =
+      keys.number("attention_factor", std::sqrt(1 + std::log(longer) / std::log(original)), 1e-3, 1e3);
+}
+
 RopeScaling parse_rope_scaling(const ConfigReader& keys, int64_t max_position_embeddings) {
   RopeScaling rs;
   const std::string type = keys.text("rope_type", keys.text("type", "default"));
   if (type == "default") return rs;
-  if (type != "linear" && type != "llama3" && type != "yarn")
-    keys.bad("rope_scaling", "has type '" + type + "', known are: default, linear, llama3, yarn");
+  if (type != "linear" && type != "llama3" && type != "yarn" && type != "longrope")
+    keys.bad("rope_scaling", "has type '" + type + "', known are: default, linear, llama3, yarn, longrope");
   // Without it the context given is the one that was trained, as transformers assumes too.
   const auto longest = static_cast<double>(max_position_embeddings);
   rs.original_max_position_embeddings = keys.number("original_max_position_embeddings", longest, 1, 1e12);
-  if (!keys.find("factor") && !(type == "yarn" && keys.find("original_max_position_embeddings")))
+  if (!keys.find("factor") &&
+      !(type != "linear" && type != "llama3" && keys.find("original_max_position_embeddings")))
     keys.bad("factor", "is missing");
   rs.factor = keys.number("factor", longest / rs.original_max_position_embeddings, 1e-3, 1e6);
+  if (type == "longrope") {
+    parse_divisors(keys, rs);
+    return rs;
+  }
   if (type == "linear") {
     rs.type = RopeScaling::Type::kLinear;
     return rs;
@@ -334,6 +359,11 @@ ModelConfig parse_model_config(const Json& json, const std::string& where) {
     if (c.num_attention_heads % c.num_key_value_heads)
       keys.bad("num_attention_heads", "is no multiple of num_key_value_heads");
   }
+
+  const int64_t rotated = c.kv_lora_rank ? c.qk_rope_head_dim : c.head_dim;
+  if (const auto n = static_cast<int64_t>(c.rope_scaling.divisors.size()); n != 0 && n != rotated / 2)
+    keys.bad("rope_scaling", "has " + std::to_string(n) + " factors for " + std::to_string(rotated) +
+                                 " rotated dimensions, half as many were expected");
 
   parse_experts(keys, c);
 

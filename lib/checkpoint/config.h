@@ -10,15 +10,16 @@
 namespace ds::checkpoint {
 
 struct RopeScaling {
-  enum class Type { kNone, kLinear, kLlama3, kYarn } type = Type::kNone;
+  enum class Type { kNone, kLinear, kLlama3, kYarn, kDivisors } type = Type::kNone;
   double factor = 1;
   bool truncate = true;                              // yarn: the ramp begins and ends at whole dimensions
   double low_freq_factor = 1, high_freq_factor = 4;  // llama3
   double original_max_position_embeddings = 0;       // llama3, yarn
   double beta_fast = 32, beta_slow = 1;              // yarn
   double mscale = 0, mscale_all_dim = 0;             // yarn; 0: not given
-  double attention_factor = 0;                       // yarn, the magnitude itself; 0: not given
+  double attention_factor = 0;                       // yarn, kDivisors: the magnitude itself; 0: not given
   double attn_factor = 0;                            // yarn, multiplies 0.1 ln(factor) + 1; 0: not given
+  std::vector<float> divisors;                       // kDivisors ("longrope"): of every frequency, [D / 2]
 };
 
 struct ModelConfig {

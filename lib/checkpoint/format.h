@@ -1,24 +1,12 @@
-// How values lie in a file: one row per format, for matrices and for their scales.
+// How values lie in a file: one row per format, for matrices and for their scales. The blocks of GGUF files
+// are in checkpoint/gguf_types.h.
 #pragma once
-#include <cstddef>
 #include <cstdint>
 
 #include "core/dtype.h"
+#include "kernels/tensor_format.h"
 
 namespace ds::checkpoint {
-
-struct TensorFormat {
-  const char* name;
-  int64_t block_cols, block_bytes;  // the least piece of a row that can be read by itself: values and bytes
-  enum class Scales {
-    kNone,    // the values are the stored numbers
-    kBeside,  // a tensor of its own holds one factor per block of rows and columns
-  } scales;
-  // n values from their blocks, n a multiple of block_cols; without the factors of kBeside.
-  void (*decode_row)(const std::byte* from, int64_t n, float* to);
-
-  int64_t bytes_of(int64_t n) const { return n / block_cols * block_bytes; }
-};
 
 // nullptr for types that hold no values of a matrix: integers, booleans, unknown ones.
 const TensorFormat* format_of(DType dtype);

@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <vector>
 
+#include "checkpoint/gguf_file.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
 
@@ -89,13 +90,6 @@ std::string located_folder(const std::string& path) {
   return path;
 }
 
-bool is_gguf(const std::string& path) {
-  char magic[4] = {};
-  const FileHandle fd = open_model_file(path);
-  read_at(fd.get(), magic, std::min<uint64_t>(fs::file_size(path), 4), 0, path);
-  return std::string_view(magic, 4) == "GGUF" || path.ends_with(".gguf");
-}
-
 }  // namespace
 
 bool is_model_name(const std::string& name) {
@@ -105,10 +99,8 @@ bool is_model_name(const std::string& name) {
 std::string locate_model(const std::string& name) {
   if (is_folder(name)) return located_folder(name);
   if (model_file_exists(name)) {
-    if (is_gguf(name))
-      throw Error(ErrorKind::kBadModel, "is a GGUF file, which is not read yet", name,
-                  "give the model folder with safetensors that it was made from");
-    throw Error(ErrorKind::kNoInput, "is a file, a model folder was expected", name,
+    if (is_gguf_file(name)) return name;
+    throw Error(ErrorKind::kNoInput, "is a file, a model folder or a GGUF file was expected", name,
                 "give the folder that holds config.json and tokenizer.json");
   }
   if (!is_repository_name(name))

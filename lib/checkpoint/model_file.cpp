@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <filesystem>
 
+#include "checkpoint/gguf_config.h"
 #include "core/error.h"
 #include "core/json_value.h"
 #include "io/json.h"
@@ -60,7 +61,9 @@ std::string with_specials_quoted(const std::string& text) {
 
 bool model_file_exists(const std::string& path) {
   struct stat st {};
-  return ::lstat(path.c_str(), &st) == 0;
+  if (::lstat(path.c_str(), &st) == 0) return true;
+  const std::string gguf = errno == ENOTDIR ? gguf_above(path) : "";
+  return !gguf.empty() && gguf_member_exists(gguf, path.substr(gguf.size() + 1));
 }
 
 io::FileHandle open_model_file(const std::string& path) {
@@ -83,6 +86,8 @@ io::FileHandle open_model_file(const std::string& path) {
 }
 
 std::string read_model_file(const std::string& path, int64_t max_bytes) {
+  if (const std::string gguf = gguf_above(path); !gguf.empty())
+    return gguf_member_text(gguf, path.substr(gguf.size() + 1));
   const FileHandle fd = open_model_file(path);
   struct stat st {};
   ::fstat(fd.get(), &st);

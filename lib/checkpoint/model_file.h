@@ -1,4 +1,5 @@
-// The small files of a model folder, as downloads and clones leave them.
+// The small files of a model folder, as downloads and clones leave them. A GGUF file is read like a folder:
+// FILE.gguf/config.json and the tokenizer's files are made from its metadata (checkpoint/gguf_config.h).
 #pragma once
 #include <cstdint>
 #include <string>

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "checkpoint/architecture.h"
+#include "checkpoint/gguf_weights.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
@@ -47,6 +48,7 @@ bool is_other_weights(const std::string& name) {
 
 ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  is_gguf_ = is_gguf_file(path_);
   config_text_ = read_model_file(config_path(), kMaxConfigBytes);
   config_json_ = parse_model_json(config_text_, config_path());
   if (!config_json_.is_object()) bad(config_path(), "is no JSON object");
@@ -122,7 +124,7 @@ std::string first_non_finite(const ModelFolder& folder) {
   std::vector<std::byte> bytes;
   std::vector<float> values;
   for (const StoredTensor& t : folder.tensors()) {
-    const TensorFormat* format = format_of(t.info.dtype);
+    const TensorFormat* format = t.blocks ? t.blocks : format_of(t.info.dtype);
     for (int64_t at = 0, n = t.info.n_elements(); format && at < n; at += kPieceValues) {
       values.resize(std::min(kPieceValues, n - at));
       bytes.resize(format->bytes_of(static_cast<int64_t>(values.size())));
@@ -148,6 +150,11 @@ const ModelConfig& ModelFolder::config() const {
 }
 
 void ModelFolder::list_other_files() {
+  if (is_gguf_) {
+    for (const char* name : {"tokenizer.json", "tokenizer_config.json"})
+      if (model_file_exists(path_ + "/" + name)) other_files_.push_back(name);
+    return;
+  }
   std::set<std::string> shards;
   for (const WeightFile& file : files()) shards.insert(file.name);
   std::error_code error;
@@ -179,6 +186,7 @@ const StoredTensor* ModelFolder::find(const std::string& name) const {
 
 void ModelFolder::read(const StoredTensor& t, uint64_t begin, void* to, size_t n) const {
   const WeightFile& file = files()[t.file];
+  if (&file == &files().back()) make_files();
   read_at(file.fd.get(), to, n, t.offset + begin, file.path);
 }
 
@@ -213,7 +221,7 @@ WeightCoding ModelFolder::coding(const StoredTensor& t) const {
   c.cols = shape.empty() ? 1 : shape.back();
   c.rows = c.cols > 0 ? t.info.n_elements() / c.cols : 0;
   const DType dtype = t.info.dtype;
-  c.format = format_of(dtype);
+  c.format = t.blocks ? t.blocks : format_of(dtype);
   const bool may_be_packed = (dtype == DType::kI8 || dtype == DType::kU8) && shape.size() == 2;
   if (!may_be_packed && !c.is_scaled()) return c;
   if (const auto scales = scales_of(t); !scales.empty()) c.scale = scales[0];

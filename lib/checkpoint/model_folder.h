@@ -28,6 +28,7 @@ struct WeightCoding {
   int64_t scale_cols() const { return block_cols ? (cols + block_cols - 1) / block_cols : 0; }
 };
 
+// A GGUF file is one, too: what a folder would hold is made from it (checkpoint/gguf_weights.h).
 class ModelFolder {
  public:
   // Opens config.json and every safetensors file that belongs to the folder (checkpoint/weight_files.h says
@@ -36,6 +37,7 @@ class ModelFolder {
   explicit ModelFolder(const std::string& name);
 
   const std::string& path() const { return path_; }
+  bool is_gguf() const { return is_gguf_; }
   std::string config_path() const { return path_ + "/config.json"; }
   const std::string& config_text() const { return config_text_; }
   const Json& config_json() const { return config_json_; }
@@ -62,6 +64,10 @@ class ModelFolder {
   void require_readable() const;
 
   std::string where(const StoredTensor& t) const { return files()[t.file].path + ": tensor " + t.info.name; }
+  // For who maps the files: writes the last one where it has to be made.
+  void make_files() const {
+    if (weights_.make_last) weights_.make_last(weights_.files);
+  }
   // `n` bytes from `begin` bytes into the tensor.
   void read(const StoredTensor& t, uint64_t begin, void* to, size_t n) const;
   // Tells the system that these bytes are wanted soon.
@@ -85,6 +91,7 @@ class ModelFolder {
   void find_blocks(const StoredTensor& t, WeightCoding& c) const;
 
   std::string path_, config_text_;
+  bool is_gguf_ = false;
   Json config_json_;
   std::optional<ModelConfig> config_;
   std::optional<Error> config_error_;

@@ -78,6 +78,10 @@ RopeTable make_rope_table(const ModelConfig& config, int64_t D) {
     case RopeScaling::Type::kYarn:
       apply_yarn(rs, config.rope_theta, D, table);
       break;
+    case RopeScaling::Type::kDivisors:
+      for (size_t j = 0; j < table.theta.size(); ++j) table.theta[j] /= rs.divisors[j];
+      table.magnitude = static_cast<float>(rs.attention_factor);
+      break;
   }
   return table;
 }

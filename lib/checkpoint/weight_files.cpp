@@ -7,6 +7,7 @@
 #include <map>
 #include <unordered_map>
 
+#include "checkpoint/gguf_weights.h"
 #include "checkpoint/model_file.h"
 #include "core/error.h"
 #include "core/json_value.h"
@@ -33,6 +34,22 @@ std::string path_inside(const std::string& name) {
   const std::filesystem::path plain = path.lexically_normal();
   return plain.has_filename() && plain != "." ? plain.string() : "";
 }
+
+}  // namespace
+
+WeightFile open_weight_file(const std::string& path, const std::string& name) {
+  WeightFile file;
+  file.name = name;
+  file.path = path;
+  file.fd = open_model_file(file.path);
+  struct stat st {};
+  if (::fstat(file.fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), file.path);
+  file.bytes = st.st_size;
+  file.mtime_ns = mtime_ns(st);
+  return file;
+}
+
+namespace {
 
 // weight_map of an index: tensor -> file. An index cannot reach outside its folder.
 using Index = std::unordered_map<std::string, std::string>;
@@ -75,13 +92,7 @@ struct OpenedFile {
 OpenedFile open_file(const std::string& folder, const std::string& name) {
   OpenedFile opened;
   WeightFile& file = opened.file;
-  file.name = name;
-  file.path = folder + "/" + name;
-  file.fd = open_model_file(file.path);
-  struct stat st {};
-  if (::fstat(file.fd.get(), &st) != 0) throw Error(ErrorKind::kIo, "cannot stat: " + os_error(), file.path);
-  file.bytes = st.st_size;
-  file.mtime_ns = mtime_ns(st);
+  file = open_weight_file(folder + "/" + name, name);
   auto [header, data_begin] = read_header(file);
   for (TensorInfo& info : header.tensors) {
     if (info.name.size() > kMaxNameBytes)
@@ -174,6 +185,7 @@ WeightFiles single_file(const std::string& folder) {
 }  // namespace
 
 WeightFiles find_weights(const std::string& folder) {
+  if (is_gguf_file(folder)) return gguf_weights(folder);
   const bool has_single = model_file_exists(folder + "/" + kSingleName);
   const std::string index_path = folder + "/" + kIndexName;
   if (!model_file_exists(index_path)) {

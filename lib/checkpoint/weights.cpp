@@ -18,7 +18,10 @@ namespace {
 
 Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access)
     : folder_(std::move(folder)), access_(access) {
-  if (access_ == Access::kValues) files_.reserve(folder_->files().size());
+  if (access_ == Access::kValues) {
+    folder_->make_files();
+    files_.reserve(folder_->files().size());
+  }
   for (const WeightFile& file : folder_->files()) {
     if (access_ == Access::kNames) break;
     // The very file whose header was read: the path may name another one by now.
@@ -55,8 +58,8 @@ const std::byte* Weights::data(const StoredTensor& t) const {
 }
 
 const float* Weights::floats(const StoredTensor& t) {
-  const TensorFormat* format = format_of(t.info.dtype);
-  if (!format || format->scales != TensorFormat::Scales::kNone || t.info.dtype == DType::kF64)
+  const TensorFormat* format = t.blocks ? t.blocks : format_of(t.info.dtype);
+  if (!format || format->scales == TensorFormat::Scales::kBeside || t.info.dtype == DType::kF64)
     bad(folder_->where(t), "has dtype " + t.info.dtype_name + ", F32, F16, BF16 or F8_E8M0 was expected");
   if (access_ == Access::kNames) return nullptr;
   const int64_t n = t.info.n_elements();
@@ -102,8 +105,10 @@ WeightView Weights::matrix(const std::string& name, int64_t rows, int64_t cols, 
   view.dtype = t.info.dtype;
   view.rows = rows;
   view.cols = cols;
+  view.blocks = t.blocks;
   if (view.dtype == DType::kF8E4M3) {
     bind_scales(t, view);
+  } else if (view.blocks) {  // that rows are whole blocks was checked when the file was opened
   } else if (view.dtype != DType::kF32 && view.dtype != DType::kF16 && view.dtype != DType::kBF16) {
     bad(folder_->where(t), "has dtype " + t.info.dtype_name + ", F32, F16, BF16 or F8_E4M3 was expected");
   }

@@ -95,7 +95,7 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
   plan.model_type = config.model_type;
   plan.n_layers = config.num_hidden_layers;
   plan.vocab_size = config.vocab_size;
-  plan.n_weight_files = static_cast<int64_t>(folder.files().size());
+  for (const WeightFile& file : folder.files()) plan.n_weight_files += !file.name.empty();
   for (const WeightFile& file : folder.files()) plan.weight_file_bytes += file.bytes;
   plan.weight_bytes = model.weight_bytes();
   plan.weight_bytes_per_token = model.weight_bytes_per_token();

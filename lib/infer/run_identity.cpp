@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "checkpoint/gguf_file.h"
 #include "checkpoint/locate.h"
 #include "core/hash.h"
 
@@ -37,6 +38,12 @@ std::string model_hash(const std::string& model) {
   const std::string folder = checkpoint::locate_model(model);
   std::vector<std::string> files;
   std::error_code error;
+  if (checkpoint::is_gguf_file(folder)) {
+    uint64_t hash = fnv1a("");
+    for (const checkpoint::WeightFile& part : checkpoint::open_gguf(folder, io::GgufArrays::kSkipLong).files)
+      hash = file_hash(part.path, fnv1a(part.name, hash));
+    return hash_text(hash);
+  }
   for (fs::recursive_directory_iterator it(folder, error), end; !error && it != end; it.increment(error)) {
     const std::string name = it->path().filename(), ending = it->path().extension();
     if (name.starts_with('.')) it.disable_recursion_pending();

@@ -1,10 +1,15 @@
-// Writing GGUF, the one-file format of llama.cpp and its kin. Version 3, little-endian, alignment 32.
-// Source: the format's specification in the ggml repository.
+// GGUF, the one-file format of llama.cpp and its kin: metadata, then tensors. Read are versions 2 and 3 of
+// any alignment, written is version 3, little-endian, alignment 32. Source: the format's specification in the
+// ggml repository.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include "core/json_value.h"
 
 namespace ds::io {
 
@@ -22,6 +27,25 @@ struct GgufTensor {
   int64_t bytes() const { return rows() * gguf_row_bytes(type, cols()); }
 };
 constexpr int64_t kGgufAlignment = 32;  // of the data section and of every tensor in it
+
+// What the file says of a tensor. How many bytes it has follows from its type, which the reader does not
+// know.
+struct GgufTensorInfo {
+  std::string name;
+  std::vector<int64_t> shape;  // as in safetensors, slowest first; the product is known not to overflow
+  uint32_t type = 0;           // ggml's number
+  uint64_t offset = 0;         // in the data section, known to lie in it
+};
+struct GgufHeader {
+  Json metadata;                        // an object: key -> number, string, boolean or array
+  std::vector<GgufTensorInfo> tensors;  // in the file's order
+  uint64_t data_begin = 0, alignment = kGgufAlignment;
+};
+// kSkipLong: arrays of more than 1,000 elements (a vocabulary) become null.
+enum class GgufArrays { kRead, kSkipLong };
+// Parses and checks the header of a whole file. Throws Error{kBadModel} naming `where` and the key or tensor.
+GgufHeader parse_gguf_header(std::span<const std::byte> file, const std::string& where,
+                             GgufArrays arrays = GgufArrays::kRead);
 
 class GgufMetadata {
  public:

@@ -182,9 +182,30 @@ void encode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJ
   throw Error(ErrorKind::kBadModel, what + " is NaN or infinite", where, "--nan-policy keep goes on");
 }
 
+// Blocks of GGUF, whose scales may be infinite or NaN.
+void decode_blocks_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job,
+                        BandScratch& s) {
+  const int64_t n = job.rows * job.cols;
+  s.values.resize(n);
+  read_values(model, *job.step->source, job.step->coding, o.isa, job.row, job.rows, job.col, job.cols, s,
+              s.values.data());
+  s.out.resize(n * 2);
+  s.n_nan_codes = 0;
+  for (int64_t i = 0; i < n; ++i) {
+    const uint16_t bits = f32_to_bf16(s.values[i]);
+    std::memcpy(s.out.data() + 2 * i, &bits, 2);
+    s.n_nan_codes += !std::isfinite(s.values[i]);
+  }
+  if (s.n_nan_codes > 0 && o.nan_policy == NanPolicy::kFail)
+    fail_non_finite(
+        "a value of rows " + std::to_string(job.row) + " to " + std::to_string(job.row + job.rows - 1),
+        model.where(*job.step->source));
+}
+
 void decode_band(const ModelFolder& model, const QuantizeOptions& o, const BandJob& job, BandScratch& s) {
   const QuantStep& step = *job.step;
   const WeightCoding& c = step.coding;
+  if (step.source->blocks) return decode_blocks_band(model, o, job, s);
   read_rectangle(model, *step.source, c, job.row, job.rows, job.col, job.cols, s.in);
   read_scales(model, c, job.row, job.rows, job.col, job.cols, s.in_scales);
   s.out.resize(job.rows * job.cols * 2);
@@ -321,7 +342,7 @@ void add_jobs(const QuantStep& step, std::vector<BandJob>& jobs) {
   // Borders: of the blocks written, and columns also of the blocks read.
   const int64_t unit_rows = std::min(std::max<int64_t>(step.block_rows, 1), std::max<int64_t>(c.rows, 1));
   int64_t unit_cols = std::lcm(std::max<int64_t>(step.block_cols, 1), std::max<int64_t>(c.block_cols, 1));
-  unit_cols = std::lcm(unit_cols, int64_t{2});  // whole bytes of FP4
+  if (c.format) unit_cols = std::lcm(unit_cols, c.format->block_cols);  // whole bytes of FP4, blocks of GGUF
   if (unit_cols > c.cols) unit_cols = std::max<int64_t>(c.cols, 1);
   const int64_t fit_cols = std::max<int64_t>(kMaxJobValues / unit_rows / unit_cols, 1) * unit_cols;
   const int64_t cols = std::min(c.cols, fit_cols);

@@ -112,7 +112,7 @@ std::vector<QuantStep> choose_steps(const ModelFolder& model, const QuantizeOpti
     step.coding = model.coding(t);
     const bool coded = step.coding.is_scaled();
     if (o.target == QuantTarget::kBF16) {
-      if (coded) step.treatment = Treatment::kDecode;
+      if (coded || t.blocks) step.treatment = Treatment::kDecode;
     } else if (o.target == QuantTarget::kExpertsFp8) {
       if (step.coding.format == &kE2M1Format) {
         step.treatment = Treatment::kFp4ToE4M3;
@@ -150,6 +150,8 @@ std::vector<QuantStep> choose_steps(const ModelFolder& model, const QuantizeOpti
 // Groups steps into files. A weight and its scales stay together.
 std::vector<PlannedShard> make_shards(const ModelFolder& model, const QuantizeOptions& o,
                                       const std::vector<QuantStep>& steps) {
+  if (o.keep_shards && model.is_gguf())
+    throw Error(ErrorKind::kUsage, "a GGUF has no shards to keep", "--keep-shards", "leave it out");
   std::vector<PlannedShard> shards;
   uint64_t filled = 0;
   int last_file = -1;
@@ -336,6 +338,9 @@ void check_one_kind(const ModelFolder& model, const QuantizeOptions& o, const st
     if (step.treatment != Treatment::kCopy || step.follows) continue;
     const StoredTensor& t = *step.source;
     const WeightCoding& c = step.coding;
+    if (t.blocks)
+      throw Error(ErrorKind::kUsage, "would stay in blocks of " + t.info.dtype_name + ", which only GGUF has",
+                  model.where(t), "--to bf16 decodes all of them; that folder can go on to FP8");
     const bool other_blocks = c.format == &kE4M3Format &&
                               (c.block_rows != o.block_rows || c.block_cols != o.block_cols || !c.scale ||
                                c.scale->info.name == module_of(t.info.name) + ".weight_scale");
@@ -393,7 +398,8 @@ QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& o) {
        : step.treatment == Treatment::kEncode ? plan.n_encoded
                                               : plan.n_decoded)++;
       if (model.is_companion(*step.source)) continue;
-      const bool values = is_float(step.source->info.dtype) || step.coding.is_scaled();
+      const StoredTensor& t = *step.source;
+      const bool values = is_float(t.info.dtype) || t.blocks || step.coding.is_scaled();
       const int64_t n = values ? step.coding.rows * step.coding.cols : 0;
       plan.n_parameters += n;
       plan.bytes_as_f32 += values ? 4 * n : static_cast<int64_t>(step.source->bytes());

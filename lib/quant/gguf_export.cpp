@@ -7,6 +7,7 @@
 #include <cstring>
 #include <memory>
 
+#include "checkpoint/gguf_names.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/numbers.h"
@@ -74,11 +75,7 @@ class RowReader {
     }
     return source_.order == Order::kRotaryPairs ? paired(row, tensor_.rows()) : row;
   }
-  // Where the i-th of n rows comes from when the halves of every head are interleaved.
-  int64_t paired(int64_t i, int64_t n) const {
-    const int64_t dim = n / source_.n_heads, head = i / dim, r = i % dim;
-    return head * dim + r % 2 * (dim / 2) + r / 2;
-  }
+  int64_t paired(int64_t i, int64_t n) const { return paired_from(i, n, source_.n_heads); }
   void values(int64_t part, int64_t row, int64_t rows, BandScratch& scratch, float* to) const {
     const StoredTensor& t = *source_.parts[part];
     const WeightCoding c = source_.parts.size() == 1 ? coding_ : model_.coding(t);

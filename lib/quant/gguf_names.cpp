@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "checkpoint/architecture.h"
+#include "checkpoint/gguf_names.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/rope_scaling.h"
 #include "core/error.h"
@@ -18,31 +19,6 @@ using Order = GgufSource::Order;
 
 [[noreturn]] void bad(const std::string& where, const std::string& what, const std::string& hint = "") {
   throw Error(ErrorKind::kBadModel, what, where, hint);
-}
-
-const std::map<std::string, std::string>& layer_names() {
-  static const std::map<std::string, std::string> names = {
-      {"input_layernorm", "attn_norm"},
-      {"post_attention_layernorm", "ffn_norm"},
-      {"self_attn.q_proj", "attn_q"},
-      {"self_attn.k_proj", "attn_k"},
-      {"self_attn.v_proj", "attn_v"},
-      {"self_attn.o_proj", "attn_output"},
-      {"self_attn.q_norm", "attn_q_norm"},
-      {"self_attn.k_norm", "attn_k_norm"},
-      {"self_attn.q_a_proj", "attn_q_a"},
-      {"self_attn.q_a_layernorm", "attn_q_a_norm"},
-      {"self_attn.q_b_proj", "attn_q_b"},
-      {"self_attn.kv_a_proj_with_mqa", "attn_kv_a_mqa"},
-      {"self_attn.kv_a_layernorm", "attn_kv_a_norm"},
-      {"mlp.gate_proj", "ffn_gate"},
-      {"mlp.up_proj", "ffn_up"},
-      {"mlp.down_proj", "ffn_down"},
-      {"mlp.gate", "ffn_gate_inp"},
-      {"mlp.shared_experts.gate_proj", "ffn_gate_shexp"},
-      {"mlp.shared_experts.up_proj", "ffn_up_shexp"},
-      {"mlp.shared_experts.down_proj", "ffn_down_shexp"}};
-  return names;
 }
 
 void set_expert_metadata(GgufMetadata& m, const ModelConfig& c, const std::string& a) {
@@ -65,9 +41,12 @@ void set_rope_scaling(GgufMetadata& m, const ModelConfig& c, const std::string& 
   using Type = RopeScaling::Type;
   const RopeScaling& rs = c.rope_scaling;
   const std::string a = arch + ".rope.scaling.";
-  if (rs.type == Type::kLlama3 && arch != "llama")
+  const bool is_tensor = rs.type == Type::kLlama3 || rs.type == Type::kDivisors;
+  if (is_tensor && arch != "llama")
     bad(c.path, "rope scaling of type llama3 is not written to GGUF for architecture " + arch);
-  if (rs.type == Type::kNone || rs.type == Type::kLlama3) return;  // llama3: a tensor says it, rope_freqs
+  if (rs.type == Type::kDivisors && rs.attention_factor != 1)
+    bad(c.path, "rope scaling of type longrope with an attention_factor is not written to GGUF");
+  if (rs.type == Type::kNone || is_tensor) return;  // the tensor rope_freqs says it
   m.set_string(a + "type", rs.type == Type::kYarn ? "yarn" : "linear");
   m.set_f32(a + "factor", rs.factor);
   if (rs.type == Type::kLinear) return;
@@ -117,8 +96,8 @@ void set_model_metadata(GgufMetadata& m, const ModelConfig& c, const std::string
   set_rope_scaling(m, c, arch);
 }
 
-// What llama3 scaling divides each pair's frequency by: [dim / 2].
-std::vector<float> llama3_divisors(const ModelConfig& c) {
+// What each pair's frequency is divided by: [dim / 2].
+std::vector<float> rope_divisors(const ModelConfig& c) {
   ModelConfig plain = c;
   plain.rope_scaling = {};
   std::vector<float> divisors = make_rope_table(plain, c.head_dim).theta;
@@ -284,36 +263,33 @@ class Naming {
       if (model_.is_companion(t)) continue;
       const std::string name = model_.canonical_name(t);
       const std::optional<LayerName> n = layer_name(name);
-      if (name == "model.embed_tokens.weight") {
-        add("token_embd.weight", t);
-      } else if (name == "model.norm.weight") {
-        add("output_norm.weight", t);
-      } else if (name == "lm_head.weight") {
-        add("output.weight", t);
+      if (const auto top = gguf_top(name)) {
+        add(*top, t);
       } else if (!n) {
         unknown(t);
       } else if (n->layer >= config_.num_hidden_layers) {
         ++n_mtp_;
       } else {
         const std::string prefix = "blk." + std::to_string(n->layer) + ".";
-        const auto known = layer_names().find(n->part);
+        const std::optional<std::string> known = gguf_part(n->part);
         if (n->part == "self_attn.kv_b_proj") {
           add_kv_b(prefix, t);
         } else if (n->expert >= 0) {
           experts_[prefix + "ffn_" + n->expert_which + "_exps.weight"][n->expert] = &t;
         } else if (n->kind == "e_score_correction_bias") {
           add(prefix + "exp_probs_b.bias", t);
-        } else if (known == layer_names().end()) {
+        } else if (!known) {
           if (n->part != "self_attn.rotary_emb") unknown(t);
         } else {
-          add(prefix + known->second + "." + n->kind, t, order_of(n->part));
+          add(prefix + *known + "." + n->kind, t, order_of(n->part));
         }
       }
     }
     for (const auto& [name, parts] : experts_) add_experts(name, parts);
-    if (config_.rope_scaling.type == RopeScaling::Type::kLlama3) {
+    const RopeScaling::Type scaling = config_.rope_scaling.type;
+    if (scaling == RopeScaling::Type::kLlama3 || scaling == RopeScaling::Type::kDivisors) {
       GgufSource source;
-      source.made = llama3_divisors(config_);
+      source.made = rope_divisors(config_);
       const auto n = static_cast<int64_t>(source.made.size());
       push("rope_freqs.weight", {n}, std::move(source));
     }
@@ -326,7 +302,7 @@ class Naming {
   }
   Order order_of(const std::string& part) const {
     const bool qk = part == "self_attn.q_proj" || part == "self_attn.k_proj";
-    return qk && (arch_ == "llama" || arch_ == "deepseek") ? Order::kRotaryPairs : Order::kAsIs;
+    return qk && gguf_pairs_rows(arch_) ? Order::kRotaryPairs : Order::kAsIs;
   }
   // Vectors and the router stay F32, as llama.cpp has them.
   GgufType type_of(const std::string& name, const std::vector<int64_t>& shape) const {

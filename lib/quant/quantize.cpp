@@ -8,6 +8,7 @@
 #include <filesystem>
 #include <mutex>
 
+#include "checkpoint/model_file.h"
 #include "core/clock.h"
 #include "core/error.h"
 #include "core/hash.h"
@@ -221,6 +222,7 @@ class Conversion {
   void copy_file(const std::string& folder, const std::string& relative) {
     if (o_.stop && o_.stop()) interrupted(folder);
     const std::string from = model_.path() + "/" + relative, to = folder + "/" + relative;
+    if (model_.is_gguf()) return write_text(to, read_model_file(from));
     make_folder_of(to);
     const FileHandle fd(::open(from.c_str(), O_RDONLY | O_CLOEXEC));
     struct stat st {};

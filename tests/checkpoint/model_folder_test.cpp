@@ -320,8 +320,10 @@ TEST_CASE("a model by name: folder, snapshot of a cache, repository, GGUF") {
 
   elsewhere.write("m.gguf", "GGUF\x03");
   elsewhere.write("unnamed", "GGUF\x03");
-  for (const char* name : {"m.gguf", "unnamed"})
-    CHECK(has(refusal(ErrorKind::kBadModel, [&] { locate_model(elsewhere / name); }), "not read yet"));
+  for (const char* name : {"m.gguf", "unnamed"}) {
+    CHECK(locate_model(elsewhere / name) == elsewhere / name);
+    CHECK(has(refusal(ErrorKind::kBadModel, [&] { ModelFolder(elsewhere / name); }), "GGUF header"));
+  }
   elsewhere.write("config.json", "{}");
   CHECK(has(refusal(ErrorKind::kNoInput, [&] { locate_model(elsewhere / "config.json"); }), "is a file"));
 }

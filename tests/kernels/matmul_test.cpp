@@ -385,3 +385,81 @@ TEST_CASE("the level that was asked for is the level that runs") {
     CHECK(gemm_bf16 == (isa == Isa::kAvx512 && cpu_features().avx512_bf16 ? "avx512bf16" : name));
   }
 }
+
+namespace {
+
+// Blocks of 32 values: a float, then a byte each.
+constexpr int64_t kBlock = 32, kBlockBytes = 36;
+void decode_test_blocks(const std::byte* from, int64_t n, float* to) {
+  for (int64_t i = 0; i < n; ++i) {
+    const std::byte* block = from + i / kBlock * kBlockBytes;
+    to[i] = load_unaligned<float>(block) * static_cast<float>(load_unaligned<int8_t>(block + 4 + i % kBlock));
+  }
+}
+constexpr TensorFormat kTestBlocks = {"blocks", kBlock, kBlockBytes, TensorFormat::Scales::kWithin,
+                                      decode_test_blocks};
+
+Weight make_blocks(CounterRng& rng, int64_t rows, int64_t cols, bool with_bias) {
+  Weight w;
+  w.bytes.resize(rows * cols / kBlock * kBlockBytes + 1);
+  for (int64_t b = 0; b < rows * cols / kBlock; ++b) {
+    uint8_t* block = w.bytes.data() + 1 + b * kBlockBytes;
+    const auto scale = static_cast<float>(rng.next_double() / 100);
+    std::memcpy(block, &scale, 4);
+    for (int64_t i = 0; i < kBlock; ++i) {
+      block[4 + i] = static_cast<uint8_t>(rng.next_u32());
+      w.values.push_back(double(scale) * static_cast<int8_t>(block[4 + i]));
+    }
+  }
+  for (int64_t r = 0; with_bias && r < rows; ++r) w.bias.push_back(static_cast<float>(rng.next_double()));
+  w.view.data = w.bytes.data() + 1;
+  w.view.blocks = &kTestBlocks;
+  w.view.rows = rows;
+  w.view.cols = cols;
+  w.view.bias = with_bias ? w.bias.data() : nullptr;
+  return w;
+}
+
+}  // namespace
+
+TEST_CASE("matmul over blocks: all levels, piece borders, and a token's bits whatever its companions") {
+  for (const Isa isa : available_isas()) {
+    Bench bench(isa, 2, Activations::kF32);
+    CounterRng rng(kSeed);
+    for (const int64_t rows : {1, 7, 50})
+      for (const int64_t cols : {32, 256, 992, 1024, 1056, 2080, 4128}) {
+        INFO(isa_name(isa), " ", rows, "x", cols);
+        const Weight w = make_blocks(rng, rows, cols, rows == 7);
+        const auto x = random_floats(rng, 33 * cols);
+        std::vector<float> alone(rows);
+        for (const int64_t T : {0, 1, 2, 4, 5, 6, 7, 33}) {
+          std::vector<float> y(T * rows, NAN);
+          const MatmulJob job[] = {{w.view, matrix(x, T, cols), matrix(y, T, rows)}};
+          matmul(bench.context, job);
+          CHECK(worst_error(w, x, T, y) < kF32Tolerance);
+          if (T == 1) alone = y;
+          if (T > 1 && T <= kFewTokens) CHECK(std::equal(alone.begin(), alone.end(), y.begin()));
+        }
+        const int32_t token[] = {static_cast<int32_t>(rows - 1)};
+        std::vector<float> row(cols), z(2 * cols, NAN);
+        embed(bench.context, w.view, token, matrix(row, 1, cols));
+        for (int64_t c = 0; c < cols; ++c)
+          CHECK(row[c] == static_cast<float>(w.values[(rows - 1) * cols + c]));
+        HeadsMatmulJob heads;
+        heads.w = w.view, heads.H = 1, heads.head_rows = heads.n_rows = rows;
+        heads.x = matrix(x, 2, rows), heads.y = matrix(z, 2, cols);
+        heads.x_head = rows, heads.y_head = cols;
+        matmul_heads_transposed(bench.context, heads, {});
+        for (int64_t t = 0; t < 2; ++t)
+          for (int64_t c = 0; c < cols; ++c) {
+            double want = 0, size = 1e-30;
+            for (int64_t r = 0; r < rows; ++r) {
+              want += x[t * rows + r] * w.values[r * cols + c];
+              size += std::fabs(x[t * rows + r] * w.values[r * cols + c]);
+            }
+            if (!(std::fabs(z[t * cols + c] - want) <= kF32Tolerance * size))
+              FAIL_CHECK("row ", t, " column ", c);
+          }
+      }
+  }
+}

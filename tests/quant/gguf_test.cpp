@@ -8,8 +8,11 @@
 #include <map>
 
 #include "checkpoint/model_maker.h"
+#include "checkpoint/rope_scaling.h"
 #include "core/error.h"
+#include "quant/bands.h"
 #include "quant/gguf_export.h"
+#include "quant/quantize.h"
 
 using namespace ds;
 using namespace ds::quant;
@@ -376,4 +379,92 @@ TEST_CASE("GGUF: what a Q8_0 block cannot hold is refused with its place; BF16 h
   }
   e.o.target = QuantTarget::kGgufBF16;
   CHECK_NOTHROW(e.run());
+}
+
+TEST_CASE("GGUF: an exported folder is read back with the same config, names, order of rows and values") {
+  const TempFolder out;
+  const auto values = [](const ModelFolder& model, const StoredTensor& t) {
+    const WeightCoding c = model.coding(t);
+    BandScratch scratch;
+    std::vector<float> x(static_cast<size_t>(c.rows * c.cols));
+    read_values(model, t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, x.data());
+    return x;
+  };
+  for (const char* name : {"llama", "llama_tied", "qwen2", "qwen3", "qwen3_yarn", "qwen3_moe", "deepseek_v1",
+                           "deepseek_v2", "deepseek_v2_lite", "deepseek_v3", "deepseek_v3_fp8"}) {
+    CAPTURE(name);
+    const ModelFolder folder(DS_SOURCE_DIR "/tests/golden/arch/" + std::string(name));
+    QuantizeOptions o;
+    o.target = QuantTarget::kGgufBF16;
+    o.out = out / (name + std::string(".gguf"));
+    export_gguf(folder, o);
+    const ModelFolder gguf(o.out);
+    const ModelConfig &a = folder.config(), &b = gguf.config();
+    CHECK(b.num_hidden_layers == a.num_hidden_layers);
+    CHECK(b.num_key_value_heads == a.num_key_value_heads);
+    CHECK(b.max_position_embeddings == a.max_position_embeddings);
+    CHECK(b.tie_word_embeddings == a.tie_word_embeddings);
+    CHECK(b.q_lora_rank == a.q_lora_rank);
+    CHECK(b.qk_nope_head_dim == a.qk_nope_head_dim);
+    CHECK(b.v_head_dim == a.v_head_dim);
+    CHECK(b.scoring_func == a.scoring_func);
+    CHECK(b.topk_method == a.topk_method);
+    CHECK(b.n_group == a.n_group);
+    CHECK(b.topk_group == a.topk_group);
+    CHECK(b.norm_topk_prob == a.norm_topk_prob);
+    CHECK(b.routed_scaling_factor == doctest::Approx(a.routed_scaling_factor));
+    const int64_t rotated = a.kv_lora_rank ? a.qk_rope_head_dim : a.head_dim;
+    const RopeTable x = make_rope_table(a, rotated), y = make_rope_table(b, rotated);
+    CHECK(y.magnitude == doctest::Approx(x.magnitude));
+    for (size_t j = 0; j < x.theta.size(); ++j) CHECK(y.theta[j] == doctest::Approx(x.theta[j]));
+    for (int64_t i = 0; i < a.num_hidden_layers; ++i) CHECK(b.is_moe_layer(i) == a.is_moe_layer(i));
+    int64_t n_compared = 0;
+    for (const StoredTensor& t : folder.tensors()) {
+      if (folder.is_companion(t)) continue;
+      CAPTURE(t.info.name);
+      const StoredTensor* read = gguf.find(folder.canonical_name(t));
+      REQUIRE(read != nullptr);
+      std::vector<float> wanted = values(folder, t);
+      if (t.info.shape.size() > 1 && read->info.dtype == DType::kBF16)
+        for (float& v : wanted) v = bf16_to_f32(f32_to_bf16(v));
+      CHECK(values(gguf, *read) == wanted);
+      ++n_compared;
+    }
+    CHECK(n_compared == static_cast<int64_t>(gguf.tensors().size()));
+  }
+}
+
+TEST_CASE(
+    "GGUF to a BF16 folder: blocks decoded and rounded, the rest as it is, tokenizer and config beside") {
+  const ModelFolder gguf(DS_SOURCE_DIR "/tests/golden/gguf/llama_spm_bf16/model.gguf");
+  const ModelFolder blocks(DS_SOURCE_DIR "/tests/golden/gguf/deepseek2_qlora_legacy_q8_0/model.gguf");
+  for (const ModelFolder* model : {&gguf, &blocks}) {
+    const TempFolder out;
+    QuantizeOptions o;
+    o.target = QuantTarget::kBF16;
+    o.out = out / "folder";
+    quantize(*model, plan_quantize(*model, o), o);
+    const ModelFolder folder(o.out);
+    folder.require_readable();
+    CHECK(folder.config_json()["model_type"] == model->config_json()["model_type"]);
+    CHECK(folder.tensors().size() == model->tensors().size());
+    CHECK(file_exists(o.out + "/tokenizer.json") == (model == &gguf));
+    BandScratch scratch;
+    for (const StoredTensor& t : model->tensors()) {
+      const WeightCoding c = model->coding(t);
+      const auto n = static_cast<size_t>(c.rows * c.cols);
+      std::vector<float> wanted(n), got(n);
+      const StoredTensor* other = folder.find(t.info.name);
+      REQUIRE(other != nullptr);
+      read_values(*model, t, c, Isa::kScalar, 0, c.rows, 0, c.cols, scratch, wanted.data());
+      read_values(folder, *other, folder.coding(*other), Isa::kScalar, 0, c.rows, 0, c.cols, scratch,
+                  got.data());
+      if (t.blocks)
+        for (float& v : wanted) v = bf16_to_f32(f32_to_bf16(v));
+      CHECK(got == wanted);
+    }
+  }
+  QuantizeOptions o;
+  o.out = "unused";
+  CHECK_THROWS_AS(plan_quantize(blocks, o), Error);  // to FP8: what is not chosen would stay in blocks
 }

@@ -510,3 +510,39 @@ TEST_CASE("merges in a cycle end") {
 }
 
 }  // namespace ds::text
+
+TEST_CASE("SentencePiece in tokenizer.json: characters merge, others fall back on bytes, spaces are U+2581") {
+  std::string vocab = R"("<unk>":0,"<s>":1)";
+  int id = 2;
+  for (int b = 0; b < 256; ++b) {
+    char name[8];
+    std::snprintf(name, sizeof name, "<0x%02X>", b);
+    vocab += std::string(",\"") + name + "\":" + std::to_string(id++);
+  }
+  for (const char* token : {"▁", "a", "b", "é", "ab", "▁ab", "▁▁"})
+    vocab += std::string(",\"") + token + "\":" + std::to_string(id++);
+  const auto with = [&](const std::string& pre) {
+    return Tokenizer::from_json(
+        R"({"added_tokens":[{"id":1,"content":"<s>","special":true,"normalized":false}],"normalizer":{"type":"Sequence",
+        "normalizers":[{"type":"Prepend","prepend":"▁"},{"type":"Replace","pattern":{"String":" "},"content":"▁"}]},)" +
+            pre +
+            R"("decoder":{"type":"Sequence","decoders":[{"type":"Replace","pattern":{"String":"▁"},"content":" "},
+        {"type":"ByteFallback"},{"type":"Fuse"},{"type":"Strip","content":" ","start":1,"stop":0}]},
+        "model":{"type":"BPE","vocab":{)" +
+            vocab + R"(},"merges":["a b","▁ ab","▁ ▁"],"unk_token":"<unk>","byte_fallback":true}})",
+        "t");
+  };
+  const Tokenizer t = with("");
+  const int32_t space = 258, a = 259, e_acute = 261, word = 263, spaces = 264;
+  using Ids = std::vector<int32_t>;
+  CHECK(t.encode("ab") == Ids{word});
+  CHECK(t.encode(" ab") == Ids{space, word});
+  CHECK(t.encode("  a") == Ids{spaces, space, a});
+  CHECK(t.encode("é") == Ids{space, e_acute});
+  CHECK(t.encode("è\n") == Ids{space, 2 + 0xC3, 2 + 0xA8, 2 + 10});
+  CHECK(t.encode("<s>ab") == Ids{1, word});
+  CHECK(t.encode("▁ab") == t.encode(" ab"));
+  CHECK(t.decode(Ids{word, 2 + 0xC3, 2 + 0xA8}) == "abè");
+  CHECK(t.token_id("▁ab") == word);
+  CHECK_THROWS_AS(with(R"("pre_tokenizer":{"type":"Metaspace"},)"), Error);
+}

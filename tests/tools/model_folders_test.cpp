@@ -151,7 +151,7 @@ TEST_CASE("both programs refuse the same folders, with the same code") {
   check_refused(pointer.path(), 66, "Git LFS");
   check_refused("Org/Absent", 66, "hf download Org/Absent");
   const TemporaryFolder gguf;
-  check_refused(gguf.write("m.gguf", "GGUF"), 78, "GGUF");
+  check_refused(gguf.write("m.gguf", "GGUF"), 78, "GGUF header needs 4 bytes");
 }
 
 TEST_CASE("what does not fit together is refused by both, too: tensors, sizes, families, RoPE") {

@@ -98,3 +98,49 @@ TEST_CASE("V4 is not yet: exit 78, saying so") {
     CHECK(r.err.find("not supported yet") != std::string::npos);
   }
 }
+
+TEST_CASE("GGUF files answer as their golden says: blocks, parts, the old latent layout, SentencePiece") {
+  const TemporaryFolder folder;
+  for (const std::string name : {"qwen3_q8_0_split3", "deepseek2_qlora_legacy_q8_0", "llama_spm_bf16"}) {
+    CAPTURE(name);
+    const std::string place = DS_SOURCE_DIR "/tests/golden/gguf/" + name;
+    const bool in_parts = name == "qwen3_q8_0_split3";
+    const std::string model = place + (in_parts ? "/model-00001-of-00003.gguf" : "/model.gguf");
+    const ds::io::SafetensorsFile golden(place + "/golden.safetensors");
+    ProgramOptions options;
+    options.in = "{\"id\":\"0\",\"input_ids\":" + ids_json(golden, "input_ids.0") + "}\n";
+    for (const char* isa : {"scalar", "auto"}) {
+      const std::string path = folder.path() + "/" + name + isa + ".safetensors";
+      const ProgramResult r =
+          run_program("ds-run", {model, "--score", "--quiet", "--logits", path, "--isa", isa}, options);
+      CAPTURE(r.err);
+      REQUIRE(r.rc == 0);
+      const ds::io::SafetensorsFile ours(path);
+      CHECK(largest_difference(ours, "0", golden, "logits.0") <= 1e-3);
+    }
+  }
+}
+
+TEST_CASE("GGUF: the tokenizer and the chat template within") {
+  const std::string place = DS_SOURCE_DIR "/tests/golden/gguf/llama_spm_bf16/";
+  const auto answers = [&](const char* job, const std::string& records) {
+    ProgramOptions options;
+    options.in = records;
+    const ProgramResult r = run_program("ds-run", {place + "model.gguf", job, "--jsonl", "--quiet"}, options);
+    CAPTURE(r.err);
+    REQUIRE(r.rc == 0);
+    return lines_of(r.out);
+  };
+  const auto member = [](const std::string& line, const char* name) {
+    const ds::Json record = ds::io::parse_json(line, "record");
+    const ds::Json* value = ds::find(record, name);
+    return value ? ds::dump(*value) : std::string();
+  };
+  const std::string texts = file_bytes(place + "tokenizer.jsonl"), chats = file_bytes(place + "chat.jsonl");
+  const std::vector<std::string> ids = answers("--tokenize", texts), rendered = answers("--render", chats);
+  REQUIRE(ids.size() == lines_of(texts).size());
+  for (size_t i = 0; i < ids.size(); ++i) CHECK(member(ids[i], "ids") == member(lines_of(texts)[i], "ids"));
+  REQUIRE(rendered.size() == lines_of(chats).size());
+  for (size_t i = 0; i < rendered.size(); ++i)
+    CHECK(member(rendered[i], "text") == member(lines_of(chats)[i], "rendered"));
+}

@@ -20,7 +20,7 @@ std::string version_text(const std::string& tool) {
   text += "\ncpu:      " + cpu_model_name();
   text += std::string(f.avx512_bf16 ? ", avx512_bf16" : "") + (f.avx512_vnni ? ", avx512_vnni" : "") +
           (f.avx512_vbmi ? ", avx512_vbmi" : "");
-  return text + "\nfeatures: safetensors, gguf out, gzip, zstd, cuda not built in\n";
+  return text + "\nfeatures: safetensors, gguf, gzip, zstd, cuda not built in\n";
 }
 
 std::string data_folder() {

@@ -10,7 +10,7 @@ using Kind = RunJob::Kind;
 constexpr const char* kDescription =
     R"(answer with a DeepSeek, Llama or Qwen model folder as it was published
 
-MODEL is a folder in the Hugging Face layout: config.json, *.safetensors, tokenizer.json. Nothing is converted.
+MODEL is a folder in the Hugging Face layout: config.json, *.safetensors, tokenizer.json; or a GGUF file (of several parts the first). Nothing is converted.
 Give MODEL first; where DS_MODEL names one, a lone word that is no model is the prompt. stdout carries the answer alone; reasoning (<think>) and notes go to stderr.
 
 Examples:

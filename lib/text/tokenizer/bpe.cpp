@@ -222,7 +222,7 @@ MergeTable::Merge Bpe::merge_alone(std::string_view character) const {
 void Bpe::finish() {
   has_all_bytes_ =
       std::all_of(byte_ids.begin(), byte_ids.end(), [](uint32_t id) { return id != TokenTable::kNone; });
-  if (!has_all_bytes_) return;
+  if (!has_all_bytes_ || by_character) return;
   cuts.build(merges, tokens);
   enum Shape : uint8_t { kOther, kFront, kBack, kWhole };
   std::vector<Shape> shapes(tokens.n_ids(), kOther);
@@ -286,7 +286,32 @@ void Bpe::encode_part(std::string_view piece, std::vector<int32_t>& out) const {
   merge_long(ids, out);
 }
 
+size_t Bpe::character_symbols(std::string_view piece, uint32_t* out) const {
+  uint32_t* const begin = out;
+  bool after_unknown = false;
+  for (size_t i = 0; i < piece.size();) {
+    int length = 0;
+    read_char(piece.data() + i, length);
+    const std::string_view character = piece.substr(i, static_cast<size_t>(length));
+    i += character.size();
+    const uint32_t id = tokens.find(character);
+    bool known = id != TokenTable::kNone;
+    if (known) {
+      *out++ = id;
+    } else if (std::all_of(character.begin(), character.end(),
+                           [&](char c) { return byte_ids[static_cast<uint8_t>(c)] != TokenTable::kNone; })) {
+      for (const char c : character) *out++ = byte_ids[static_cast<uint8_t>(c)];
+      known = true;
+    } else if (unknown_id != TokenTable::kNone && !(fuse_unknown && after_unknown)) {
+      *out++ = unknown_id;
+    }
+    after_unknown = !known;
+  }
+  return static_cast<size_t>(out - begin);
+}
+
 size_t Bpe::symbols(std::string_view piece, uint32_t* out) const {
+  if (by_character) return character_symbols(piece, out);
   uint32_t* const begin = out;
   if (has_all_bytes_) {
     for (size_t i = 0; i < piece.size();) {

@@ -1,4 +1,5 @@
-// Byte-level byte pair encoding: the "model" of tokenizer.json, with tokens held as the bytes they stand for.
+// Byte pair encoding, over bytes or over characters with bytes to fall back on (SentencePiece's): the "model"
+// of tokenizer.json, with tokens held as the bytes they stand for.
 #pragma once
 #include <cstdint>
 #include <span>
@@ -118,6 +119,7 @@ class Bpe {
   uint32_t unknown_id = TokenTable::kNone;
   bool fuse_unknown = false;
   bool ignore_merges = false;  // a piece that is a token is emitted whole
+  bool by_character = false;   // merging starts from characters that are tokens; byte_ids are for the others
 
   // Call once when the tables are filled.
   void finish();
@@ -129,8 +131,9 @@ class Bpe {
   CutTable cuts;
 
  private:
-  // Writes at most piece.size() start symbols and returns how many.
+  // Write at most piece.size() start symbols and return how many.
   size_t symbols(std::string_view piece, uint32_t* out) const;
+  size_t character_symbols(std::string_view piece, uint32_t* out) const;
   void merge_short(uint32_t* ids, size_t n, std::vector<int32_t>& out) const;
   void merge_long(std::span<const uint32_t> symbols, std::vector<int32_t>& out) const;
   // Where merging one character's bytes by themselves ends, and the highest rank on the way; id kNone: not

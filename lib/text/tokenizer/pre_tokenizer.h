@@ -23,7 +23,7 @@ class PreTokenizer {
     virtual void split(std::string_view text, const Sink& sink) const = 0;
   };
 
-  PreTokenizer() = default;
+  PreTokenizer() = default;  // the text is one piece
   // Throws Error{kBadModel} when a step is unknown, malformed or missing (ByteLevel must be there).
   static PreTokenizer from_json(const Json& json, const std::string& where);
 

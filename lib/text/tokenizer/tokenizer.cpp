@@ -130,6 +130,7 @@ std::string Tokenizer::decode(std::span<const int32_t> ids, bool skip_special) c
     if (skip_special && is_special(ids[i])) continue;
     out += token_bytes(ids[i]);
   }
+  if (parts_->strips_space && out.starts_with(' ')) out.erase(0, 1);
   return out;
 }
 
@@ -143,7 +144,8 @@ std::optional<int32_t> Tokenizer::token_id(std::string_view content) const {
     if (it != ids->end()) return it->second;
   }
   std::string bytes;
-  if (!byte_level_to_bytes(content, bytes)) return std::nullopt;
+  const auto to_bytes = parts_->byte_level ? byte_level_to_bytes : spaced_to_bytes;
+  if (!to_bytes(content, bytes)) return std::nullopt;
   const uint32_t id = parts_->bpe.tokens.find(bytes);
   if (id == TokenTable::kNone) return std::nullopt;
   return static_cast<int32_t>(id);

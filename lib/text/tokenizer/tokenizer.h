@@ -1,4 +1,5 @@
-// Text to token ids and back: byte-level BPE as Hugging Face tokenizer.json files describe it.
+// Text to token ids and back: BPE as Hugging Face tokenizer.json files describe it, byte-level or of
+// SentencePiece with byte fallback (Llama 2, Mistral).
 // The ids equal those of the `tokenizers` library (scripts/check/tokenizer.py compares the two).
 #pragma once
 #include <cstdint>

@@ -3,6 +3,7 @@
 #include <simdjson.h>
 
 #include <array>
+#include <charconv>
 #include <cstring>
 
 #include "core/error.h"
@@ -30,6 +31,14 @@ struct Alphabet {
   }
 };
 constexpr Alphabet kAlphabet;
+
+// 10 for "<0x0A>", -1 for what is no such token.
+int fallback_byte(std::string_view token) {
+  if (token.size() != 6 || !token.starts_with("<0x") || token[5] != '>') return -1;
+  int byte = 0;
+  const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, byte, 16);
+  return error == std::errc() && end == token.data() + 5 ? byte : -1;
+}
 
 class Reader {
  public:
@@ -79,9 +88,16 @@ class Reader {
     }
     place_.clear();
     if (!has_model) fail("no \"model\"");
-    parts_.normalizer = Normalizer::from_json(normalizer, where_);
-    parts_.pre_tokenizer = PreTokenizer::from_json(pre_tokenizer, where_);
-    check_decoder(decoder);
+    if (parts_.byte_level) {
+      parts_.normalizer = Normalizer::from_json(normalizer, where_);
+      parts_.pre_tokenizer = PreTokenizer::from_json(pre_tokenizer, where_);
+      check_decoder(decoder);
+    } else {
+      parts_.normalizer = Normalizer::from_json(with_spaces(normalizer), where_);
+      place_ = "pre_tokenizer";
+      if (!pre_tokenizer.is_null()) fail("is not supported where the model has byte fallback");
+      parts_.strips_space = decoder_strips(decoder);
+    }
     read_added(added, more);
     parts_.frame = read_post_processor(post_processor, parts_.bpe.tokens.n_ids(), where_);
   }
@@ -122,6 +138,11 @@ class Reader {
     Bpe& bpe = parts_.bpe;
     bool has_vocab = false;
     std::string unknown;
+    place_ = "model.byte_fallback";  // says what the vocabulary is written in
+    if (sj::value flag; model.find_field_unordered("byte_fallback").get(flag) == simdjson::SUCCESS)
+      parts_.byte_level = !bool(flag.get_bool());
+    bpe.by_character = !parts_.byte_level;
+    model.reset();
     // Merges name tokens, so the vocabulary comes first whatever the order in the file.
     for (auto field : model) {
       const std::string key(std::string_view(field.unescaped_key()));
@@ -140,8 +161,6 @@ class Reader {
         bpe.fuse_unknown = value.get_bool();
       } else if (key == "ignore_merges") {
         bpe.ignore_merges = value.get_bool();
-      } else if (key == "byte_fallback") {
-        if (bool(value.get_bool())) fail("byte fallback is not supported (byte-level BPE only)");
       } else if (key == "dropout") {
         if (!value.is_null() && double(value.get_double()) != 0)
           fail("dropout would make ids random; remove it");
@@ -157,8 +176,8 @@ class Reader {
     if (merges.error()) fail("missing");
     read_merges(merges.value().get_array());
 
-    bpe.byte_ids.resize(256);
-    for (int b = 0; b < 256; ++b) {
+    bpe.byte_ids.resize(256, TokenTable::kNone);
+    for (int b = 0; b < 256 && parts_.byte_level; ++b) {
       const char c = static_cast<char>(b);
       bpe.byte_ids[static_cast<size_t>(b)] = bpe.tokens.find({&c, 1});
     }
@@ -173,9 +192,11 @@ class Reader {
   void read_vocab(sj::object vocab) {
     struct Entry {
       uint32_t id, begin, length;
-      bool literal;
+      bool literal, byte;
     };
     std::vector<Entry> entries;
+    std::vector<uint32_t>& byte_ids = parts_.bpe.byte_ids;
+    byte_ids.assign(256, TokenTable::kNone);
     std::string arena, bytes;
     arena.reserve(text_.size() / 4);
     int64_t highest = -1;
@@ -187,10 +208,14 @@ class Reader {
              std::to_string(TokenTable::kMaxIds - 1));
       highest = std::max(highest, id);
       bytes.clear();
-      const bool literal = !byte_level_to_bytes(token, bytes);
+      const int byte = parts_.byte_level ? -1 : fallback_byte(token);
+      const bool literal = byte < 0 && !to_bytes(token, bytes);
       if (literal) bytes = token;
+      if (byte >= 0)
+        bytes = std::string(1, static_cast<char>(byte)),
+        byte_ids[static_cast<size_t>(byte)] = static_cast<uint32_t>(id);
       entries.push_back({static_cast<uint32_t>(id), static_cast<uint32_t>(arena.size()),
-                         static_cast<uint32_t>(bytes.size()), literal});
+                         static_cast<uint32_t>(bytes.size()), literal, byte >= 0});
       arena += bytes;
     }
     if (entries.empty()) fail("empty");
@@ -204,6 +229,7 @@ class Reader {
     for (const Entry& e : entries) {
       const std::string_view content = std::string_view(arena).substr(e.begin, e.length);
       if (!tokens.add(e.id, content)) fail("id " + std::to_string(e.id) + " is given to two tokens");
+      if (e.byte) continue;  // no text is made of it but by falling back
       const bool fresh = e.literal ? parts_.literal_ids.emplace(content, static_cast<int32_t>(e.id)).second
                                    : tokens.index(e.id);
       if (!fresh) fail("a token is given twice, once with id " + std::to_string(e.id));
@@ -249,9 +275,9 @@ class Reader {
       size_t bytes_split = 0;
       const std::string_view left = std::string_view(text).substr(0, split);
       const std::string_view right = std::string_view(text).substr(split);
-      if (byte_level_to_bytes(left, bytes)) {
+      if (to_bytes(left, bytes)) {
         bytes_split = bytes.size();
-        if (byte_level_to_bytes(right, bytes)) {
+        if (to_bytes(right, bytes)) {
           const std::string_view whole = bytes;
           const uint32_t a = parts_.bpe.tokens.find(whole.substr(0, bytes_split));
           const uint32_t b = parts_.bpe.tokens.find(whole.substr(bytes_split));
@@ -283,7 +309,44 @@ class Reader {
     const auto it = parts_.literal_ids.find(content);
     if (it != parts_.literal_ids.end()) return static_cast<uint32_t>(it->second);
     std::string bytes;
-    return byte_level_to_bytes(content, bytes) ? parts_.bpe.tokens.find(bytes) : TokenTable::kNone;
+    return to_bytes(content, bytes) ? parts_.bpe.tokens.find(bytes) : TokenTable::kNone;
+  }
+
+  bool to_bytes(std::string_view text, std::string& bytes) const {
+    return parts_.byte_level ? byte_level_to_bytes(text, bytes) : spaced_to_bytes(text, bytes);
+  }
+
+  // What follows the file's own steps: tokens are held with spaces, so the text must have them.
+  static Json with_spaces(const Json& normalizer) {
+    Json replace = Json::object(), pattern = Json::object(), out = Json::object();
+    pattern["String"] = "\u2581";
+    replace["type"] = "Replace";
+    replace["pattern"] = pattern;
+    replace["content"] = " ";
+    Json::array_t steps;
+    if (!normalizer.is_null()) steps.push_back(normalizer);
+    steps.push_back(replace);
+    out["type"] = "Sequence";
+    out["normalizers"] = std::move(steps);
+    return out;
+  }
+
+  // Of the steps that decode SentencePiece's tokens only one asks for something: Strip.
+  bool decoder_strips(const Json& decoder) {
+    place_ = "decoder";
+    const Json* list = find(decoder, "decoders");
+    bool strips = false, falls_back = false;
+    if (!list || !list->is_array()) fail("a Sequence with ByteFallback was expected");
+    for (const Json& step : *list) {
+      const Json* type = find(step, "type");
+      const std::string name = type && type->is_string() ? as_string(*type) : "";
+      if (name != "Replace" && name != "ByteFallback" && name != "Fuse" && name != "Strip")
+        fail("\"" + name + "\" is not supported");
+      strips = strips || name == "Strip";
+      falls_back = falls_back || name == "ByteFallback";
+    }
+    if (!falls_back) fail("a Sequence with ByteFallback was expected");
+    return strips;
   }
 
   void check_decoder(const Json& decoder) {
@@ -354,7 +417,7 @@ class Reader {
       const std::string content(token.normalized ? parts_.normalizer.apply(token.content, buffer)
                                                  : std::string_view(token.content));
       std::string bytes;
-      if (!byte_level_to_bytes(content, bytes)) bytes = content;
+      if (!to_bytes(content, bytes)) bytes = content;
       if (!parts_.bpe.tokens.add(id, bytes)) fail("id " + std::to_string(id) + " belongs to another token");
     }
     parts_.added_ids.emplace(token.content, token.id);
@@ -413,6 +476,16 @@ bool byte_level_to_bytes(std::string_view text, std::string& bytes) {
     if (code >= kAlphabet.byte_of.size() || kAlphabet.byte_of[code] < 0) return false;
     bytes += static_cast<char>(kAlphabet.byte_of[code]);
   }
+  return true;
+}
+
+bool spaced_to_bytes(std::string_view text, std::string& bytes) {
+  constexpr std::string_view kSpace = "\u2581";
+  for (size_t at = text.find(kSpace); at != text.npos; at = text.find(kSpace)) {
+    bytes.append(text.substr(0, at)).append(" ");
+    text.remove_prefix(at + kSpace.size());
+  }
+  bytes += text;
   return true;
 }
 

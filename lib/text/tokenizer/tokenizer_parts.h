@@ -23,6 +23,8 @@ struct TokenizerParts {
   std::map<std::string, int32_t, std::less<>> literal_ids;  // vocabulary entries that no text can produce
   std::vector<bool> special;                                // by id
   TextFrame frame;
+  bool byte_level = true;  // tokens are written in the byte-level alphabet; false: as text, U+2581 for space
+  bool strips_space = false;  // the decoder takes one space from the front
 };
 
 TokenizerParts read_tokenizer_json(std::string_view json, const std::string& where,
@@ -33,5 +35,7 @@ TextFrame read_post_processor(const Json& post_processor, size_t n_ids, const st
 
 // The bytes that a token's text stands for in the byte-level alphabet; false when a character is not in it.
 bool byte_level_to_bytes(std::string_view text, std::string& bytes);
+// Where tokens are text: U+2581 is a space.
+bool spaced_to_bytes(std::string_view text, std::string& bytes);
 
 }  // namespace ds::text

@@ -509,8 +509,6 @@ TEST_CASE("merges in a cycle end") {
   }
 }
 
-}  // namespace ds::text
-
 TEST_CASE("SentencePiece in tokenizer.json: characters merge, others fall back on bytes, spaces are U+2581") {
   std::string vocab = R"("<unk>":0,"<s>":1)";
   int id = 2;
@@ -546,3 +544,5 @@ TEST_CASE("SentencePiece in tokenizer.json: characters merge, others fall back o
   CHECK(t.token_id("▁ab") == word);
   CHECK_THROWS_AS(with(R"("pre_tokenizer":{"type":"Metaspace"},)"), Error);
 }
+
+}  // namespace ds::text

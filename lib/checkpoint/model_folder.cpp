@@ -67,6 +67,9 @@ ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   add_names();
   if (config_) heed_tensors(*config_);
   warn_of_double_scales();
+  if (model_file_exists(path_ + "/adapter_config.json"))
+    weights_.warnings.push_back(
+        "adapter_config.json is there: adapters are not applied, the base model's weights are used alone");
   list_other_files();
 }
 

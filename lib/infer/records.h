@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -38,7 +39,7 @@ struct Record : JsonlRecord {
   JsonMembers members() const;
 };
 
-// Throws Error{kBadData} for an "id" that is neither string nor number, or the name of another line.
+// Throws Error{kBadData} for an "id" that is neither string nor number.
 Json id_of(const Record& record);
 
 // {"id", "error": {"message", "where", "hint"}}
@@ -69,7 +70,8 @@ class JsonlRecordReader {
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
   // is neither string nor number, is handed to on_bad with what is known of its id: an id that stands before
-  // what is wrong with the line, else "line:7".
+  // what is wrong with the line, else "line:7". So is the later of a record without an id and another that
+  // has its name for an id.
   using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return reader_.n_read(); }
@@ -77,11 +79,14 @@ class JsonlRecordReader {
 
  private:
   void note_unknown(const Record& record);
+  void keep_names_apart(const Record& record);
 
   const RecordJob& job_;
   MemberNames known_;
   JsonlReader reader_;
   std::set<std::string, std::less<>> noted_;
+  std::vector<bool> nameless_;              // by line: a record without an id
+  std::map<int64_t, int64_t> taken_names_;  // a later line to the one whose id is its name
   bool interrupted_ = false;
 };
 

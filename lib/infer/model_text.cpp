@@ -106,6 +106,11 @@ bool ModelText::can_switch_thinking() const {
          (template_.parsed->mentions("enable_thinking") || template_.parsed->mentions("thinking"));
 }
 
+bool ModelText::uses_tools() const {
+  const Template& chosen = tool_template_.source_found ? tool_template_ : template_;
+  return chosen.parsed && chosen.parsed->mentions("tools");
+}
+
 std::string ModelText::render(const RenderRequest& request, const std::string& where) const {
   const bool with_tools = !request.tools.is_null();
   const ChatTemplate& chat_template = choose(with_tools);

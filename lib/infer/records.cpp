@@ -128,10 +128,13 @@ void JsonlRecordReader::note_unknown(const Record& record) {
     return std::find(known_.begin(), known_.end(), name) != known_.end();
   };
   for (const auto& [name, value] : record.json.items()) {
-    if (noted_.size() > kMostNotes || is_known(name) || !noted_.insert(name).second) continue;
+    const auto idle = value.empty() ? job_.idle_members.end() : job_.idle_members.find(name);
+    const bool is_idle = idle != job_.idle_members.end();
+    if (noted_.size() > kMostNotes || (is_known(name) && !is_idle) || !noted_.insert(name).second) continue;
     job_.on_note(record.where + (noted_.size() > kMostNotes
                                      ? ": more members are not known and have no effect"
-                                     : ": member \"" + name + "\" is not known and has no effect"));
+                                     : ": member \"" + name + "\" " +
+                                           (is_idle ? idle->second : "is not known") + " and has no effect"));
   }
 }
 

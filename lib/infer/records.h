@@ -59,13 +59,15 @@ struct RecordJob {
   std::function<void(const Error&)> on_bad;
   // Tells people about a member that is not known, once per name; may be empty.
   std::function<void(const std::string&)> on_note;
+  // Known members that have no effect in this job, and why: told as unknown ones are.
+  std::map<std::string, std::string, std::less<>> idle_members;
 };
 
 using MemberNames = std::vector<std::string_view>;  // of literals
 
 class JsonlRecordReader {
  public:
-  // Members other than `known` and their synonyms are told to job.on_note.
+  // Members other than `known` and their synonyms are told to job.on_note, as are job.idle_members.
   JsonlRecordReader(const RecordJob& job, MemberNames known);
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"

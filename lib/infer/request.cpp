@@ -50,6 +50,11 @@ bool has_role(const Json& message, std::string_view role) {
   return given && given->is_string() && as_string(*given) == role;
 }
 
+bool has_text(const Json& message, const std::string& text) {
+  const Json* content = find(message, "content");
+  return content && content->is_string() && as_string(*content) == text;
+}
+
 // Whether a conversation ends in an answer that was begun: text of the assistant that calls no tools.
 bool ends_begun(const Json& messages) {
   if (!first_of(messages)) return false;
@@ -97,7 +102,13 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
   chat.messages = messages;
   const std::string* system = members.string("system");
   const std::string& text = system ? *system : defaults.system;
-  if (const Json* first = first_of(messages); first && !text.empty() && !has_role(*first, "system")) {
+  const Json* first = first_of(messages);
+  const bool has_own = first && (has_role(*first, "system") || has_role(*first, "developer"));
+  if (system && !system->empty() && has_own && !has_text(*first, *system))
+    throw Error(ErrorKind::kBadData,
+                "\"system\" and a first message of role system are both there and differ", record.where,
+                "give one of them");
+  if (first && !text.empty() && !has_own) {
     auto& list = chat.messages.get_ref<Json::array_t&>();
     list.insert(list.begin(), make_message("system", text));
   }

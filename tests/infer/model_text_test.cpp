@@ -205,6 +205,28 @@ TEST_CASE("text parts are joined unless the template wants parts; other parts ar
   CHECK(has(refusal("[]"), "at least one message"));
 }
 
+TEST_CASE("developer is system where the template knows none; other roles that it leaves out are refused") {
+  const std::string known =
+      "{% for m in messages %}{% if m.role == 'system' %}<{{ m.content }}>{% elif m.role == 'user' %}"
+      "[{{ m.content }}]{% endif %}{% endfor %}";
+  const std::string any = "{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}";
+  const std::string developer = R"([{"role":"developer","content":"d"},{"role":"user","content":"q"}])";
+  CHECK(rendered(known, developer) == "<d>[q]");
+  CHECK(rendered(any, developer) == "developer: d;user: q;");
+  for (const char* role : {"human", "User"}) {
+    const std::string other =
+        R"([{"role":"user","content":"q"},{"role":")" + std::string(role) + R"(","content":"x"}])";
+    CHECK(rendered(any, other) == "user: q;" + std::string(role) + ": x;");
+    try {
+      rendered(known, other);
+      FAIL("taken");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadData);
+      CHECK(has(e.message(), "f:1: message 2 has role \"" + std::string(role) + "\""));
+    }
+  }
+}
+
 TEST_CASE("arguments of tool calls come as the template can print them") {
   const auto call = [](const std::string& arguments) {
     return R"([{"role":"user","content":"q"},{"role":"assistant","content":"","tool_calls":[{"type":"function",

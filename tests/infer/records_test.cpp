@@ -27,12 +27,13 @@ Json id_in(const std::string& line) { return id_of(parse(line)); }
 struct ReadBack {
   std::vector<std::string> ids, notes;
 };
-ReadBack read_all(const std::string& text, const MemberNames& known) {
+ReadBack read_all(const std::string& text, const MemberNames& known, const std::string& idle = "") {
   const test::TempFolder folder;
   ReadBack out;
   RecordJob job;
   job.input = folder.write("in.jsonl", text);
   job.on_note = [&](const std::string& note) { out.notes.push_back(note.substr(note.find("in.jsonl"))); };
+  if (!idle.empty()) job.idle_members[idle] = "is not printed";
   JsonlRecordReader reader(job, known);
   const auto on_bad = [&](const Json& id, const Error&, std::string_view) {
     out.ids.push_back("bad " + dump(id));
@@ -96,6 +97,8 @@ TEST_CASE("members that nobody knows are told once each, synonyms are known") {
   CHECK(read.notes ==
         std::vector<std::string>{"in.jsonl:1: member \"user\" is not known and has no effect",
                                  "in.jsonl:2: member \"top_kk\" is not known and has no effect"});
+  CHECK(read_all("{\"tools\":[]}\n{\"tools\":[1]}\n{\"tools\":[1]}\n", {"tools"}, "tools").notes ==
+        std::vector<std::string>{"in.jsonl:2: member \"tools\" is not printed and has no effect"});
   std::string many = "{\"a\":0";
   for (int i = 0; i < 100; ++i) many += ",\"b" + std::to_string(i) + "\":0";
   CHECK(read_all(many + "}\n", {}).notes.size() == 21);
@@ -138,6 +141,10 @@ TEST_CASE("a conversation ends where the record says, or where its last message 
         "reasoning");
   CHECK_THROWS_AS(
       chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kTurn), Error);
+  const std::string own = R"("messages":[{"role":"system","content":"s"},{"role":"user","content":"q"}])";
+  CHECK(chat(own, ChatEnd::kAnswer).messages.size() == 2);  // in place of the command line's
+  CHECK(chat(own + R"(,"system":"s")", ChatEnd::kAnswer).messages.size() == 2);
+  CHECK_THROWS_AS(chat(own + R"(,"system":"other")", ChatEnd::kAnswer), Error);
   // A call of a tool was not begun but made.
   CHECK(chat(R"("messages":[{"role":"assistant","content":"","tool_calls":[]}])", ChatEnd::kAnswer)
             .continue_member.empty());

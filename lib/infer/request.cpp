@@ -63,6 +63,16 @@ bool ends_begun(const Json& messages) {
   return has_role(last, "assistant") && content && !content->is_null() && (!calls || calls->is_null());
 }
 
+// DeepSeek's "prefix": true, which stands in the message that is to be gone on with.
+bool is_prefix(const JsonMembers& members, const Json& messages) {
+  const Json* prefix = first_of(messages) ? find(messages.back(), "prefix") : nullptr;
+  if (!prefix || prefix->is_null()) return false;
+  if (!prefix->is_boolean()) members.refuse("prefix", "true or false");
+  if (prefix->get<bool>() && !has_role(messages.back(), "assistant"))
+    throw Error(ErrorKind::kBadData, "\"prefix\" is for a last message of role assistant", members.where());
+  return prefix->get<bool>();
+}
+
 // "continue_final_message": true, or the member of the last message to go on with. Empty: none.
 std::string continue_member(const JsonMembers& members, bool otherwise) {
   const Json* value = members.find("continue_final_message");
@@ -117,10 +127,12 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
   chat.thinking = members.boolean("thinking");
   if (!chat.thinking) chat.thinking = defaults.thinking;
   const auto opens = members.boolean("add_generation_prompt");
-  chat.continue_member = continue_member(members, end == ChatEnd::kAnswer && !opens && ends_begun(messages));
+  chat.continue_member = continue_member(
+      members, is_prefix(members, messages) || (end == ChatEnd::kAnswer && !opens && ends_begun(messages)));
   if (opens.value_or(false) && !chat.continue_member.empty())
     throw Error(ErrorKind::kBadData,
-                "\"continue_final_message\" and \"add_generation_prompt\" exclude each other", record.where);
+                "\"continue_final_message\" (or \"prefix\") and \"add_generation_prompt\" exclude each other",
+                record.where);
   chat.add_generation_prompt = opens.value_or(end != ChatEnd::kWhole) && chat.continue_member.empty();
   return chat;
 }

@@ -51,7 +51,8 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* an
   const auto text = ModelText::open(job.model, job.engine.text);
   if (!job.records.empty()) streams.ready();
   if (job.kind == Kind::kRender)
-    return end_of(render_records(*text, record_job(job, streams, text.get(), answers)), streams, answers);
+    return end_of(render_records(*text, record_job(job, streams, text.get(), answers), job.defaults), streams,
+                  answers);
   const bool tokenize = job.kind == Kind::kTokenize;
   if (tokenize && !job.add_special && !text->frame().empty())
     streams.note("nothing is added; --add-special adds " + text->frame_text());

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "core/json_value.h"
-#include "infer/request.h"
 
 namespace ds::infer {
 
@@ -40,12 +39,12 @@ RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
   });
 }
 
-RecordCounts render_records(const ModelText& text, const RecordJob& job) {
+RecordCounts render_records(const ModelText& text, const RecordJob& job, const RequestDefaults& defaults) {
   return for_each_record(job, and_chat_members({"id"}), [&](const Record& record) {
     const Json* messages = record.members().list("messages");
     if (!messages) throw Error(ErrorKind::kBadData, "a record needs \"messages\", a list", record.where);
     Json out;
-    out["text"] = text.render(chat_of(record, *messages, {}, ChatEnd::kTurn), record.where);
+    out["text"] = text.render(chat_of(record, *messages, defaults, ChatEnd::kAnswer), record.where);
     return out;
   });
 }

@@ -134,13 +134,21 @@ TEST_CASE("a conversation ends where the record says, or where its last message 
   CHECK_FALSE(chat(asked, ChatEnd::kWhole).add_generation_prompt);
   CHECK(chat(begun, ChatEnd::kAnswer).continue_member == "content");
   CHECK_FALSE(chat(begun, ChatEnd::kAnswer).add_generation_prompt);
-  CHECK(chat(begun, ChatEnd::kTurn).add_generation_prompt);
   CHECK(chat(begun + R"(,"continue_final_message":false)", ChatEnd::kAnswer).add_generation_prompt);
   CHECK(chat(begun + R"(,"add_generation_prompt":true)", ChatEnd::kAnswer).continue_member.empty());
-  CHECK(chat(begun + R"(,"continue_final_message":"reasoning")", ChatEnd::kTurn).continue_member ==
+  CHECK(chat(begun + R"(,"continue_final_message":"reasoning")", ChatEnd::kAnswer).continue_member ==
         "reasoning");
   CHECK_THROWS_AS(
-      chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kTurn), Error);
+      chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kAnswer),
+      Error);
+  const auto prefixed = [&](const char* role, const char* prefix, ChatEnd end) {
+    return chat(
+        R"("messages":[{"role":")" + std::string(role) + R"(","content":"a","prefix":)" + prefix + "}]", end);
+  };
+  CHECK(prefixed("assistant", "true", ChatEnd::kWhole).continue_member == "content");
+  CHECK(prefixed("assistant", "false", ChatEnd::kWhole).continue_member.empty());
+  CHECK_THROWS_AS(prefixed("user", "true", ChatEnd::kAnswer), Error);
+  CHECK_THROWS_AS(prefixed("assistant", "1", ChatEnd::kAnswer), Error);
   const std::string own = R"("messages":[{"role":"system","content":"s"},{"role":"user","content":"q"}])";
   CHECK(chat(own, ChatEnd::kAnswer).messages.size() == 2);  // in place of the command line's
   CHECK(chat(own + R"(,"system":"s")", ChatEnd::kAnswer).messages.size() == 2);

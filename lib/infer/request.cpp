@@ -32,6 +32,7 @@ GenerationOverrides overrides_of(const Record& record) {
   GenerationOverrides o;
   o.max_tokens = limit_member(members, "max_tokens");
   o.temperature = members.number("temperature");
+  if (members.boolean("do_sample") == false) o.temperature = 0;  // as transformers: whatever else is given
   o.top_k = limit_member(members, "top_k");
   o.top_p = members.number("top_p");
   o.min_p = members.number("min_p");
@@ -102,7 +103,7 @@ MemberNames and_chat_members(MemberNames own) {
 
 MemberNames request_members() {
   return and_chat_members({"id", "prompt", "input_ids", "raw", "return_ids", "max_tokens", "temperature",
-                           "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop"});
+                           "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "do_sample"});
 }
 
 RenderRequest chat_of(const Record& record, const Json& messages, const RequestDefaults& defaults,

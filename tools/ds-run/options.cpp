@@ -39,8 +39,8 @@ then what the authors recommend: deepseek_v3, llama, qwen2, qwen3 temperature 0.
 same answer for any number of threads.
 
 Records (--jsonl): {"id", "prompt" | "messages" | "input_ids", "system", "tools", "thinking", "raw", "return_ids",
-"max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "extra": {template
-variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text", "reasoning", "finish_reason":
+"max_tokens", "temperature", "do_sample", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "extra":
+{template variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text", "reasoning", "finish_reason":
 "stop" | "length", "usage", "output_ids" if input_ids came or were asked for}. Other programs' names are understood
 (max_new_tokens, max_completion_tokens, n_predict, repetition_penalty, stop_sequences, enable_thinking ...); other
 members are named once on stderr. A last message of the assistant is gone on with. The token that ends a turn is

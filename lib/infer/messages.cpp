@@ -18,6 +18,10 @@ constexpr std::string_view kSpaces = " \t\r\n\v\f";
 
 std::string number_of(size_t i) { return "message " + std::to_string(i + 1); }
 
+bool is_usual(std::string_view role) {
+  return role == "system" || role == "user" || role == "assistant" || role == "tool";
+}
+
 // Content that is a list of text parts as one text; nothing for content that is no list.
 std::optional<std::string> joined_parts(const Json& content, const std::string& name,
                                         const std::string& where) {
@@ -100,6 +104,12 @@ Json normalized(const Json& given, const MessageForm& form, const std::string& n
                 where, "roles are system, user, assistant and tool");
   for (const auto& [key, value] : given.items())
     if (!value.is_null() || (form.keeps_null_content && key == "content")) message[key] = value;
+  const Json* own = find(message, "content");
+  const bool must_have = as_string(*role) != "assistant" && as_string(*role) != "tool";
+  if (must_have && (!own || own->is_null()) && is_usual(as_string(*role)))
+    throw Error(ErrorKind::kBadData, name + " has no \"content\"", where);
+  if (own && (own->is_number() || own->is_boolean()))
+    throw Error(ErrorKind::kBadData, name + ": \"content\" must be a text or a list of text parts", where);
   if (const Json* content = find(message, "content"))
     if (auto text = joined_parts(*content, name, where); text && !form.content_in_parts)
       message["content"] = std::move(*text);
@@ -145,10 +155,6 @@ bool prints_role(const ChatTemplate& chat_template, const Json& variables, const
       if (prints(chat_template, variables, messages, "needle")) return true;
   }
   return false;
-}
-
-bool is_usual(std::string_view role) {
-  return role == "system" || role == "user" || role == "assistant" || role == "tool";
 }
 
 }  // namespace

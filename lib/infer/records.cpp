@@ -254,6 +254,20 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
 }
 
+void require_one_of(const Record& record, const MemberNames& names) {
+  const JsonMembers members = record.members();
+  std::string given, wanted;
+  int n_given = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string name = "\"" + std::string(names[i]) + "\"";
+    wanted += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + name;
+    if (members.find(names[i])) given += (n_given++ ? " and " : "") + name;
+  }
+  if (n_given == 0) throw Error(ErrorKind::kBadData, "a record needs one of " + wanted, record.where);
+  if (n_given > 1)
+    throw Error(ErrorKind::kBadData, "the record has " + given + ": one of them is wanted", record.where);
+}
+
 std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name) {
   const Json* value = members.find(name);
   if (!value) return std::nullopt;

@@ -120,6 +120,9 @@ int64_t count_records(const std::string& path);
 using RecordHandler = std::function<Json(const Record&)>;
 RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle);
 
+// Throws Error{kBadData} unless the record has exactly one of these members.
+void require_one_of(const Record& record, const MemberNames& names);
+
 // A list of token ids. Throws Error{kBadData} naming the member and `where`.
 std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name);
 

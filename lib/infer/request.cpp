@@ -149,9 +149,7 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   const std::string* prompt = members.string("prompt");
   const Json* messages = members.find("messages");
   auto input_ids = ids_member(members, "input_ids");
-  if ((prompt != nullptr) + (messages != nullptr) + input_ids.has_value() != 1)
-    throw Error(ErrorKind::kBadData, "a record needs one of \"prompt\", \"messages\" and \"input_ids\"",
-                record.where);
+  require_one_of(record, {"prompt", "messages", "input_ids"});
 
   request.return_ids = members.boolean("return_ids").value_or(defaults.return_ids || input_ids.has_value());
   const bool raw = members.boolean("raw").value_or(defaults.raw);

@@ -203,6 +203,10 @@ TEST_CASE("text parts are joined unless the template wants parts; other parts ar
   CHECK(has(refusal(R"([{"role":"user","content":"x"},{"content":"y"}])"),
             "message 2 must be an object with a \"role\""));
   CHECK(has(refusal("[]"), "at least one message"));
+  CHECK(has(refusal(R"([{"role":"user","content":"x"},{"role":"user","content":null}])"),
+            "f:1: message 2 has no \"content\""));
+  CHECK(has(refusal(R"([{"role":"system"}])"), "message 1 has no \"content\""));
+  CHECK(has(refusal(R"([{"role":"assistant","content":123}])"), "message 1: \"content\" must be a text"));
 }
 
 TEST_CASE("developer is system where the template knows none; other roles that it leaves out are refused") {

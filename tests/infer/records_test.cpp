@@ -109,11 +109,30 @@ TEST_CASE("members are found under other programs' names; two that differ are re
   CHECK(parse(R"({"repetition_penalty":1.5})").members().number("repeat_penalty") == 1.5);
   CHECK(parse(R"({"n_predict":3,"max_tokens":3})").members().count("max_tokens") == 3);
   CHECK_THROWS_AS(parse(R"({"n_predict":3,"max_tokens":4})").members().count("max_tokens"), Error);
+  CHECK(parse(R"({"n_predict":2.0})").members().count("max_tokens") == 2);
+  CHECK(parse(R"({"n_predict":-1.0})").members().integer("max_tokens") == -1);
+  for (const char* bad : {"2.5", "-2.0", "1e300", "\"2\""})
+    CHECK_THROWS_AS(parse(R"({"n_predict":)" + std::string(bad) + "}").members().count("max_tokens"), Error);
   const Record ids = parse(R"({"ids":[1,2],"bad":[1,"x"],"large":[3000000000]})");
   CHECK(ids_member(ids.members(), "ids")->size() == 2);
   CHECK(!ids_member(ids.members(), "absent"));
   CHECK_THROWS_AS(ids_member(ids.members(), "bad"), Error);
   CHECK_THROWS_AS(ids_member(ids.members(), "large"), Error);
+}
+
+TEST_CASE("of members that exclude each other those are named that are there") {
+  const auto refusal = [](const char* json) {
+    try {
+      require_one_of(parse(json), {"prompt", "messages", "input_ids"});
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal(R"({"prompt":"a"})").empty());
+  CHECK(refusal("{}") == R"(a record needs one of "prompt", "messages" and "input_ids")");
+  CHECK(refusal(R"({"prompt":"a","messages":[]})") ==
+        R"(the record has "prompt" and "messages": one of them is wanted)");
 }
 
 TEST_CASE("a conversation ends where the record says, or where its last message does") {

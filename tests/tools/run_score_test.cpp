@@ -194,15 +194,15 @@ TEST_CASE("--render is what --jsonl feeds, word for word") {
                               "{\"messages\":[" + asked +
                               R"(,{"role":"assistant","content":"It is","prefix":true}]})"
                               "\n" +
-                              "{\"messages\":[" + asked + "]}\n";
+                              "{\"messages\":[" + asked + "]}\n{\"prompt\":\"62*7?\"}\n";
   const auto shown = records_of(run_job({kTinyModel, "--render", "-s", "Be brief."}, records));
   const auto answered = records_of(run_job({kTinyModel, "--jsonl", "-n", "1", "-s", "Be brief."}, records));
-  REQUIRE(shown.size() == 3);
-  REQUIRE(answered.size() == 3);
+  REQUIRE(shown.size() == 4);
+  REQUIRE(answered.size() == 4);
   CHECK(as_string(*find(shown[0], "text")).ends_with("It is"));
   CHECK(as_string(*find(shown[1], "text")).ends_with("It is"));
   CHECK(as_string(*find(shown[2], "text")).find("Be brief.") != std::string::npos);
-  for (size_t i = 0; i < 3; ++i) {
+  for (size_t i = 0; i < shown.size(); ++i) {
     ProgramOptions options;
     options.in = as_string(*find(shown[i], "text"));
     const std::string ids = run_program("ds-run", {kTinyModel, "--tokenize", "-q"}, options).out;

@@ -58,8 +58,8 @@ the same OUT.
 --score takes {"id", "text" | "messages" | "input_ids"} and gives {"id", "n_tokens", "logprobs", "sum_logprob",
 "perplexity"}; text gets the BOS (and EOS) that tokenizer.json or tokenizer_config.json ask for, as --raw does.
 --tokenize and --detokenize take text and ids, or with --jsonl {"id", "text", "parse_special", "add_special"} and
-{"id", "ids"}; --render takes {"id", "messages", "system", "tools", "thinking", "extra", "add_generation_prompt",
-"continue_final_message"}.)";
+{"id", "ids"}; --render takes {"id", "prompt" | "messages", "raw", "system", "tools", "thinking", "extra",
+"add_generation_prompt", "continue_final_message"} and gives the text that --jsonl feeds.)";
 
 const std::map<std::string, Activations> kActivations = {{"f32", Activations::kF32},
                                                          {"bf16", Activations::kBF16}};

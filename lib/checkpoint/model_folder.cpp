@@ -11,6 +11,7 @@
 #include "checkpoint/architecture.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/other_folders.h"
 #include "core/error.h"
 #include "core/json_value.h"
 
@@ -47,6 +48,7 @@ bool is_other_weights(const std::string& name) {
 
 ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
+  require_config(path_);
   config_text_ = read_model_file(config_path(), kMaxConfigBytes);
   config_json_ = parse_model_json(config_text_, config_path());
   if (!config_json_.is_object()) bad(config_path(), "is no JSON object");
@@ -62,6 +64,7 @@ ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
     // A family that is not run yet is said before hundreds of gigabytes are fetched for it.
     const Architecture* family = find_architecture(model_type());
     if (family && !family->block) throw *config_error_;
+    refuse_other_weights(path_);
     throw;
   }
   add_names();

@@ -93,6 +93,17 @@ const StoredTensor& Weights::require(const std::string& name) {
     mark_bound(*t);
     return *t;
   }
+  // Checkpoints of wrappers: PEFT, torch.compile, DDP, models that also see.
+  constexpr std::string_view kModel = "model.";
+  const std::string tail = name.starts_with(kModel) ? name.substr(kModel.size()) : name;
+  for (const StoredTensor& t : folder_->tensors()) {
+    const std::string& other = t.info.name;
+    if (!other.ends_with("." + tail)) continue;
+    std::string prefix = other.substr(0, other.size() - tail.size());
+    if (prefix.ends_with("." + std::string(kModel))) prefix.resize(prefix.size() - kModel.size());
+    bad(folder_->config_path(), "tensor " + name + " is missing, but " + other + " is there",
+        "names begin with \"" + prefix + "\": save the model without its wrapper");
+  }
   bad(folder_->config_path(), "tensor " + name + " is missing",
       "config.json (model_type " + folder_->model_type() + ") asks for it; looked in " +
           std::to_string(folder_->files().size()) + " file(s), is a shard missing?");

@@ -11,14 +11,17 @@ using namespace ds::test;
 namespace {
 
 // The golden folder `name` with further tensors.
-void make_folder(const TempFolder& folder, const std::string& name, const std::vector<MadeTensor>& extra) {
+void make_folder(const TempFolder& folder, const std::string& name, const std::vector<MadeTensor>& extra,
+                 const std::string& prefix = "") {
   const std::string from = DS_SOURCE_DIR "/tests/golden/arch/" + name;
   const SafetensorsFile file(from + "/model.safetensors");
   std::vector<MadeTensor> tensors;
   for (const TensorInfo& t : file.tensors()) {
     const auto bytes = file.data(t);
-    tensors.push_back(
-        {t.name, t.dtype_name, t.shape, {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
+    tensors.push_back({prefix + t.name,
+                       t.dtype_name,
+                       t.shape,
+                       {reinterpret_cast<const char*>(bytes.data()), bytes.size()}});
   }
   tensors.insert(tensors.end(), extra.begin(), extra.end());
   write_shard(folder, "model.safetensors", tensors);
@@ -34,7 +37,7 @@ std::string refusal(const std::string& name, const std::vector<std::string>& ext
   const auto opened = checkpoint::open_model(folder.path());
   std::string said;
   try {
-    CHECK(check_loadable(opened) == "");
+    said = check_loadable(opened);  // in a CHECK it could not throw
   } catch (const Error& e) {
     CHECK(e.kind() == ErrorKind::kBadModel);
     said = e.what();
@@ -79,4 +82,19 @@ TEST_CASE("an adapter beside a model is not applied, and that is said") {
   const auto opened = checkpoint::open_model(folder.path());
   REQUIRE(opened->warnings().size() == 1);
   CHECK(opened->warnings()[0].find("adapters are not applied") != std::string::npos);
+}
+
+TEST_CASE("a wrapper's prefix of all names is told") {
+  for (const std::string prefix : {"language_model.", "base_model.model.", "module.", "_orig_mod."}) {
+    const TempFolder folder;
+    make_folder(folder, "llama", {}, prefix);
+    try {
+      const std::string said = check_loadable(checkpoint::open_model(folder.path()));
+      FAIL("taken");
+    } catch (const Error& e) {
+      CAPTURE(e.message());
+      CHECK(e.kind() == ErrorKind::kBadModel);
+      CHECK(e.hint().find("\"" + prefix + "\"") != std::string::npos);
+    }
+  }
 }

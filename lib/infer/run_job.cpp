@@ -184,8 +184,8 @@ std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& st
 
 RunEnd run_job(RunJob job, const RunStreams& streams) {
   // Hours later is late to learn that a file cannot be made.
-  for (const std::string& path : {job.bad_lines, job.logits})
-    if (!path.empty()) require_creatable(path);
+  for (const std::string& path : {job.bad_lines, job.logits, job.think_out, job.timings})
+    if (!path.empty() && path != "-") require_creatable(path);
   const auto answers = open_answers(job, streams);
   if (job.kind == Kind::kTokenize || job.kind == Kind::kDetokenize || job.kind == Kind::kRender)
     return run_text_job(job, streams, answers.get());

@@ -103,7 +103,8 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   option("--min-p", g.min_p, "P", "Leave out tokens below this share of the most likely one");
   option("--repeat-penalty", g.repeat_penalty, "R", "Make tokens already seen less likely; 1: do not");
   option("--seed", g.seed, "N", "The same seed gives the same answer [0]")->check(CLI::NonNegativeNumber);
-  option("--stop", g.stop, "TEXT", "End the answer before this text; may be repeated");
+  const auto not_empty = [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); };
+  option("--stop", g.stop, "TEXT", "End the answer before this text; may be repeated")->check(not_empty);
   option("--ctx", job.engine.ctx, "N", "Tokens of context [what fits]")->check(CLI::NonNegativeNumber);
   group = "Output";
   flag("--json", job.json, "A record as with --jsonl instead of text; with --plan: an object");

@@ -51,6 +51,7 @@ RunStreams streams_of(bool quiet, cli::ProgressLine& line) {
 }
 
 // A lone word that is no model is a prompt for the model of DS_MODEL, unless it can only be meant as a path.
+// Without that a word that looks like no path was meant as a prompt, too.
 void take_word_as_prompt(RunCommandLine& o) {
   const std::string& word = o.job.model;
   if (o.prompt || checkpoint::is_model_name(word)) return;
@@ -60,8 +61,13 @@ void take_word_as_prompt(RunCommandLine& o) {
   if (is_path) checkpoint::locate_model(word);  // refuses it by name
   const std::string model = cli::default_model();
   if (!model.empty() && o.job.model != model) o.prompt = std::exchange(o.job.model, model);
-  if (model.empty() && o.job.model.find(' ') != std::string::npos)
-    throw Error(ErrorKind::kUsage, "a prompt, but no model", "", "give MODEL before it, or set DS_MODEL");
+  const Kind kind = kind_of(o);
+  if (!model.empty() || (kind != Kind::kAnswer && kind != Kind::kChat)) return;
+  const bool is_text = o.job.model.find(' ') != std::string::npos;
+  if (is_text || o.job.model.find('/') == std::string::npos)
+    throw Error(ErrorKind::kUsage,
+                is_text ? "a prompt, but no model" : "is no model folder, and no other model is given",
+                is_text ? "" : o.job.model, "give MODEL before the prompt, or set DS_MODEL");
 }
 
 int run(RunCommandLine& o) {

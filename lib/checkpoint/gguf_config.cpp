@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 
 #include "checkpoint/architecture.h"
 #include "checkpoint/families.h"
@@ -153,6 +154,19 @@ class ConfigMaker {
     out_["topk_method"] = has_bias ? "noaux_tc" : has_groups ? "group_limited_greedy" : "greedy";
     out_["n_group"] = keys_.or_else("expert_group_count", 1);
     out_["topk_group"] = keys_.or_else("expert_group_used_count", 1);
+    if (is_qwen) out_["mlp_only_layers"] = dense_layers();
+  }
+
+  // No key says which layers of qwen3moe have no experts: their tensors do.
+  Json dense_layers() const {
+    Json::array_t layers;
+    for (const GgufTensorPlace& t : parts_.tensors) {
+      if (!t.name.starts_with("blk.") || !t.name.ends_with(".ffn_gate.weight")) continue;
+      int64_t layer = -1;
+      std::from_chars(t.name.data() + 4, t.name.data() + t.name.size(), layer);
+      if (layer >= 0) layers.push_back(layer);
+    }
+    return layers;
   }
 
   Json rope_scaling() const {

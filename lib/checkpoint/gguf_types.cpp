@@ -64,29 +64,31 @@ void iq4_values(const uint8_t* q, float d, float* y) {
 }
 void block_iq4_nl(const uint8_t* b, float* y) { iq4_values(b + 2, half_at(b), y); }  // d, q[16]
 
+// Twice the e2m1 number of each code, which is whole; minus zero is zero here.
+constexpr float kTwiceE2M1[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 void block_mxfp4(const uint8_t* b, float* y) {  // e, q[16]: 2^(e - 127) e2m1
-  // Half of it, since twice an e2m1 is whole; the two least exponents are subnormal.
+  // Half of the scale for twice the number; the two least exponents are subnormal.
   const uint32_t e = b[0];
   const float half_scale = std::bit_cast<float>(e < 2 ? 0x00200000u << e : (e - 1) << 23);
   for (int i = 0; i < 16; ++i) {
-    y[i] = 2 * e2m1_to_f32(b[1 + i] & 15) * half_scale;
-    y[i + 16] = 2 * e2m1_to_f32(b[1 + i] >> 4) * half_scale;
+    y[i] = kTwiceE2M1[b[1 + i] & 15] * half_scale;
+    y[i + 16] = kTwiceE2M1[b[1 + i] >> 4] * half_scale;
   }
 }
 
 // ---- 256 values, in groups of 16 or 32 whose scales are quantised in turn ----
-// Two bits a value: value 128 h + 32 j + i (h < 2, j < 4, i < 32) is bits 2j of byte 32 h + i.
-int two_bits(const uint8_t* q, int h, int j, int i) { return q[32 * h + i] >> (2 * j) & 3; }
+// Two bits a value: value 128 h + 32 j + i (h < 2, j < 4, i < 32) is bits 2j of byte 32 h + i. Here value i
+// of group g, 16 values each.
+int two_bits(const uint8_t* q, int g, int i) {
+  return q[32 * (g / 8) + 16 * (g % 2) + i] >> (g / 2 % 4 * 2) & 3;
+}
 
 void block_q2_k(const uint8_t* b, float* y) {  // scales[16], q[64], d, dmin: d sc q - dmin m
   const float d = half_at(b + 80), dmin = half_at(b + 82);
-  for (int h = 0; h < 2; ++h)
-    for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i) {
-        const uint8_t s = b[8 * h + 2 * j + i / 16];
-        *y++ = d * static_cast<float>(s & 15) * static_cast<float>(two_bits(b + 16, h, j, i)) -
-               dmin * static_cast<float>(s >> 4);
-      }
+  for (int g = 0; g < 16; ++g, y += 16) {
+    const float scale = d * static_cast<float>(b[g] & 15), min = dmin * static_cast<float>(b[g] >> 4);
+    for (int i = 0; i < 16; ++i) y[i] = scale * static_cast<float>(two_bits(b + 16, g, i)) - min;
+  }
 }
 
 // Six bits a scale, 16 in 12 bytes: four low bits in the halves of bytes 0 to 7, two high ones in 8 to 11.
@@ -96,13 +98,13 @@ int q3_scale(const uint8_t* s, int g) {
 }
 void block_q3_k(const uint8_t* b, float* y) {  // high[32], q[64], scales[12], d: d sc (q - (high ? 0 : 4))
   const float d = half_at(b + 108);
-  for (int h = 0; h < 2; ++h)
-    for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i) {
-        const int high = b[i] >> (4 * h + j) & 1;
-        const int q = two_bits(b + 32, h, j, i) - (high ? 0 : 4);
-        *y++ = d * static_cast<float>(q3_scale(b + 96, 8 * h + 2 * j + i / 16)) * static_cast<float>(q);
-      }
+  for (int g = 0; g < 16; ++g, y += 16) {
+    const float scale = d * static_cast<float>(q3_scale(b + 96, g));
+    for (int i = 0; i < 16; ++i) {
+      const int high = b[16 * (g % 2) + i] >> (g / 2) & 1;
+      y[i] = scale * static_cast<float>(two_bits(b + 32, g, i) + 4 * high - 4);
+    }
+  }
 }
 
 // Scale and minimum of group g < 8, six bits each in 12 bytes.
@@ -139,14 +141,15 @@ void block_q5_k(const uint8_t* b, float* y) {  // d, dmin, scales[12], high[32],
 
 void block_q6_k(const uint8_t* b, float* y) {  // low[128], high[64], int8 scales[16], d: d sc (q - 32)
   const float d = half_at(b + 208);
-  for (int h = 0; h < 2; ++h)
-    for (int j = 0; j < 4; ++j)
-      for (int i = 0; i < 32; ++i) {
-        const int low = b[64 * h + 32 * (j % 2) + i] >> (4 * (j / 2)) & 15;
-        const int q = (low | (b[128 + 32 * h + i] >> (2 * j) & 3) << 4) - 32;
-        const auto scale = static_cast<int8_t>(b[192 + 8 * h + 2 * j + i / 16]);
-        *y++ = d * static_cast<float>(scale) * static_cast<float>(q);
-      }
+  for (int g = 0; g < 16; ++g, y += 16) {
+    const float scale = d * static_cast<float>(static_cast<int8_t>(b[192 + g]));
+    const int half = g / 8, quarter = g / 2 % 4;  // of the block, of the half
+    const uint8_t* low = b + 64 * half + 32 * (quarter % 2) + 16 * (g % 2);
+    for (int i = 0; i < 16; ++i) {
+      const int four = low[i] >> (4 * (quarter / 2)) & 15;
+      y[i] = scale * static_cast<float>((four | two_bits(b + 128, g, i) << 4) - 32);
+    }
+  }
 }
 
 void block_iq4_xs(const uint8_t* b, float* y) {  // d, high scales u16, low scales[4], q[128]

@@ -12,6 +12,7 @@
 #include "checkpoint/gguf_weights.h"
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/other_folders.h"
 #include "core/error.h"
 #include "core/json_value.h"
 
@@ -49,6 +50,7 @@ bool is_other_weights(const std::string& name) {
 ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
   while (path_.size() > 1 && path_.back() == '/') path_.pop_back();
   is_gguf_ = is_gguf_file(path_);
+  if (!is_gguf_) require_config(path_);
   config_text_ = read_model_file(config_path(), kMaxConfigBytes);
   config_json_ = parse_model_json(config_text_, config_path());
   if (!config_json_.is_object()) bad(config_path(), "is no JSON object");
@@ -64,11 +66,15 @@ ModelFolder::ModelFolder(const std::string& name) : path_(locate_model(name)) {
     // A family that is not run yet is said before hundreds of gigabytes are fetched for it.
     const Architecture* family = find_architecture(model_type());
     if (family && !family->block) throw *config_error_;
+    refuse_other_weights(path_);
     throw;
   }
   add_names();
   if (config_) heed_tensors(*config_);
   warn_of_double_scales();
+  if (model_file_exists(path_ + "/adapter_config.json"))
+    weights_.warnings.push_back(
+        "adapter_config.json is there: adapters are not applied, the base model's weights are used alone");
   list_other_files();
 }
 

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 
@@ -17,7 +18,7 @@ namespace {
 }  // namespace
 
 Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access)
-    : folder_(std::move(folder)), access_(access) {
+    : folder_(std::move(folder)), access_(access), bound_(folder_->tensors().size()) {
   if (access_ == Access::kValues) {
     folder_->make_files();
     files_.reserve(folder_->files().size());
@@ -32,22 +33,80 @@ Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access)
   for (const StoredTensor& t : folder_->tensors()) check_layer(t);
 }
 
-void Weights::check_layer(const StoredTensor& t) const {
+int64_t Weights::layer_of(const StoredTensor& t) const {
   constexpr std::string_view kLayers = "model.layers.";
   const std::string name = folder_->canonical_name(t);
-  if (name.rfind(kLayers, 0) != 0) return;
   int64_t layer = -1;
-  std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
+  if (name.starts_with(kLayers))
+    std::from_chars(name.data() + kLayers.size(), name.data() + name.size(), layer);
+  return layer;
+}
+
+void Weights::check_layer(const StoredTensor& t) const {
   const ModelConfig& config = folder_->config();
-  if (layer < config.num_hidden_layers + config.num_nextn_predict_layers) return;
+  if (layer_of(t) < config.num_hidden_layers + config.num_nextn_predict_layers) return;
   bad(folder_->where(t),
       "belongs to no layer: config.json has " + std::to_string(config.num_hidden_layers) + " and " +
           std::to_string(config.num_nextn_predict_layers) + " for prediction",
       "num_hidden_layers or num_nextn_predict_layers does not fit the weights");
 }
 
-const StoredTensor& Weights::require(const std::string& name) const {
-  if (const StoredTensor* t = folder_->find(name)) return *t;
+bool Weights::may_stay_unbound(const StoredTensor& t) const {
+  // Buffers that old versions of transformers saved, and, as vLLM does with a cache that is not quantised,
+  // the factors of one that is.
+  static constexpr std::string_view kHarmless[] = {".rotary_emb.inv_freq",
+                                                   ".rotary_emb.cos_cached",
+                                                   ".rotary_emb.sin_cached",
+                                                   ".masked_bias",
+                                                   ".attn.bias",
+                                                   ".self_attn.bias",
+                                                   ".k_scale",
+                                                   ".v_scale",
+                                                   ".kv_scale",
+                                                   ".q_scale",
+                                                   ".k_proj.output_scale",
+                                                   ".v_proj.output_scale"};
+  const std::string& name = t.info.name;
+  const auto ends_name = [&](std::string_view tail) { return name.ends_with(tail); };
+  return t.info.n_elements() == 0 || layer_of(t) >= folder_->config().num_hidden_layers ||
+         std::any_of(std::begin(kHarmless), std::end(kHarmless), ends_name) || folder_->is_companion(t);
+}
+
+void Weights::require_all_bound() const {
+  constexpr int64_t kMostNamed = 3;
+  int64_t n = 0;
+  std::string names;
+  for (size_t i = 0; i < bound_.size(); ++i) {
+    const StoredTensor& t = folder_->tensors()[i];
+    if (bound_[i] || may_stay_unbound(t)) continue;
+    if (++n <= kMostNamed) names += (n > 1 ? ", " : "") + t.info.name;
+  }
+  if (n == 0) return;
+  const bool adapter = names.find(".lora_") != std::string::npos;
+  bad(folder_->path(),
+      std::to_string(n) + (n == 1 ? " tensor has" : " tensors have") + " no use in model_type " +
+          folder_->model_type() + ": " + names + (n > kMostNamed ? " ..." : ""),
+      adapter ? "merge the adapter into the model's weights first"
+              : "the weights are of another architecture than config.json says, or were changed by a tool: "
+                "answers without these tensors would be wrong");
+}
+
+const StoredTensor& Weights::require(const std::string& name) {
+  if (const StoredTensor* t = folder_->find(name)) {
+    mark_bound(*t);
+    return *t;
+  }
+  // Checkpoints of wrappers: PEFT, torch.compile, DDP, models that also see.
+  constexpr std::string_view kModel = "model.";
+  const std::string tail = name.starts_with(kModel) ? name.substr(kModel.size()) : name;
+  for (const StoredTensor& t : folder_->tensors()) {
+    const std::string& other = t.info.name;
+    if (!other.ends_with("." + tail)) continue;
+    std::string prefix = other.substr(0, other.size() - tail.size());
+    if (prefix.ends_with("." + std::string(kModel))) prefix.resize(prefix.size() - kModel.size());
+    bad(folder_->config_path(), "tensor " + name + " is missing, but " + other + " is there",
+        "names begin with \"" + prefix + "\": save the model without its wrapper");
+  }
   bad(folder_->config_path(), "tensor " + name + " is missing",
       "config.json (model_type " + folder_->model_type() + ") asks for it; looked in " +
           std::to_string(folder_->files().size()) + " file(s), is a shard missing?");
@@ -90,6 +149,7 @@ void Weights::bind_scales(const StoredTensor& weight, WeightView& view) {
   view.block_rows = coding.block_rows;
   view.block_cols = coding.block_cols;
   view.scales = floats(*coding.scale);
+  mark_bound(*coding.scale);
   bound_bytes_ += static_cast<int64_t>(coding.scale->bytes());
 }
 

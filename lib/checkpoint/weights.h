@@ -28,6 +28,10 @@ class Weights {
   WeightView matrix(const std::string& name, int64_t rows, int64_t cols, Bias bias = Bias::kNone);
   // The tensor `name` (full name) of n floats as F32, finite all.
   const float* vector(const std::string& name, int64_t n);
+  // Once all is bound: throws Error{kBadModel} naming the tensors that nothing asked for. Answers without
+  // them would be wrong. Buffers that are computed anew, scales of a quantised cache, the layers that predict
+  // a second token and what only describes an FP8 weight may stay unasked for.
+  void require_all_bound() const;
 
   void copy_into_large_pages(ThreadPool& pool) const {
     for (const MappedFile& file : files_) file.copy_into_large_pages(pool);
@@ -37,8 +41,12 @@ class Weights {
   int64_t bound_bytes() const { return bound_bytes_; }
 
  private:
-  const StoredTensor& require(const std::string& name) const;
+  const StoredTensor& require(const std::string& name);
+  // Of "model.layers.I. ...", else -1.
+  int64_t layer_of(const StoredTensor& t) const;
   void check_layer(const StoredTensor& t) const;
+  bool may_stay_unbound(const StoredTensor& t) const;
+  void mark_bound(const StoredTensor& t) { bound_[&t - folder_->tensors().data()] = true; }
   const std::byte* data(const StoredTensor& t) const;
   // Finite values of a small tensor, decoded or, where they lie aligned as F32, in place; kNames: none.
   const float* floats(const StoredTensor& t);
@@ -48,6 +56,7 @@ class Weights {
   Access access_;
   std::vector<MappedFile> files_;  // beside folder_->files()
   std::vector<std::unique_ptr<float[]>> decoded_;
+  std::vector<bool> bound_;  // beside folder_->tensors()
   int64_t bound_bytes_ = 0;
 };
 

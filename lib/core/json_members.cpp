@@ -1,11 +1,22 @@
 #include "core/json_members.h"
 
+#include <cmath>
+
 #include "core/json_value.h"
 
 namespace ds {
 namespace {
 
 constexpr const char* kRange = "a whole number of 63 bits and a sign, up to 9223372036854775807";
+
+// A whole number, also written as some languages do: 2.0.
+std::optional<int64_t> whole(const Json& value) {
+  if (is_int(value)) return as_int(value);
+  constexpr double kExact = int64_t{1} << 53;
+  const double x = value.is_number_float() ? value.get<double>() : 0.5;
+  if (std::trunc(x) != x || std::fabs(x) > kExact) return std::nullopt;
+  return static_cast<int64_t>(x);
+}
 
 }  // namespace
 
@@ -53,16 +64,18 @@ std::optional<double> JsonMembers::number(std::string_view name) const {
 std::optional<int64_t> JsonMembers::integer(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!is_int(*value)) refuse(name, is_any_integer(*value) ? kRange : "a whole number");
-  return as_int(*value);
+  const std::optional<int64_t> n = whole(*value);
+  if (!n) refuse(name, is_any_integer(*value) ? kRange : "a whole number");
+  return n;
 }
 
 std::optional<int64_t> JsonMembers::count(std::string_view name) const {
   const Json* value = find(name);
   if (!value) return std::nullopt;
-  if (!is_int(*value) && is_any_integer(*value)) refuse(name, kRange);
-  if (!is_int(*value) || as_int(*value) < 0) refuse(name, "a whole number, 0 or more");
-  return as_int(*value);
+  const std::optional<int64_t> n = whole(*value);
+  if (!n && is_any_integer(*value)) refuse(name, kRange);
+  if (!n || *n < 0) refuse(name, "a whole number, 0 or more");
+  return n;
 }
 
 const Json* JsonMembers::list(std::string_view name) const {

@@ -1,6 +1,8 @@
 #include "infer/messages.h"
 
+#include <algorithm>
 #include <optional>
+#include <set>
 
 #include "core/error.h"
 #include "core/json_value.h"
@@ -11,9 +13,14 @@ namespace {
 
 constexpr std::string_view kReasoningNames[] = {"reasoning_content", "thinking", "reasoning"};
 constexpr std::string_view kMark = "CONTINUE_FINAL_MESSAGE_TAG ";
+constexpr std::string_view kDeveloper = "developer";
 constexpr std::string_view kSpaces = " \t\r\n\v\f";
 
 std::string number_of(size_t i) { return "message " + std::to_string(i + 1); }
+
+bool is_usual(std::string_view role) {
+  return role == "system" || role == "user" || role == "assistant" || role == "tool";
+}
 
 // Content that is a list of text parts as one text; nothing for content that is no list.
 std::optional<std::string> joined_parts(const Json& content, const std::string& name,
@@ -89,11 +96,24 @@ Json normalized(const Json& given, const MessageForm& form, const std::string& n
   if (!role || !role->is_string())
     throw Error(ErrorKind::kBadData, name + " must be an object with a \"role\"", where);
   Json message = Json::object();
+  const bool is_lost =
+      std::find(form.lost_roles.begin(), form.lost_roles.end(), as_string(*role)) != form.lost_roles.end();
+  if (is_lost && as_string(*role) != kDeveloper)
+    throw Error(ErrorKind::kBadData,
+                name + " has role \"" + as_string(*role) + "\", which the chat template does not print",
+                where, "roles are system, user, assistant and tool");
   for (const auto& [key, value] : given.items())
     if (!value.is_null() || (form.keeps_null_content && key == "content")) message[key] = value;
+  const Json* own = find(message, "content");
+  const bool must_have = as_string(*role) != "assistant" && as_string(*role) != "tool";
+  if (must_have && (!own || own->is_null()) && is_usual(as_string(*role)))
+    throw Error(ErrorKind::kBadData, name + " has no \"content\"", where);
+  if (own && (own->is_number() || own->is_boolean()))
+    throw Error(ErrorKind::kBadData, name + ": \"content\" must be a text or a list of text parts", where);
   if (const Json* content = find(message, "content"))
     if (auto text = joined_parts(*content, name, where); text && !form.content_in_parts)
       message["content"] = std::move(*text);
+  if (is_lost) message["role"] = "system";
   alias_reasoning(message);
   change_tool_calls(message, form.arguments);
   return message;
@@ -120,8 +140,21 @@ bool prints(const ChatTemplate& chat_template, const Json& variables, Json::arra
   }
 }
 
-Json message_with(const char* role, Json content) {
+Json message_with(const std::string& role, Json content) {
   return Json{{"role", role}, {"content", std::move(content)}};
+}
+
+// Whether the template prints messages of this role, wherever they may stand.
+bool prints_role(const ChatTemplate& chat_template, const Json& variables, const std::string& role) {
+  const Json hello = message_with("user", "hello"), hi = message_with("assistant", "hi");
+  const Json parts = Json::array({Json{{"type", "text"}, {"text", "needle"}}});
+  for (const Json& content : {Json("needle"), parts}) {
+    const Json asked = message_with(role, content);
+    for (const Json::array_t& messages : {Json::array_t{asked, hello}, Json::array_t{hello, asked},
+                                          Json::array_t{hello, hi, asked}, Json::array_t{asked}})
+      if (prints(chat_template, variables, messages, "needle")) return true;
+  }
+  return false;
 }
 
 }  // namespace
@@ -129,12 +162,17 @@ Json message_with(const char* role, Json content) {
 MessageForm message_form(const ChatTemplate& chat_template, const Json& variables, const Json& messages) {
   MessageForm form;
   bool has_parts = false, has_calls = false;
+  std::set<std::string> other_roles;
   for (const Json& message :
        messages.is_array() ? messages.get_ref<const Json::array_t&>() : Json::array_t()) {
     const Json *content = find(message, "content"), *calls = find(message, "tool_calls");
     has_parts = has_parts || (content && content->is_array());
     has_calls = has_calls || (calls && calls->is_array());
+    const Json* role = find(message, "role");
+    if (role && role->is_string() && !is_usual(as_string(*role))) other_roles.insert(as_string(*role));
   }
+  for (const std::string& role : other_roles)
+    if (!prints_role(chat_template, variables, role)) form.lost_roles.push_back(role);
   if (has_parts) {
     const Json parts = Json::array({Json{{"type", "text"}, {"text", "needle"}}});
     form.content_in_parts = !prints(chat_template, variables, {message_with("user", "needle")}, "needle") &&

@@ -4,6 +4,7 @@
 
 #include "checkpoint/locate.h"
 #include "checkpoint/model_file.h"
+#include "checkpoint/other_folders.h"
 #include "core/json_value.h"
 #include "infer/messages.h"
 
@@ -14,9 +15,7 @@ constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
 
 std::string read_tokenizer_json(const std::string& folder) {
   const std::string path = folder + "/tokenizer.json";
-  if (!model_file_exists(path))
-    throw Error(ErrorKind::kNoInput, "missing", path,
-                "text needs the model's tokenizer.json; without one only input_ids records can be used");
+  require_tokenizer(folder);
   return read_model_file(path, kMaxConfigBytes);
 }
 
@@ -104,6 +103,11 @@ const ChatTemplate& ModelText::choose(bool with_tools) const {
 bool ModelText::can_switch_thinking() const {
   return template_.parsed &&
          (template_.parsed->mentions("enable_thinking") || template_.parsed->mentions("thinking"));
+}
+
+bool ModelText::uses_tools() const {
+  const Template& chosen = tool_template_.source_found ? tool_template_ : template_;
+  return chosen.parsed && chosen.parsed->mentions("tools");
 }
 
 std::string ModelText::render(const RenderRequest& request, const std::string& where) const {

@@ -42,6 +42,9 @@ class ModelText {
   // Whether the template can be told to reason or not (enable_thinking or thinking).
   bool can_switch_thinking() const;
 
+  // Whether the template prints the tools that a conversation may call.
+  bool uses_tools() const;
+
   // The prompt that the template makes. Throws Error{kBadData} naming `where` when the template refuses the
   // conversation, {kUsage} when the folder has no template or the template no such switch.
   std::string render(const RenderRequest& request, const std::string& where) const;

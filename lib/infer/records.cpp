@@ -1,6 +1,7 @@
 #include "infer/records.h"
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <filesystem>
 
@@ -32,22 +33,28 @@ constexpr JsonSynonym kSynonyms[] = {
 };
 constexpr size_t kMostNotes = 20;
 
-// What a record without an id is called. A record that takes the name of another line is refused, so that
-// names stay one to one.
+// What a record without an id is called.
 std::string line_name(int64_t line_number) { return "line:" + std::to_string(line_number); }
 
-bool names_another_line(const std::string& id, int64_t line_number) {
-  if (!id.starts_with("line:") || id.size() == 5 || id == line_name(line_number)) return false;
-  return id.find_first_not_of("0123456789", 5) == std::string::npos;
+// The line that an id is the name of; 0: of none.
+int64_t line_named(const Json& id) {
+  constexpr std::string_view kLine = "line:";
+  if (!id.is_string() || !as_string(id).starts_with(kLine)) return 0;
+  const std::string& name = as_string(id);
+  int64_t line = 0;
+  std::from_chars(name.data() + kLine.size(), name.data() + name.size(), line);
+  return line > 0 && name == line_name(line) ? line : 0;
 }
 
-// What a line that is no JSON object is called: by its id, where that can be read.
+// What a line that is no JSON object is called: by its id, where that can be read and is no other line's
+// name.
 Json id_of_bad_line(std::string_view line, int64_t line_number) {
   Record record;
   record.json = io::members_before_error(line);
   record.line_number = line_number;
   try {
-    return id_of(record);
+    const Json id = id_of(record);
+    return line_named(id) ? Json(line_name(line_number)) : id;
   } catch (const Error&) {
     return line_name(line_number);
   }
@@ -82,12 +89,35 @@ std::optional<Record> JsonlRecordReader::next(const OnBad& on_bad) {
     Record record{std::move(*read), {}, reader_.n_read() - 1};
     try {
       record.id = id_of(record);
+      keep_names_apart(record);
       note_unknown(record);
       return record;
     } catch (const Error& e) {
       on_bad(line_name(record.line_number), e, record.line);
     }
   }
+}
+
+// Results of records without an id are fed back in part or in another order: their ids name lines that may
+// have ids of their own by now. Only where one name would mean two records is the later one refused.
+void JsonlRecordReader::keep_names_apart(const Record& record) {
+  const int64_t line = record.line_number, named = line_named(record.id);
+  if (!record.members().find("id")) {
+    if (static_cast<int64_t>(nameless_.size()) <= line) nameless_.resize(line + 1);
+    nameless_[line] = true;
+    if (const auto taken = taken_names_.find(line); taken != taken_names_.end())
+      throw Error(ErrorKind::kBadData,
+                  "has no id, and line " + std::to_string(taken->second) + " has its name \"" +
+                      line_name(line) + "\" for an id",
+                  record.where, "give ids to all records or to none");
+  } else if (named > line) {
+    taken_names_.emplace(named, line);
+  } else if (named > 0 && named < static_cast<int64_t>(nameless_.size()) && nameless_[named]) {
+    throw Error(ErrorKind::kBadData,
+                "the id \"" + line_name(named) + "\" is the name of that line, which has no id", record.where,
+                "give ids to all records or to none");
+  }
+  taken_names_.erase(taken_names_.begin(), taken_names_.upper_bound(line));
 }
 
 void JsonlRecordReader::note_unknown(const Record& record) {
@@ -98,10 +128,13 @@ void JsonlRecordReader::note_unknown(const Record& record) {
     return std::find(known_.begin(), known_.end(), name) != known_.end();
   };
   for (const auto& [name, value] : record.json.items()) {
-    if (noted_.size() > kMostNotes || is_known(name) || !noted_.insert(name).second) continue;
+    const auto idle = value.empty() ? job_.idle_members.end() : job_.idle_members.find(name);
+    const bool is_idle = idle != job_.idle_members.end();
+    if (noted_.size() > kMostNotes || (is_known(name) && !is_idle) || !noted_.insert(name).second) continue;
     job_.on_note(record.where + (noted_.size() > kMostNotes
                                      ? ": more members are not known and have no effect"
-                                     : ": member \"" + name + "\" is not known and has no effect"));
+                                     : ": member \"" + name + "\" " +
+                                           (is_idle ? idle->second : "is not known") + " and has no effect"));
   }
 }
 
@@ -111,10 +144,6 @@ Json id_of(const Record& record) {
   if (!id) return line_name(record.line_number);
   const bool number = is_any_integer(*id) || (id->is_number_float() && std::isfinite(id->get<double>()));
   if (!id->is_string() && !number) members.refuse("id", "a string or a number");
-  if (id->is_string() && names_another_line(as_string(*id), record.line_number))
-    throw Error(ErrorKind::kBadData,
-                "the id \"" + as_string(*id) + "\" is the name of another line, should that have no id",
-                record.where, "give ids of another form");
   return *id;
 }
 
@@ -223,6 +252,20 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
     writer.write(out, *record);
   }
   return writer.finish(reader.n_read() - (dropped ? 1 : 0), dropped || reader.interrupted());
+}
+
+void require_one_of(const Record& record, const MemberNames& names) {
+  const JsonMembers members = record.members();
+  std::string given, wanted;
+  int n_given = 0;
+  for (size_t i = 0; i < names.size(); ++i) {
+    const std::string name = "\"" + std::string(names[i]) + "\"";
+    wanted += (i == 0 ? "" : i + 1 == names.size() ? " and " : ", ") + name;
+    if (members.find(names[i])) given += (n_given++ ? " and " : "") + name;
+  }
+  if (n_given == 0) throw Error(ErrorKind::kBadData, "a record needs one of " + wanted, record.where);
+  if (n_given > 1)
+    throw Error(ErrorKind::kBadData, "the record has " + given + ": one of them is wanted", record.where);
 }
 
 std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name) {

@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -38,7 +39,7 @@ struct Record : JsonlRecord {
   JsonMembers members() const;
 };
 
-// Throws Error{kBadData} for an "id" that is neither string nor number, or the name of another line.
+// Throws Error{kBadData} for an "id" that is neither string nor number.
 Json id_of(const Record& record);
 
 // {"id", "error": {"message", "where", "hint"}}
@@ -58,18 +59,21 @@ struct RecordJob {
   std::function<void(const Error&)> on_bad;
   // Tells people about a member that is not known, once per name; may be empty.
   std::function<void(const std::string&)> on_note;
+  // Known members that have no effect in this job, and why: told as unknown ones are.
+  std::map<std::string, std::string, std::less<>> idle_members;
 };
 
 using MemberNames = std::vector<std::string_view>;  // of literals
 
 class JsonlRecordReader {
  public:
-  // Members other than `known` and their synonyms are told to job.on_note.
+  // Members other than `known` and their synonyms are told to job.on_note, as are job.idle_members.
   JsonlRecordReader(const RecordJob& job, MemberNames known);
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
   // is neither string nor number, is handed to on_bad with what is known of its id: an id that stands before
-  // what is wrong with the line, else "line:7".
+  // what is wrong with the line, else "line:7". So is the later of a record without an id and another that
+  // has its name for an id.
   using OnBad = std::function<void(const Json& id, const Error&, std::string_view line)>;
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return reader_.n_read(); }
@@ -77,11 +81,14 @@ class JsonlRecordReader {
 
  private:
   void note_unknown(const Record& record);
+  void keep_names_apart(const Record& record);
 
   const RecordJob& job_;
   MemberNames known_;
   JsonlReader reader_;
   std::set<std::string, std::less<>> noted_;
+  std::vector<bool> nameless_;              // by line: a record without an id
+  std::map<int64_t, int64_t> taken_names_;  // a later line to the one whose id is its name
   bool interrupted_ = false;
 };
 
@@ -112,6 +119,9 @@ int64_t count_records(const std::string& path);
 // in front.
 using RecordHandler = std::function<Json(const Record&)>;
 RecordCounts for_each_record(const RecordJob& job, MemberNames known, const RecordHandler& handle);
+
+// Throws Error{kBadData} unless the record has exactly one of these members.
+void require_one_of(const Record& record, const MemberNames& names);
 
 // A list of token ids. Throws Error{kBadData} naming the member and `where`.
 std::optional<std::vector<int32_t>> ids_member(const JsonMembers& members, std::string_view name);

@@ -32,6 +32,7 @@ GenerationOverrides overrides_of(const Record& record) {
   GenerationOverrides o;
   o.max_tokens = limit_member(members, "max_tokens");
   o.temperature = members.number("temperature");
+  if (members.boolean("do_sample") == false) o.temperature = 0;  // as transformers: whatever else is given
   o.top_k = limit_member(members, "top_k");
   o.top_p = members.number("top_p");
   o.min_p = members.number("min_p");
@@ -50,12 +51,27 @@ bool has_role(const Json& message, std::string_view role) {
   return given && given->is_string() && as_string(*given) == role;
 }
 
+bool has_text(const Json& message, const std::string& text) {
+  const Json* content = find(message, "content");
+  return content && content->is_string() && as_string(*content) == text;
+}
+
 // Whether a conversation ends in an answer that was begun: text of the assistant that calls no tools.
 bool ends_begun(const Json& messages) {
   if (!first_of(messages)) return false;
   const Json& last = messages.back();
   const Json *content = find(last, "content"), *calls = find(last, "tool_calls");
   return has_role(last, "assistant") && content && !content->is_null() && (!calls || calls->is_null());
+}
+
+// DeepSeek's "prefix": true, which stands in the message that is to be gone on with.
+bool is_prefix(const JsonMembers& members, const Json& messages) {
+  const Json* prefix = first_of(messages) ? find(messages.back(), "prefix") : nullptr;
+  if (!prefix || prefix->is_null()) return false;
+  if (!prefix->is_boolean()) members.refuse("prefix", "true or false");
+  if (prefix->get<bool>() && !has_role(messages.back(), "assistant"))
+    throw Error(ErrorKind::kBadData, "\"prefix\" is for a last message of role assistant", members.where());
+  return prefix->get<bool>();
 }
 
 // "continue_final_message": true, or the member of the last message to go on with. Empty: none.
@@ -87,7 +103,7 @@ MemberNames and_chat_members(MemberNames own) {
 
 MemberNames request_members() {
   return and_chat_members({"id", "prompt", "input_ids", "raw", "return_ids", "max_tokens", "temperature",
-                           "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop"});
+                           "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "do_sample"});
 }
 
 RenderRequest chat_of(const Record& record, const Json& messages, const RequestDefaults& defaults,
@@ -97,7 +113,13 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
   chat.messages = messages;
   const std::string* system = members.string("system");
   const std::string& text = system ? *system : defaults.system;
-  if (const Json* first = first_of(messages); first && !text.empty() && !has_role(*first, "system")) {
+  const Json* first = first_of(messages);
+  const bool has_own = first && (has_role(*first, "system") || has_role(*first, "developer"));
+  if (system && !system->empty() && has_own && !has_text(*first, *system))
+    throw Error(ErrorKind::kBadData,
+                "\"system\" and a first message of role system are both there and differ", record.where,
+                "give one of them");
+  if (first && !text.empty() && !has_own) {
     auto& list = chat.messages.get_ref<Json::array_t&>();
     list.insert(list.begin(), make_message("system", text));
   }
@@ -106,10 +128,12 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
   chat.thinking = members.boolean("thinking");
   if (!chat.thinking) chat.thinking = defaults.thinking;
   const auto opens = members.boolean("add_generation_prompt");
-  chat.continue_member = continue_member(members, end == ChatEnd::kAnswer && !opens && ends_begun(messages));
+  chat.continue_member = continue_member(
+      members, is_prefix(members, messages) || (end == ChatEnd::kAnswer && !opens && ends_begun(messages)));
   if (opens.value_or(false) && !chat.continue_member.empty())
     throw Error(ErrorKind::kBadData,
-                "\"continue_final_message\" and \"add_generation_prompt\" exclude each other", record.where);
+                "\"continue_final_message\" (or \"prefix\") and \"add_generation_prompt\" exclude each other",
+                record.where);
   chat.add_generation_prompt = opens.value_or(end != ChatEnd::kWhole) && chat.continue_member.empty();
   return chat;
 }
@@ -125,9 +149,7 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   const std::string* prompt = members.string("prompt");
   const Json* messages = members.find("messages");
   auto input_ids = ids_member(members, "input_ids");
-  if ((prompt != nullptr) + (messages != nullptr) + input_ids.has_value() != 1)
-    throw Error(ErrorKind::kBadData, "a record needs one of \"prompt\", \"messages\" and \"input_ids\"",
-                record.where);
+  require_one_of(record, {"prompt", "messages", "input_ids"});
 
   request.return_ids = members.boolean("return_ids").value_or(defaults.return_ids || input_ids.has_value());
   const bool raw = members.boolean("raw").value_or(defaults.raw);

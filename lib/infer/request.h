@@ -29,10 +29,10 @@ struct RequestDefaults {
 // `own` and the members that describe a conversation: what is in front of it, what goes with it, how it ends.
 MemberNames and_chat_members(MemberNames own);
 
-// Where a rendered conversation ends unless the record says otherwise.
+// Where a rendered conversation ends unless the record says otherwise; "prefix": true on its last message
+// says that this one is gone on with.
 enum class ChatEnd {
   kAnswer,  // where an answer begins, or goes on where the last message is one that was begun
-  kTurn,    // where an answer begins
   kWhole    // behind the last message
 };
 // Throws Error{kBadData} naming the member.

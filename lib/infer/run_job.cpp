@@ -17,8 +17,9 @@ namespace {
 
 using Kind = RunJob::Kind;
 
-// What a job on records works with.
-RecordJob record_job(const RunJob& job, const RunStreams& streams, AnswerFile* answers) {
+// What a job on records works with; `text`: nullptr where the folder has none.
+RecordJob record_job(const RunJob& job, const RunStreams& streams, const ModelText* text,
+                     AnswerFile* answers) {
   RecordJob r;
   r.input = job.records;
   r.output = streams.out;
@@ -27,6 +28,8 @@ RecordJob record_job(const RunJob& job, const RunStreams& streams, AnswerFile* a
   r.bad_lines = job.bad_lines;
   r.on_bad = [&streams](const Error& e) { streams.note(e.message()); };
   r.on_note = streams.note;
+  if (text && text->has_template() && !text->uses_tools())
+    r.idle_members["tools"] = "is not printed by the chat template";
   if (streams.progress)
     r.on_written = [&streams, n_all = count_records(job.records)](const RecordCounts& counts) {
       streams.progress(counts, n_all);
@@ -48,12 +51,13 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* an
   const auto text = ModelText::open(job.model, job.engine.text);
   if (!job.records.empty()) streams.ready();
   if (job.kind == Kind::kRender)
-    return end_of(render_records(*text, record_job(job, streams, answers)), streams, answers);
+    return end_of(render_records(*text, record_job(job, streams, text.get(), answers), job.defaults), streams,
+                  answers);
   const bool tokenize = job.kind == Kind::kTokenize;
   if (tokenize && !job.add_special && !text->frame().empty())
     streams.note("nothing is added; --add-special adds " + text->frame_text());
   if (!job.records.empty()) {
-    const RecordJob records = record_job(job, streams, answers);
+    const RecordJob records = record_job(job, streams, text.get(), answers);
     return end_of(
         tokenize ? tokenize_records(*text, records, job.add_special) : detokenize_records(*text, records),
         streams, answers);
@@ -66,10 +70,12 @@ RunEnd run_text_job(const RunJob& job, const RunStreams& streams, AnswerFile* an
   return RunEnd::kDone;
 }
 
+const ModelText* text_of(const Engine& engine) { return engine.has_text() ? &engine.text() : nullptr; }
+
 RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
                      AnswerFile* answers) {
   BatchOptions options;
-  options.job = record_job(job, streams, answers);
+  options.job = record_job(job, streams, text_of(engine), answers);
   if (timings.replaces_answers()) options.job.output = nullptr;
   options.defaults = job.defaults;
   options.on_timing = [&](const Json& record) { timings.add(record); };
@@ -133,7 +139,8 @@ RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine&
                      AtomicFile* think_out, AnswerFile* answers) {
   switch (job.kind) {
     case Kind::kScore:
-      return end_of(score_records(engine, {record_job(job, streams, answers), job.logits}), streams, answers);
+      return end_of(score_records(engine, {record_job(job, streams, text_of(engine), answers), job.logits}),
+                    streams, answers);
     case Kind::kBatch:
       return run_batch_job(job, streams, engine, timings, answers);
     case Kind::kChat:
@@ -177,8 +184,8 @@ std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& st
 
 RunEnd run_job(RunJob job, const RunStreams& streams) {
   // Hours later is late to learn that a file cannot be made.
-  for (const std::string& path : {job.bad_lines, job.logits})
-    if (!path.empty()) require_creatable(path);
+  for (const std::string& path : {job.bad_lines, job.logits, job.think_out, job.timings})
+    if (!path.empty() && path != "-") require_creatable(path);
   const auto answers = open_answers(job, streams);
   if (job.kind == Kind::kTokenize || job.kind == Kind::kDetokenize || job.kind == Kind::kRender)
     return run_text_job(job, streams, answers.get());

@@ -16,9 +16,7 @@ std::vector<int32_t> tokens_of(const Engine& engine, const Record& record) {
   const std::string* text = members.string("text");
   const Json* messages = members.find("messages");
   auto ids = ids_member(members, "input_ids");
-  if ((text != nullptr) + (messages != nullptr) + ids.has_value() != 1)
-    throw Error(ErrorKind::kBadData, "a record needs one of \"text\", \"messages\" and \"input_ids\"",
-                record.where);
+  require_one_of(record, {"text", "messages", "input_ids"});
   if (ids) return *ids;
   if (text) return engine.text().encode_plain(*text);
   return encode_chat(engine.text(), chat_of(record, *messages, {}, ChatEnd::kWhole), record.where);

@@ -3,7 +3,6 @@
 #include <charconv>
 
 #include "core/json_value.h"
-#include "infer/request.h"
 
 namespace ds::infer {
 
@@ -40,12 +39,19 @@ RecordCounts detokenize_records(const ModelText& text, const RecordJob& job) {
   });
 }
 
-RecordCounts render_records(const ModelText& text, const RecordJob& job) {
-  return for_each_record(job, and_chat_members({"id"}), [&](const Record& record) {
-    const Json* messages = record.members().list("messages");
-    if (!messages) throw Error(ErrorKind::kBadData, "a record needs \"messages\", a list", record.where);
+RecordCounts render_records(const ModelText& text, const RecordJob& job, const RequestDefaults& defaults) {
+  return for_each_record(job, and_chat_members({"id", "prompt", "raw"}), [&](const Record& record) {
+    const JsonMembers members = record.members();
+    const std::string* prompt = members.string("prompt");
+    const Json* messages = members.list("messages");
+    require_one_of(record, {"prompt", "messages"});
     Json out;
-    out["text"] = text.render(chat_of(record, *messages, {}, ChatEnd::kTurn), record.where);
+    if (prompt && members.boolean("raw").value_or(defaults.raw)) {
+      out["text"] = *prompt;
+      return out;
+    }
+    const Json given = prompt ? Json::array({make_message("user", *prompt)}) : *messages;
+    out["text"] = text.render(chat_of(record, given, defaults, ChatEnd::kAnswer), record.where);
     return out;
   });
 }

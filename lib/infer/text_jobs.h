@@ -5,6 +5,7 @@
 
 #include "infer/model_text.h"
 #include "infer/records.h"
+#include "infer/request.h"
 
 namespace ds::infer {
 
@@ -13,9 +14,10 @@ namespace ds::infer {
 RecordCounts tokenize_records(const ModelText& text, const RecordJob& job, bool add_special);
 // {"id", "ids", "skip_special" (false)} to {"id", "text"}.
 RecordCounts detokenize_records(const ModelText& text, const RecordJob& job);
-// {"id", "messages", "system", "tools", "thinking", "extra", "add_generation_prompt" (true),
-// "continue_final_message" (false)} to {"id", "text"}.
-RecordCounts render_records(const ModelText& text, const RecordJob& job);
+// {"id", "prompt" | "messages", "raw", "system", "tools", "thinking", "extra", "add_generation_prompt" (true,
+// or false where the last message is gone on with), "continue_final_message"} to {"id", "text"}: what a model
+// would be given to answer the record.
+RecordCounts render_records(const ModelText& text, const RecordJob& job, const RequestDefaults& defaults);
 
 // Token ids separated by white space or written as JSON lists. Throws Error{kBadData} naming `where` and the
 // position.

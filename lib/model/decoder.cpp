@@ -43,6 +43,7 @@ Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Archite
     layers_.emplace_back(config_, architecture.block(config_, i), rope_, i, weights_, streams_);
   norm_ = weights_.vector("model.norm.weight", D);
   lm_head_ = config_.tie_word_embeddings ? embed_tokens_ : weights_.matrix("lm_head", V, D);
+  weights_.require_all_bound();
 }
 
 void Decoder::check(std::span<const int32_t> tokens, std::span<const Segment> segments) const {

@@ -50,7 +50,8 @@ class Model {
 };
 
 // Maps the files and binds every tensor the architecture needs, strictly by name, shape and dtype. Throws
-// Error{kBadModel} naming file and tensor; architectures not (yet) supported are named.
+// Error{kBadModel} naming file and tensor, also for tensors that it has no use for; architectures not (yet)
+// supported are named.
 std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder);
 
 // Throws what load_model() throws, values apart: of config.json and the tensors' names, shapes and dtypes

@@ -367,3 +367,35 @@ TEST_CASE("names alone: the same refusals of names, shapes and types, and no val
     CHECK(has(said([&] { weights->matrix("w", 1, 2); }), "[1, 2] was expected"));
   }
 }
+
+TEST_CASE("folders of other layouts: what is there is named, and what to do") {
+  const auto said = [](const std::vector<std::string>& files) {
+    const TempFolder folder;
+    for (const std::string& file : files) {
+      std::filesystem::create_directories(std::filesystem::path(folder / file).parent_path());
+      const bool adapter = file == "adapter_config.json";
+      folder.write(file, adapter ? R"({"base_model_name_or_path":"org/base"})" : R"({"model_type":"llama"})");
+    }
+    try {
+      open_model(folder.path());
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kNoInput);
+      return e.message() + " " + e.hint();
+    }
+    return std::string();
+  };
+  const auto names = [](const std::string& text, const std::string& part) {
+    CAPTURE(text);
+    CHECK(text.find(part) != std::string::npos);
+  };
+  names(said({}), "is an empty folder");
+  names(said({"README.md"}), "config.json is missing");
+  names(said({"m-Q4.gguf"}), "m-Q4.gguf");
+  names(said({"config.json", "m-Q4.gguf"}), "m-Q4.gguf");
+  names(said({"adapter_config.json"}), "holds an adapter");
+  names(said({"adapter_config.json"}), "org/base");
+  names(said({"params.json", "consolidated.safetensors"}), "params.json");
+  names(said({"0abc/config.json", "1abc/config.json"}), "/0abc");
+  names(said({"config.json", "pytorch_model.bin"}), "pytorch_model.bin");
+  names(said({"config.json"}), "model.safetensors");
+}

@@ -203,6 +203,32 @@ TEST_CASE("text parts are joined unless the template wants parts; other parts ar
   CHECK(has(refusal(R"([{"role":"user","content":"x"},{"content":"y"}])"),
             "message 2 must be an object with a \"role\""));
   CHECK(has(refusal("[]"), "at least one message"));
+  CHECK(has(refusal(R"([{"role":"user","content":"x"},{"role":"user","content":null}])"),
+            "f:1: message 2 has no \"content\""));
+  CHECK(has(refusal(R"([{"role":"system"}])"), "message 1 has no \"content\""));
+  CHECK(has(refusal(R"([{"role":"assistant","content":123}])"), "message 1: \"content\" must be a text"));
+}
+
+TEST_CASE("developer is system where the template knows none; other roles that it leaves out are refused") {
+  const std::string known =
+      "{% for m in messages %}{% if m.role == 'system' %}<{{ m.content }}>{% elif m.role == 'user' %}"
+      "[{{ m.content }}]{% endif %}{% endfor %}";
+  const std::string any = "{% for m in messages %}{{ m.role }}: {{ m.content }};{% endfor %}";
+  const std::string developer = R"([{"role":"developer","content":"d"},{"role":"user","content":"q"}])";
+  CHECK(rendered(known, developer) == "<d>[q]");
+  CHECK(rendered(any, developer) == "developer: d;user: q;");
+  for (const char* role : {"human", "User"}) {
+    const std::string other =
+        R"([{"role":"user","content":"q"},{"role":")" + std::string(role) + R"(","content":"x"}])";
+    CHECK(rendered(any, other) == "user: q;" + std::string(role) + ": x;");
+    try {
+      rendered(known, other);
+      FAIL("taken");
+    } catch (const Error& e) {
+      CHECK(e.kind() == ErrorKind::kBadData);
+      CHECK(has(e.message(), "f:1: message 2 has role \"" + std::string(role) + "\""));
+    }
+  }
 }
 
 TEST_CASE("arguments of tool calls come as the template can print them") {

@@ -27,12 +27,13 @@ Json id_in(const std::string& line) { return id_of(parse(line)); }
 struct ReadBack {
   std::vector<std::string> ids, notes;
 };
-ReadBack read_all(const std::string& text, const MemberNames& known) {
+ReadBack read_all(const std::string& text, const MemberNames& known, const std::string& idle = "") {
   const test::TempFolder folder;
   ReadBack out;
   RecordJob job;
   job.input = folder.write("in.jsonl", text);
   job.on_note = [&](const std::string& note) { out.notes.push_back(note.substr(note.find("in.jsonl"))); };
+  if (!idle.empty()) job.idle_members[idle] = "is not printed";
   JsonlRecordReader reader(job, known);
   const auto on_bad = [&](const Json& id, const Error&, std::string_view) {
     out.ids.push_back("bad " + dump(id));
@@ -52,10 +53,18 @@ TEST_CASE("records keep their id; one without is called by its line, and no othe
   CHECK(as_string(id_in(R"({"id":"line:3"})")) == "line:3");  // an answer given back
   for (const char* own : {"line:", "line:x", "line:4x", "inline:4"})
     CHECK(as_string(id_in(R"({"id":")" + std::string(own) + "\"}")) == own);
-  for (const char* bad : {"", "[]", "7", R"({"id":true})", R"({"id":{}})", "{", R"({"id":"line:4"})"})
+  for (const char* bad : {"", "[]", "7", R"({"id":true})", R"({"id":{}})", "{"})
     CHECK_THROWS_AS(id_in(bad), Error);
   CHECK(read_all("{\"id\":2}\n{}\n\noops\n{\"id\":\"line:2\"}\n{}\n", {"id"}).ids ==
         std::vector<std::string>{"2", "\"line:2\"", "bad \"line:4\"", "bad \"line:5\"", "\"line:6\""});
+  CHECK(read_all("{\"id\":\"line:3\"}\n{\"id\":\"line:02\"}\n{}\n{}\n", {"id"}).ids ==
+        std::vector<std::string>{"\"line:3\"", "\"line:02\"", "bad \"line:3\"", "\"line:4\""});
+}
+
+TEST_CASE("results of records without an id are records, whole, in part and in any order") {
+  CHECK(
+      read_all("{\"id\":\"line:2\"}\n{\"id\":\"line:3\"}\n{\"id\":\"line:1\"}\n{\"id\":\"line:3\"}\n", {"id"})
+          .ids == std::vector<std::string>{"\"line:2\"", "\"line:3\"", "\"line:1\"", "\"line:3\""});
 }
 
 TEST_CASE("a float beyond all doubles spoils a record only where it is asked for; a bad line keeps its id") {
@@ -88,6 +97,8 @@ TEST_CASE("members that nobody knows are told once each, synonyms are known") {
   CHECK(read.notes ==
         std::vector<std::string>{"in.jsonl:1: member \"user\" is not known and has no effect",
                                  "in.jsonl:2: member \"top_kk\" is not known and has no effect"});
+  CHECK(read_all("{\"tools\":[]}\n{\"tools\":[1]}\n{\"tools\":[1]}\n", {"tools"}, "tools").notes ==
+        std::vector<std::string>{"in.jsonl:2: member \"tools\" is not printed and has no effect"});
   std::string many = "{\"a\":0";
   for (int i = 0; i < 100; ++i) many += ",\"b" + std::to_string(i) + "\":0";
   CHECK(read_all(many + "}\n", {}).notes.size() == 21);
@@ -98,11 +109,30 @@ TEST_CASE("members are found under other programs' names; two that differ are re
   CHECK(parse(R"({"repetition_penalty":1.5})").members().number("repeat_penalty") == 1.5);
   CHECK(parse(R"({"n_predict":3,"max_tokens":3})").members().count("max_tokens") == 3);
   CHECK_THROWS_AS(parse(R"({"n_predict":3,"max_tokens":4})").members().count("max_tokens"), Error);
+  CHECK(parse(R"({"n_predict":2.0})").members().count("max_tokens") == 2);
+  CHECK(parse(R"({"n_predict":-1.0})").members().integer("max_tokens") == -1);
+  for (const char* bad : {"2.5", "-2.0", "1e300", "\"2\""})
+    CHECK_THROWS_AS(parse(R"({"n_predict":)" + std::string(bad) + "}").members().count("max_tokens"), Error);
   const Record ids = parse(R"({"ids":[1,2],"bad":[1,"x"],"large":[3000000000]})");
   CHECK(ids_member(ids.members(), "ids")->size() == 2);
   CHECK(!ids_member(ids.members(), "absent"));
   CHECK_THROWS_AS(ids_member(ids.members(), "bad"), Error);
   CHECK_THROWS_AS(ids_member(ids.members(), "large"), Error);
+}
+
+TEST_CASE("of members that exclude each other those are named that are there") {
+  const auto refusal = [](const char* json) {
+    try {
+      require_one_of(parse(json), {"prompt", "messages", "input_ids"});
+    } catch (const Error& e) {
+      return std::string(e.what());
+    }
+    return std::string();
+  };
+  CHECK(refusal(R"({"prompt":"a"})").empty());
+  CHECK(refusal("{}") == R"(a record needs one of "prompt", "messages" and "input_ids")");
+  CHECK(refusal(R"({"prompt":"a","messages":[]})") ==
+        R"(the record has "prompt" and "messages": one of them is wanted)");
 }
 
 TEST_CASE("a conversation ends where the record says, or where its last message does") {
@@ -123,13 +153,25 @@ TEST_CASE("a conversation ends where the record says, or where its last message 
   CHECK_FALSE(chat(asked, ChatEnd::kWhole).add_generation_prompt);
   CHECK(chat(begun, ChatEnd::kAnswer).continue_member == "content");
   CHECK_FALSE(chat(begun, ChatEnd::kAnswer).add_generation_prompt);
-  CHECK(chat(begun, ChatEnd::kTurn).add_generation_prompt);
   CHECK(chat(begun + R"(,"continue_final_message":false)", ChatEnd::kAnswer).add_generation_prompt);
   CHECK(chat(begun + R"(,"add_generation_prompt":true)", ChatEnd::kAnswer).continue_member.empty());
-  CHECK(chat(begun + R"(,"continue_final_message":"reasoning")", ChatEnd::kTurn).continue_member ==
+  CHECK(chat(begun + R"(,"continue_final_message":"reasoning")", ChatEnd::kAnswer).continue_member ==
         "reasoning");
   CHECK_THROWS_AS(
-      chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kTurn), Error);
+      chat(begun + R"(,"continue_final_message":true,"add_generation_prompt":true)", ChatEnd::kAnswer),
+      Error);
+  const auto prefixed = [&](const char* role, const char* prefix, ChatEnd end) {
+    return chat(
+        R"("messages":[{"role":")" + std::string(role) + R"(","content":"a","prefix":)" + prefix + "}]", end);
+  };
+  CHECK(prefixed("assistant", "true", ChatEnd::kWhole).continue_member == "content");
+  CHECK(prefixed("assistant", "false", ChatEnd::kWhole).continue_member.empty());
+  CHECK_THROWS_AS(prefixed("user", "true", ChatEnd::kAnswer), Error);
+  CHECK_THROWS_AS(prefixed("assistant", "1", ChatEnd::kAnswer), Error);
+  const std::string own = R"("messages":[{"role":"system","content":"s"},{"role":"user","content":"q"}])";
+  CHECK(chat(own, ChatEnd::kAnswer).messages.size() == 2);  // in place of the command line's
+  CHECK(chat(own + R"(,"system":"s")", ChatEnd::kAnswer).messages.size() == 2);
+  CHECK_THROWS_AS(chat(own + R"(,"system":"other")", ChatEnd::kAnswer), Error);
   // A call of a tool was not begun but made.
   CHECK(chat(R"("messages":[{"role":"assistant","content":"","tool_calls":[]}])", ChatEnd::kAnswer)
             .continue_member.empty());

@@ -324,11 +324,29 @@ TEST_CASE("usage errors are exit 2 with a pointer to --help") {
            {kTinyModel, "hi", "--score"},
            {kTinyModel, "-f", "a", "--jsonl", "b"},
            {kTinyModel, "hi", "--seed", "-1"},
+           {kTinyModel, "hi", "--stop", ""},
        }) {
     const ProgramResult r = run_program("ds-run", arguments);
     CAPTURE(arguments.size() > 2 ? arguments[2] : "");
     CHECK(r.rc == 2);
     CHECK(r.out.empty());
     CHECK_FALSE(r.err.empty());
+  }
+}
+
+TEST_CASE(
+    "a lone word without a model is no empty stdin; an output that cannot be made is called by its name") {
+  ProgramOptions empty;
+  empty.in = "";
+  const ProgramResult word = run_program("ds-run", {"hi"}, empty);
+  CHECK(word.rc == 2);
+  CHECK(word.err.find("DS_MODEL") != std::string::npos);
+  CHECK(word.err.find("stdin") == std::string::npos);
+  for (const char* option : {"--timings", "--think-out"}) {
+    const ProgramResult r = run_program("ds-run", {kTinyModel, "hi", option, "/nonexist/x"});
+    CAPTURE(r.err);
+    CHECK(r.rc == 73);
+    CHECK(r.err.find("/nonexist/x:") != std::string::npos);
+    CHECK(r.err.find(".partial") == std::string::npos);
   }
 }

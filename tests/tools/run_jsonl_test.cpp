@@ -203,6 +203,17 @@ TEST_CASE("other programs' names of members are obeyed; unknown ones are told on
   CHECK(r.err.find("n_predict\" is not known") == std::string::npos);
 }
 
+TEST_CASE("do_sample: false takes the most likely token, whatever the temperature") {
+  const std::string prompt = "{\"id\":1,\"prompt\":\"Tell me about the penguin.\",\"return_ids\":true,";
+  const ProgramResult r = batch(prompt + "\"temperature\":0}\n" + prompt + "\"do_sample\":false}\n" + prompt +
+                                "\"do_sample\":false,\"temperature\":2,\"seed\":5}\n");
+  CHECK(r.rc == 0);
+  const auto lines = lines_of(r.out);
+  REQUIRE(lines.size() == 3);
+  CHECK(lines[1] == lines[0]);
+  CHECK(lines[2] == lines[0]);
+}
+
 TEST_CASE("an answer that was begun is gone on with") {
   const std::string question = R"({"role":"user","content":"Why is the sky blue?"})";
   const auto whole = records_of(batch("{\"messages\":[" + question + "],\"temperature\":0}\n"));

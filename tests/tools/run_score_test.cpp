@@ -1,6 +1,7 @@
 // ds-run --score, --tokenize, --detokenize, --render.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 
@@ -183,6 +184,31 @@ TEST_CASE("--render shows the prompt; --chat-template and extra variables reach 
   CHECK(as_string(*find(own[0], "text")) == "[hi|glad]");
   const std::string broken = folder.write("broken.jinja", "{% if %}");
   CHECK(run_job({folder.path(), "--render", "--chat-template", broken}, "{" + chat + "}\n").rc == 78);
+}
+
+TEST_CASE("--render is what --jsonl feeds, word for word") {
+  const std::string asked = R"({"role":"user","content":"62*7?"})";
+  const std::string records = "{\"messages\":[" + asked +
+                              R"(,{"role":"assistant","content":"It is"}]})"
+                              "\n" +
+                              "{\"messages\":[" + asked +
+                              R"(,{"role":"assistant","content":"It is","prefix":true}]})"
+                              "\n" +
+                              "{\"messages\":[" + asked + "]}\n{\"prompt\":\"62*7?\"}\n";
+  const auto shown = records_of(run_job({kTinyModel, "--render", "-s", "Be brief."}, records));
+  const auto answered = records_of(run_job({kTinyModel, "--jsonl", "-n", "1", "-s", "Be brief."}, records));
+  REQUIRE(shown.size() == 4);
+  REQUIRE(answered.size() == 4);
+  CHECK(as_string(*find(shown[0], "text")).ends_with("It is"));
+  CHECK(as_string(*find(shown[1], "text")).ends_with("It is"));
+  CHECK(as_string(*find(shown[2], "text")).find("Be brief.") != std::string::npos);
+  for (size_t i = 0; i < shown.size(); ++i) {
+    ProgramOptions options;
+    options.in = as_string(*find(shown[i], "text"));
+    const std::string ids = run_program("ds-run", {kTinyModel, "--tokenize", "-q"}, options).out;
+    CHECK(std::count(ids.begin(), ids.end(), ' ') + 1 ==
+          as_int(*find(*find(answered[i], "usage"), "prompt_tokens")));
+  }
 }
 
 TEST_CASE("--tokenize says what it leaves out, and adds it when asked; --score adds it as --raw does") {

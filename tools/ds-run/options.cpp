@@ -39,8 +39,8 @@ then what the authors recommend: deepseek_v3, llama, qwen2, qwen3 temperature 0.
 same answer for any number of threads.
 
 Records (--jsonl): {"id", "prompt" | "messages" | "input_ids", "system", "tools", "thinking", "raw", "return_ids",
-"max_tokens", "temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "extra": {template
-variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text", "reasoning", "finish_reason":
+"max_tokens", "temperature", "do_sample", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "stop", "extra":
+{template variables}, "add_generation_prompt", "continue_final_message"} give {"id", "text", "reasoning", "finish_reason":
 "stop" | "length", "usage", "output_ids" if input_ids came or were asked for}. Other programs' names are understood
 (max_new_tokens, max_completion_tokens, n_predict, repetition_penalty, stop_sequences, enable_thinking ...); other
 members are named once on stderr. A last message of the assistant is gone on with. The token that ends a turn is
@@ -58,8 +58,8 @@ the same OUT.
 --score takes {"id", "text" | "messages" | "input_ids"} and gives {"id", "n_tokens", "logprobs", "sum_logprob",
 "perplexity"}; text gets the BOS (and EOS) that tokenizer.json or tokenizer_config.json ask for, as --raw does.
 --tokenize and --detokenize take text and ids, or with --jsonl {"id", "text", "parse_special", "add_special"} and
-{"id", "ids"}; --render takes {"id", "messages", "system", "tools", "thinking", "extra", "add_generation_prompt",
-"continue_final_message"}.)";
+{"id", "ids"}; --render takes {"id", "prompt" | "messages", "raw", "system", "tools", "thinking", "extra",
+"add_generation_prompt", "continue_final_message"} and gives the text that --jsonl feeds.)";
 
 const std::map<std::string, Activations> kActivations = {{"f32", Activations::kF32},
                                                          {"bf16", Activations::kBF16}};
@@ -103,7 +103,8 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   option("--min-p", g.min_p, "P", "Leave out tokens below this share of the most likely one");
   option("--repeat-penalty", g.repeat_penalty, "R", "Make tokens already seen less likely; 1: do not");
   option("--seed", g.seed, "N", "The same seed gives the same answer [0]")->check(CLI::NonNegativeNumber);
-  option("--stop", g.stop, "TEXT", "End the answer before this text; may be repeated");
+  const auto not_empty = [](const std::string& text) { return std::string(text.empty() ? "is empty" : ""); };
+  option("--stop", g.stop, "TEXT", "End the answer before this text; may be repeated")->check(not_empty);
   option("--ctx", job.engine.ctx, "N", "Tokens of context [what fits]")->check(CLI::NonNegativeNumber);
   group = "Output";
   flag("--json", job.json, "A record as with --jsonl instead of text; with --plan: an object");

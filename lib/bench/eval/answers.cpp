@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 
+#include "bench/eval/expressions.h"
 #include "bench/eval/numbers.h"
 
 namespace ds::bench {
@@ -68,18 +69,26 @@ std::string_view sentence(std::string_view s) {
   return s;
 }
 
-std::vector<FoundNumber> numbers_of(const std::vector<std::string>& expected) {
-  std::vector<FoundNumber> out;
-  for (const std::string& e : expected) {
-    // GSM8K keeps the derivation in front of the number.
-    const auto marked = marked_answer(e);
-    const std::string plain = plain_text(bare(marked ? *marked : e));
-    if (const auto whole = whole_number(plain))
-      out.push_back(*whole);
-    else if (const auto found = find_numbers(plain); !found.empty())
-      out.push_back(found.back());
+struct Mark {
+  std::string text;
+  bool boxed = false;  // all of it is the answer, not a sentence about it
+};
+std::optional<Mark> mark_of(std::string_view answer) {
+  answer = before_own_questions(answer);
+  if (const size_t at = answer.find("####"); at != std::string_view::npos) {
+    const std::string_view rest = trim(answer.substr(at + 4));
+    return Mark{std::string(rest.substr(0, rest.find('\n'))), false};
   }
-  return out;
+  if (const auto boxed = last_boxed(answer)) return Mark{std::string(*boxed), true};
+  const std::string low = lower(answer);
+  size_t best = std::string::npos, end = 0;
+  for (const std::string_view anchor :
+       {"answer is", "answer:", "answer =", "answer**:", "答案是", "答案为", "答案:", "答案：", "答："})
+    if (const size_t at = low.rfind(anchor);
+        at != std::string::npos && (best == std::string::npos || at > best))
+      best = at, end = at + anchor.size();
+  if (best == std::string::npos) return std::nullopt;
+  return Mark{std::string(trim(sentence(answer.substr(end)))), false};
 }
 
 // Blanks that show nothing: inside of brackets, around commas, "=" and operators that have some on both
@@ -128,24 +137,46 @@ AnswerJudgement judge_text(const std::string& answer, const std::vector<std::str
   return j;
 }
 
+// What is expected: a number where it is one, else a text ("7:30", "x^2+1", "(1, 2)").
+struct Expected {
+  std::vector<FoundNumber> numbers;
+  std::vector<std::string> texts;
+};
+Expected expected_of(const std::vector<std::string>& expected) {
+  Expected out;
+  for (const std::string& e : expected) {
+    // GSM8K keeps the derivation in front of the number.
+    const auto mark = mark_of(e);
+    const std::string text = mark ? mark->text : e;
+    if (const auto number = read_marked(plain_text(trim(text)), true).number)
+      out.numbers.push_back(*number);
+    else
+      out.texts.push_back(text);
+  }
+  return out;
+}
+
 AnswerJudgement judge_number(const std::string& answer, const std::vector<std::string>& expected) {
-  const std::vector<FoundNumber> wanted = numbers_of(expected);
-  if (wanted.empty()) return judge_text(answer, expected);  // 7:30
-  const auto right = [&](const std::vector<FoundNumber>& found, bool first) {
-    if (found.empty()) return false;
-    const FoundNumber& given = first ? found.front() : found.back();
-    return std::any_of(wanted.begin(), wanted.end(), [&](const auto& w) { return same_number(w, given); });
+  const Expected wanted = expected_of(expected);
+  const auto right = [&](const FoundNumber& given) {
+    return std::any_of(wanted.numbers.begin(), wanted.numbers.end(),
+                       [&](const auto& w) { return same_number(w, given); });
   };
-  const auto marked = marked_answer(answer);
-  const auto in_mark = marked ? find_numbers(plain_text(*marked)) : std::vector<FoundNumber>{};
-  const auto all = find_numbers(plain_text(before_own_questions(answer)));
-  // Of "x = 5" the value is last; of "42 apples for 3 people" it is first.
-  const bool equation = marked && marked->find('=') != std::string::npos;
-  AnswerJudgement j;
-  j.strict = right(in_mark, !equation);
-  j.flexible = right(all, false);
-  j.unparsed = all.empty();
-  j.correct = in_mark.empty() ? j.flexible : j.strict;
+  const auto mark = mark_of(answer);
+  const std::string plain = mark ? plain_text(mark->text) : "";
+  const MarkedValue marked = mark ? read_marked(plain, mark->boxed) : MarkedValue{};
+  const std::vector<FoundNumber> all = free_numbers(plain_text(before_own_questions(answer)));
+  AnswerJudgement j = judge_text(answer, wanted.texts);
+  j.unparsed = !marked.number && !marked.expression && all.empty();
+  if (!wanted.numbers.empty()) {
+    j.flexible |= !all.empty() && right(all.back());
+    j.unparsed &= !j.strict;
+  }
+  if (marked.number) j.strict |= right(*marked.number);
+  for (const std::string& text : wanted.texts) j.strict |= mark && same_expression(plain, plain_text(text));
+  // A marked answer that is no number is judged as what it is, and no number elsewhere stands for it.
+  const bool told = marked.number || marked.expression || wanted.numbers.empty();
+  j.correct = j.strict || (!told && j.flexible);
   return j;
 }
 
@@ -193,21 +224,8 @@ std::string answer_part(std::string_view text) {
 }
 
 std::optional<std::string> marked_answer(std::string_view answer) {
-  answer = before_own_questions(answer);
-  if (const size_t at = answer.find("####"); at != std::string_view::npos) {
-    const std::string_view rest = trim(answer.substr(at + 4));
-    return std::string(rest.substr(0, rest.find('\n')));
-  }
-  if (const auto boxed = last_boxed(answer)) return std::string(*boxed);
-  const std::string low = lower(answer);
-  size_t best = std::string::npos, end = 0;
-  for (const std::string_view anchor :
-       {"answer is", "answer:", "answer =", "answer**:", "答案是", "答案为", "答案:", "答案：", "答："})
-    if (const size_t at = low.rfind(anchor);
-        at != std::string::npos && (best == std::string::npos || at > best))
-      best = at, end = at + anchor.size();
-  if (best == std::string::npos) return std::nullopt;
-  return std::string(trim(sentence(answer.substr(end))));
+  if (auto mark = mark_of(answer)) return std::move(mark->text);
+  return std::nullopt;
 }
 
 AnswerJudgement judge_answer(std::string_view text, const std::vector<std::string>& expected,

@@ -432,14 +432,26 @@ TEST_CASE("ledger: a busy server, another set and half an entry") {
   RecordSet shuffled = evaluation(20, 2);
   std::reverse(shuffled.items.begin(), shuffled.items.end());
   CHECK(add_to_ledger(shuffled, o).sum == 0);
+  RecordSet renamed = evaluation(20, 2);
+  for (ItemRecord& i : renamed.items) i.set = "math-copy";
+  CHECK(compare_items(renamed.items, evaluation(20, 2).items, 0.05).n_common == 20);
   // Killed in the middle of a write.
   {
     const ds::io::FileHandle file(::open(path.c_str(), O_WRONLY | O_APPEND));
     ds::io::write_all(file.get(), "{\"type\":\"drift\",\"seq", path);
   }
   CHECK(read_ledger(path).size() == 2);
-  CHECK(add_to_ledger(evaluation(20, 2), o).n_entries == 3);
+  const DriftResult third = add_to_ledger(renamed, o);
+  CHECK(third.n_entries == 3);
+  CHECK(third.warning.find("its last line ends in the middle (22 bytes)") != std::string::npos);
   CHECK(read_ledger(path).size() == 3);
+  CHECK(add_to_ledger(evaluation(20, 2), o).warning.empty());
+  {
+    ds::io::AtomicFile file(path);
+    file.write("{\"type\":\"drift\",\"seq");
+    file.commit();
+  }
+  CHECK(add_to_ledger(evaluation(20, 2), o).warning.find("a new baseline begins here") != std::string::npos);
   std::remove(path.c_str());
 }
 

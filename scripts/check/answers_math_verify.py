@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Answers judged by ds-bench eval against the PyPI package math-verify, on some 700 strings of our own.
+"""Answers judged by ds-bench eval against the PyPI package math-verify, on some 1200 strings of our own.
 
 usage: python3 -m venv V && V/bin/pip install math-verify && V/bin/python scripts/check/answers_math_verify.py BUILD
 
@@ -25,6 +25,9 @@ ARGUED = {
     "chinese numerals": "it reads no Chinese numerals; a person does",
     "vulgar fraction": "½ and 3½ are how keyboards write 1/2 and 7/2; it reads no such sign",
     "raised digits": "10⁶ is 10^6; it reads 10",
+    "million": "1.5 million is 1500000; it reads the 1.5",
+    "cents": "1.234,56 is a German 1234.56; it reads a list",
+    "mixed chinese": "1万2千 and 3又1/2 are numbers to a person; it reads the last digits",
     "hash before": "#### marks the answer (GSM8K); it takes the last number",
 }
 random.seed(7)
@@ -89,6 +92,20 @@ def samples():
         yield "percent", f"$\\boxed{{{a * 10}\\%}}$", str(a * 10)
         yield "unit", f"$\\boxed{{{n} \\text{{ cm}}}}$", str(n)
         yield "equation", f"$\\boxed{{x = {n}}}$", str(n)
+        # Expressions: right as a whole, never by a digit of theirs.
+        for kind, expression in [
+            ("root", f"{a}\\sqrt{{{c}}}"), ("root of fraction", f"\\frac{{\\sqrt{{{c}}}}}{{{b}}}"), ("pi", f"{a}\\pi"),
+            ("term", f"{a + 1}x"), ("power of x", f"x^{{{c}}}"), ("sum", f"x+{a}"), ("pair", f"({a}, {c})"),
+            ("imaginary", f"{a}+{c}i"), ("logarithm", f"\\log {c + 2}"),
+        ]:
+            yield kind, f"$\\boxed{{{expression}}}$", expression
+            for digit in (a, c):
+                yield kind + " wrong", f"$\\boxed{{{expression}}}$", str(digit)
+        yield "unit squared", f"$\\boxed{{{n}\\text{{ m}}^2}}$", str(n)
+        yield "million", f"The answer is {a}.5 million.", str(a * 1000000 + 500000)
+        yield "cents", f"The answer is {a}.{n % 900 + 100},{b}5.", f"{a}{n % 900 + 100}.{b}5"
+        yield "mixed chinese", f"共{a}万{b}千", str(a * 10000 + b * 1000)
+        yield "mixed chinese", f"答案是{a}又{1}/{b}", f"{a * b + 1}/{b}"
 
 
 def main():
@@ -102,7 +119,7 @@ def main():
     ours = {r["id"]: r["correct"] for r in map(json.loads, lines) if r["type"] == "item"}
     n_same, argued, unargued = 0, {}, []
     for i, (kind, text, gold) in enumerate(kinds):
-        theirs = verify(parse(gold), parse(text))
+        theirs = verify(parse(f"${gold}$" if "\\" in gold or "x" in gold or "i" in gold or "," in gold else gold), parse(text))
         wanted = not kind.endswith("wrong")
         if ours[f"q{i}"] != wanted:
             unargued.append((kind, text, gold, "WE ARE WRONG"))

@@ -586,3 +586,33 @@ TEST_CASE("the table of a comparison keeps to its width, whatever stands in it")
     }
   }
 }
+
+TEST_CASE("arms of equal values are SAME at every percentile, and a constant difference is one") {
+  const auto run = [](int n, int64_t ms, int n_slow) {
+    RecordSet set = simulate(1, n, 1);
+    for (int i = 0; i < n; ++i) {
+      RequestRecord& r = set.requests[static_cast<size_t>(i)];
+      r.t_plan_ns = r.t_send_ns = i * int64_t{1'000'000'000};
+      r.t_first_ns = r.t_send_ns + (i % 50 < n_slow ? 3 : 1) * ms * 1'000'000;
+      r.t_done_ns = r.t_last_ns = r.t_first_ns;
+      r.gaps_ns.clear(), r.n_out = 1;
+    }
+    return set;
+  };
+  const CompareOptions all = gates({"p50_ttft", "p90_ttft", "p95_e2e", "mean_ttft"});
+  for (const bool paired : {true, false}) {
+    RecordSet b = run(200, 10, 0);
+    if (!paired)
+      for (RequestRecord& r : b.requests) r.id += "x";
+    const Comparison c = compare_runs(run(200, 10, 0), b, all);
+    CHECK(c.exit_code == 0);
+    for (const GateComparison& g : c.gates) {
+      CHECK(g.verdict == Verdict::kSame);
+      CHECK(g.interval.lo == 1);
+      CHECK(g.interval.hi == 1);
+    }
+  }
+  CHECK(compare_runs(run(200, 10, 0), run(200, 20, 0), all).overall == Verdict::kSlower);
+  // A few others do not matter to the median.
+  CHECK(compare_runs(run(200, 10, 1), run(200, 10, 2), gates({"p50_ttft"})).overall == Verdict::kSame);
+}

@@ -158,116 +158,212 @@ TEST_CASE("answers as a person reads them") {
     const char *text, *expected, *match;
     bool right;
   };
-  for (const Sample& x : std::vector<Sample>{
-           {"\\boxed{\\dfrac{6}{8}}", "3/4", "number", true},
-           {"It is $-\\frac{1}{2}$.", "-0.5", "number", true},
-           {"2\\frac{1}{2}", "2.5", "number", true},
-           {"1 1/2 cups", "1.5", "number", true},
-           {"The answer is 3/5.", "3/4", "number", false},
-           {"Born on 3/4/2024", "2024", "number", false},
-           {"\\boxed{12{,}345{,}678}", "12345678", "number", true},
-           {"\\boxed{12\\,345{,}678}", "12345678", "number", true},
-           {"$12\\;345\\!678$", "12345678", "number", true},
-           {"$1,\\!234,\\! 567$", "1234567", "number", true},
-           {"$12~345{,}678$", "12345678", "number", true},
-           {"$12~345~678$", "12345678", "number", true},
-           {"$1{\\,}234\\, 567.5$", "1234567.5", "number", true},
-           {"$3.141\\,592\\,653$", "3.141592653", "number", true},
-           {"$12\u2009345'678$", "12345678", "number", true},
-           {"12_345,678", "12345678", "number", true},
-           {"12 345,67", "12345.67", "number", true},
-           {"12,345 or 12,34", "12.34", "number", true},
-           {"between 100~200", "200", "number", true},  // a range
-           {"5,000~100,000", "100000", "number", true},
-           {"1, 234", "234", "number", true},  // a list
-           {"$1,\\,234$", "234", "number", true},
-           {"$1\\quad 234$", "234", "number", true},
-           {"1,234,56", "1234", "number", false},
-           {"分别是3，400", "400", "number", true},
-           {"１，２３４", "1234", "number", true},
-           {"a total of (1,234)", "1234", "number", true},
-           {"(1,234)", "(1, 234)", "exact", true},
-           {"1,234", "1, 234", "exact", false},
-           {"1, 234", "1234", "exact", false},
-           {"3, 4", "3,4", "exact", true},
-           {"12\\,345{,}678", "12345678", "exact", true},
-           {"12 345 678 people", "12345678", "number", true},
-           {"12'345.50", "12345.5", "number", true},
-           {"1.234.567", "1234567", "number", true},
-           {"1.234.567,5", "1234567.5", "number", true},
-           {"12,34,567 rupees", "1234567", "number", true},
-           {"0,75", "3/4", "number", true},
-           {"\u22125", "-5", "number", true},
-           {"007", "7", "number", true},
-           {"50\\%", "0.5", "number", true},
-           {"50 %", "50", "number", true},
-           {"1.5 \\times 10^{3}", "1500", "number", true},
-           {"6.02e23", "602000000000000000000000", "number", true},
-           {"答案是一百二十三。", "123", "number", true},
-           {"答案：四分之三", "0.75", "number", true},
-           {"百分之十二点五", "12.5", "number", true},
-           {"共３万２千", "32000", "number", false},  // a mix that the extractor does not read
-           {"共3万元", "30000", "number", true},
-           {"两千零五", "2005", "number", true},
-           {"负五", "-5", "number", true},
-           {"一些人说对", "1", "number", false},
-           {"So \\boxed{x = 5}", "5", "number", true},
-           {"The answer is 42 (after 3 tries).", "42", "number", true},
-           {"The answer is 7. No: the answer is 9.", "9", "number", true},
-           {"12345678901234567890123456789012345678901", "12345678901234567890123456789012345678902",
-            "number", false},
-           {"The answer is (B).", "B", "choice", true},
-           {"B) Paris, since A is wrong. Answer: B", "B", "choice", true},
-           {"A or B", "A", "choice", false},
-           {"I think a lot. It must be C.", "C", "choice", true},
-           {"\\boxed{\\text{Paris}}", "Paris", "exact", true},
-           {"ＰＡＲＩＳ", "PARIS", "exact", true},
-           {"\\frac{1}{2}", "0.5", "exact", true},
-           // No numbers, whatever digits they have.
-           {"5/0", "5", "number", false},
-           {"5/0", "0", "number", false},
-           {"It is 5 / 00.", "5", "number", false},
-           {"3/0.5", "6", "number", true},
-           {"At 7:30.", "30", "number", false},
-           {"At 7:30:15", "15", "number", false},
-           {"At 7:30.", "7:30", "number", false},  // the whole text, or a marked one
-           {"The answer is 7:30.", "7:30", "number", true},
-           {"The answer is 7:45.", "7:30", "number", false},
-           {"Answer:42", "42", "number", true},
-           {"\u00bd", "0.5", "number", true},
-           {"3\u00bd", "3.5", "number", true},
-           {"3 \u00bd cups", "7/2", "number", true},
-           {"-3\u00be", "-3.75", "number", true},
-           {"\u2154 of it", "2/3", "number", true},
-           {"\u00bd", "1/2", "exact", true},
-           {"叁", "3", "number", true},
-           {"答案是拾伍。", "15", "number", true},
-           {"共计壹仟贰佰叁拾肆元整", "1234", "number", true},
-           {"三萬五", "35000", "number", true},
-           {"3萬", "30000", "number", true},
-           {"五个，队伍陆续到了", "5", "number", true},
-           {"七个人在收拾", "7", "number", true},
-           {"10^6", "1000000", "number", true},
-           {"$10^{6}$", "1000000", "number", true},
-           {"2^10", "1024", "number", true},
-           {"10^{-3}", "0.001", "number", true},
-           {"10\u2076", "1000000", "number", true},
-           {"10\u207b\u00b3", "0.001", "number", true},
-           {"25 cm\u00b2", "25", "number", true},
-           {"10^9999", "10", "number", false},
-           {"0^-1", "0", "number", false},
-           {"five", "5", "number", false},  // words are words
-           {"(1, 2)", "(1,2)", "exact", true},
-           {"( 1 , 2 )", "(1,2)", "exact", true},
-           {"[1;  2]", "[1; 2]", "exact", true},
-           {"x = 5", "x=5", "exact", true},
-           {"a + b", "a+b", "exact", true},
-           {"5 -3", "5-3", "exact", false},  // two numbers
-           {"New York", "NewYork", "exact", false},
-           {"(1, 3)", "(1,2)", "exact", false},
-           {"", "0", "number", false}}) {
+  for (const Sample& x :
+       std::vector<Sample>{{"\\boxed{\\dfrac{6}{8}}", "3/4", "number", true},
+                           {"It is $-\\frac{1}{2}$.", "-0.5", "number", true},
+                           {"2\\frac{1}{2}", "2.5", "number", true},
+                           {"1 1/2 cups", "1.5", "number", true},
+                           {"The answer is 3/5.", "3/4", "number", false},
+                           {"Born on 3/4/2024", "2024", "number", false},
+                           {"\\boxed{12{,}345{,}678}", "12345678", "number", true},
+                           {"\\boxed{12\\,345{,}678}", "12345678", "number", true},
+                           {"$12\\;345\\!678$", "12345678", "number", true},
+                           {"$1,\\!234,\\! 567$", "1234567", "number", true},
+                           {"$12~345{,}678$", "12345678", "number", true},
+                           {"$12~345~678$", "12345678", "number", true},
+                           {"$1{\\,}234\\, 567.5$", "1234567.5", "number", true},
+                           {"$3.141\\,592\\,653$", "3.141592653", "number", true},
+                           {"$12\u2009345'678$", "12345678", "number", true},
+                           {"12_345,678", "12345678", "number", true},
+                           {"12 345,67", "12345.67", "number", true},
+                           {"12,345 or 12,34", "12.34", "number", true},
+                           {"between 100~200", "200", "number", true},  // a range
+                           {"5,000~100,000", "100000", "number", true},
+                           {"1, 234", "234", "number", true},  // a list
+                           {"$1,\\,234$", "234", "number", true},
+                           {"$1\\quad 234$", "234", "number", true},
+                           {"1,234,56", "1234", "number", false},
+                           {"分别是3，400", "400", "number", true},
+                           {"１，２３４", "1234", "number", true},
+                           {"a total of (1,234)", "1234", "number", true},
+                           {"(1,234)", "(1, 234)", "exact", true},
+                           {"1,234", "1, 234", "exact", false},
+                           {"1, 234", "1234", "exact", false},
+                           {"3, 4", "3,4", "exact", true},
+                           {"12\\,345{,}678", "12345678", "exact", true},
+                           {"12 345 678 people", "12345678", "number", true},
+                           {"12'345.50", "12345.5", "number", true},
+                           {"1.234.567", "1234567", "number", true},
+                           {"1.234.567,5", "1234567.5", "number", true},
+                           {"12,34,567 rupees", "1234567", "number", true},
+                           {"0,75", "3/4", "number", true},
+                           {"\u22125", "-5", "number", true},
+                           {"007", "7", "number", true},
+                           {"50\\%", "0.5", "number", true},
+                           {"50 %", "50", "number", true},
+                           {"1.5 \\times 10^{3}", "1500", "number", true},
+                           {"6.02e23", "602000000000000000000000", "number", true},
+                           {"答案是一百二十三。", "123", "number", true},
+                           {"答案：四分之三", "0.75", "number", true},
+                           {"百分之十二点五", "12.5", "number", true},
+                           {"共３万２千", "32000", "number", true},
+                           {"1万5", "15000", "number", true},
+                           {"1万5000", "15000", "number", true},
+                           {"3百", "300", "number", true},
+                           {"2千米", "2", "number", true},
+                           {"1.2万", "12000", "number", true},
+                           {"1又1/2", "1.5", "number", true},
+                           {"三又二分之一", "3.5", "number", true},
+                           {"負五", "-5", "number", true},
+                           {"廿三", "23", "number", true},
+                           {"百分之百", "100%", "number", true},
+                           {"千分之五", "0.005", "number", true},
+                           {"The answer is 1.234,56 €.", "1234.56", "number", true},
+                           {"1.234,56", "56", "number", false},
+                           {"$1.5 million", "1500000", "number", true},
+                           {"The answer is 1.5 million.", "1.5", "number", false},
+                           {"1500000", "1.5 million", "number", true},
+                           {"共3万元", "30000", "number", true},
+                           {"两千零五", "2005", "number", true},
+                           {"负五", "-5", "number", true},
+                           {"一些人说对", "1", "number", false},
+                           {"So \\boxed{x = 5}", "5", "number", true},
+                           {"The answer is 42 (after 3 tries).", "42", "number", true},
+                           {"The answer is 7. No: the answer is 9.", "9", "number", true},
+                           {"12345678901234567890123456789012345678901",
+                            "12345678901234567890123456789012345678902", "number", false},
+                           {"The answer is (B).", "B", "choice", true},
+                           {"B) Paris, since A is wrong. Answer: B", "B", "choice", true},
+                           {"A or B", "A", "choice", false},
+                           {"I think a lot. It must be C.", "C", "choice", true},
+                           {"b", "B", "choice", true},
+                           {"(a)", "A", "choice", true},
+                           {"b) Paris", "B", "choice", true},
+                           {"The answer is (b).", "B", "choice", true},
+                           {"\\boxed{c}", "C", "choice", true},
+                           {"C", "c", "choice", true},
+                           {"a lot of them", "A", "choice", false},
+                           {"The correct option is D: all of A, B and C", "D", "choice", true},
+                           {"Not A. Not B. It is C.", "C", "choice", true},
+                           {"The answer is not B.", "B", "choice", false},
+                           {"Both A and B", "B", "choice", false},
+                           {"Both A and B", "A", "choice", false},
+                           {"The answer is A and B.", "A", "choice", false},
+                           {"Vitamin C is good", "C", "choice", false},
+                           {"Vitamin C is good. I choose B", "B", "choice", true},
+                           {"cafe\u0301", "caf\u00e9", "exact", true},
+                           {"the caf\u00e9", "cafe\u0301", "contains", true},
+                           {"cafe", "caf\u00e9", "exact", false},
+                           {"\\boxed{\\text{Paris}}", "Paris", "exact", true},
+                           {"ＰＡＲＩＳ", "PARIS", "exact", true},
+                           {"\\frac{1}{2}", "0.5", "exact", true},
+                           // No numbers, whatever digits they have.
+                           {"5/0", "5", "number", false},
+                           {"5/0", "0", "number", false},
+                           {"It is 5 / 00.", "5", "number", false},
+                           {"3/0.5", "6", "number", true},
+                           {"At 7:30.", "30", "number", false},
+                           {"At 7:30:15", "15", "number", false},
+                           {"At 7:30.", "7:30", "number", false},  // the whole text, or a marked one
+                           {"The answer is 7:30.", "7:30", "number", true},
+                           {"The answer is 7:45.", "7:30", "number", false},
+                           {"Answer:42", "42", "number", true},
+                           {"\u00bd", "0.5", "number", true},
+                           {"3\u00bd", "3.5", "number", true},
+                           {"3 \u00bd cups", "7/2", "number", true},
+                           {"-3\u00be", "-3.75", "number", true},
+                           {"\u2154 of it", "2/3", "number", true},
+                           {"\u00bd", "1/2", "exact", true},
+                           {"叁", "3", "number", true},
+                           {"答案是拾伍。", "15", "number", true},
+                           {"共计壹仟贰佰叁拾肆元整", "1234", "number", true},
+                           {"三萬五", "35000", "number", true},
+                           {"3萬", "30000", "number", true},
+                           {"五个，队伍陆续到了", "5", "number", true},
+                           {"七个人在收拾", "7", "number", true},
+                           {"10^6", "1000000", "number", true},
+                           {"$10^{6}$", "1000000", "number", true},
+                           {"2^10", "1024", "number", true},
+                           {"10^{-3}", "0.001", "number", true},
+                           {"10\u2076", "1000000", "number", true},
+                           {"10\u207b\u00b3", "0.001", "number", true},
+                           {"25 cm\u00b2", "25", "number", true},
+                           {"10^9999", "10", "number", false},
+                           {"0^-1", "0", "number", false},
+                           {"five", "5", "number", false},  // words are words
+                           {"(1, 2)", "(1,2)", "exact", true},
+                           {"( 1 , 2 )", "(1,2)", "exact", true},
+                           {"[1;  2]", "[1; 2]", "exact", true},
+                           {"x = 5", "x=5", "exact", true},
+                           {"a + b", "a+b", "exact", true},
+                           {"5 -3", "5-3", "exact", false},  // two numbers
+                           {"New York", "NewYork", "exact", false},
+                           {"(1, 3)", "(1,2)", "exact", false},
+                           {"", "0", "number", false}}) {
     INFO(std::string(x.text), " for ", std::string(x.expected));
     CHECK(judge_answer(x.text, {x.expected}, x.match).correct == x.right);
+  }
+  // A marked expression is no number, whatever digit it ends in; it is right where it is what is expected.
+  for (const char* expression : {"\\sqrt{16}",
+                                 "\\sqrt{2}",
+                                 "2\\pi",
+                                 "\\frac{\\sqrt2}{2}",
+                                 "5x",
+                                 "5x+3",
+                                 "x^2",
+                                 "42!",
+                                 "\\log 10",
+                                 "3i",
+                                 "1+2i",
+                                 "\\frac{x}{2}",
+                                 "\\frac{2}{x}",
+                                 "x>2",
+                                 "\\le 2",
+                                 "\\pm 2",
+                                 "100_{2}",
+                                 "[1,2)",
+                                 "(1, 2)",
+                                 "(1,2)",
+                                 "2, 3",
+                                 "2\\sqrt{3}",
+                                 "x^2+2",
+                                 "2^{x}",
+                                 "2x+3y=2",
+                                 "a/2",
+                                 "1/2 + 1/3",
+                                 "\\binom{5}{2}",
+                                 "2\\text{ hours }30\\text{ min}",
+                                 "\\infty",
+                                 "\\text{none}"}) {
+    INFO(std::string(expression));
+    const std::string boxed = "2 ways: \\boxed{" + std::string(expression) + "} of 2";
+    for (const char* digit : {"2", "3", "10", "16", "100", "5", "42"})
+      CHECK(!judge_answer(boxed, {digit}, "number").correct);
+    CHECK(judge_answer(boxed, {expression}, "number").correct);
+    CHECK(!judge_answer(boxed, {std::string(expression) + "+7"}, "number").correct);
+    CHECK(!judge_answer(boxed, {"2"}, "number").unparsed);
+    CHECK(!judge_answer("\\boxed{2}", {expression}, "number").correct);
+  }
+  for (const auto& [text, expected] : {std::pair("\\boxed{2\\sqrt 3}", "2\\sqrt{3}"),
+                                       {"\\boxed{x = 2\\sqrt{3}}", "2\\sqrt{3}"},
+                                       {"\\boxed{( 1, 2 )}", "(1,2)"},
+                                       {"The answer is $x^{2} + 1$.", "x^2+1"},
+                                       {"\\boxed{5 m^2}", "5"},
+                                       {"It is 5 m^2.", "5"},
+                                       {"5 cm3", "5"},
+                                       {"\\boxed{42\\ \\text{square units}}", "42"},
+                                       {"\\boxed{{42}}", "42"},
+                                       {"\\boxed{(42)}", "42"},
+                                       {"\\boxed{\\text{(C) }5}", "5"},
+                                       {"\\boxed{a_{1}=5}", "5"},
+                                       {"\\boxed{40 + 2 = 42}", "42"},
+                                       {"\\boxed{5}", "x=5"},
+                                       {"\\boxed{2^7}", "128"},
+                                       {"**42**", "42"},
+                                       {"CO2 weighs 5", "5"},
+                                       {"x = 12, checked in x^2", "12"}}) {
+    INFO(std::string(text));
+    CHECK(judge_answer(text, {expected}, "number").correct);
   }
   CHECK(judge_answer("NYC", {"New York", "NYC"}, "exact").correct);
   CHECK(!judge_answer("LA", {"New York", "NYC"}, "exact").correct);
@@ -336,14 +432,26 @@ TEST_CASE("ledger: a busy server, another set and half an entry") {
   RecordSet shuffled = evaluation(20, 2);
   std::reverse(shuffled.items.begin(), shuffled.items.end());
   CHECK(add_to_ledger(shuffled, o).sum == 0);
+  RecordSet renamed = evaluation(20, 2);
+  for (ItemRecord& i : renamed.items) i.set = "math-copy";
+  CHECK(compare_items(renamed.items, evaluation(20, 2).items, 0.05).n_common == 20);
   // Killed in the middle of a write.
   {
     const ds::io::FileHandle file(::open(path.c_str(), O_WRONLY | O_APPEND));
     ds::io::write_all(file.get(), "{\"type\":\"drift\",\"seq", path);
   }
   CHECK(read_ledger(path).size() == 2);
-  CHECK(add_to_ledger(evaluation(20, 2), o).n_entries == 3);
+  const DriftResult third = add_to_ledger(renamed, o);
+  CHECK(third.n_entries == 3);
+  CHECK(third.warning.find("its last line ends in the middle (22 bytes)") != std::string::npos);
   CHECK(read_ledger(path).size() == 3);
+  CHECK(add_to_ledger(evaluation(20, 2), o).warning.empty());
+  {
+    ds::io::AtomicFile file(path);
+    file.write("{\"type\":\"drift\",\"seq");
+    file.commit();
+  }
+  CHECK(add_to_ledger(evaluation(20, 2), o).warning.find("a new baseline begins here") != std::string::npos);
   std::remove(path.c_str());
 }
 

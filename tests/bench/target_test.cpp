@@ -137,6 +137,69 @@ TEST_CASE("keep-alives, halves of a character, tool calls, reasoning, errors in 
   o = answer_with(event("a") + "data: {\"object\":\"error\",\"message\":\"died\",\"code\":500}\n\n" + end);
   CHECK(o.error == "server_error");
   CHECK(o.error_detail == "died");
+  // Named by the event, by the finish, or in the choice: none of them is an answer.
+  for (const auto& [body, detail] :
+       {std::pair("event: error\ndata: {\"message\":\"engine dead\"}\n\n", "engine dead"),
+        {"event: error\ndata: out of memory\n\n", "out of memory"},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"error\"}]}\n\n",
+         "the answer ended with finish_reason \"error\""},
+        {"data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"abort\"}]}\n\n",
+         "the answer ended with finish_reason \"abort\""},
+        {"data: {\"choices\":[{\"error\":{\"message\":\"lost\"},\"finish_reason\":\"error\"}]}\n\n",
+         "lost"}}) {
+    o = answer_with(event("a") + body + end);
+    CHECK(o.error == "server_error");
+    CHECK(o.error_detail == detail);
+  }
+  CHECK(answer_with("event: error\ndata: {\"message\":\"x\"}\n\n" + event("a") + end).error ==
+        "server_error");
+  CHECK(answer_with("event: message\n" + event("a") + end).ok());
+}
+
+TEST_CASE("lists of parts, refusals, answers of no token, reasoning inside of the text") {
+  const std::string end = "data: [DONE]\n\n";
+  const auto delta = [](const std::string& members) {
+    return "data: {\"choices\":[{\"delta\":{" + members + "}}]}\n\n";
+  };
+  Outcome o = answer_with(
+      delta("\"content\":[{\"type\":\"thinking\",\"thinking\":[{\"type\":\"text\",\"text\":\"hm\"}]}]") +
+      delta("\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]") + end);
+  CHECK(o.ok());
+  CHECK(o.text == "ab");
+  CHECK(o.event_ns.size() == 2);
+  CHECK(o.t_answer_ns == o.event_ns[1]);
+  CHECK(answer_with(delta("\"refusal\":\"I cannot\"") + delta("\"refusal\":\" help\"") + end).text ==
+        "I cannot help");
+  o = answer_with(delta("\"role\":\"assistant\",\"content\":\"\"") +
+                  "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n" + end);
+  CHECK(o.ok());
+  CHECK(o.n_out == 0);  // said by the summary of a run
+  // The first token of the answer, wherever the tags are cut, and where the template has opened them.
+  for (const std::vector<std::string>& pieces :
+       std::vector<std::vector<std::string>>{{"<think>", "r", "</think>", "\\n", "x"},
+                                             {" <th", "ink>r", "</thi", "nk> ", "x"},
+                                             {"r", "r", "r", "</think>", "x"}}) {
+    std::string body;
+    for (const std::string& piece : pieces) body += event(piece);
+    o = answer_with(body + end);
+    REQUIRE(o.event_ns.size() == 5);
+    CHECK(o.t_answer_ns == o.event_ns[4]);
+  }
+  CHECK(answer_with(event("<think>r") + event("r") + end).t_answer_ns == -1);
+  o = answer_with(event("<") + event("b>") + end);
+  CHECK(o.t_answer_ns == -1);  // no reasoning
+}
+
+TEST_CASE("what a server does with its connection after [DONE] is no part of the answer") {
+  for (const bool times_out : {false, true}) {
+    const Outcome o = ask([&](const ServedRequest& r) {
+      r.write("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n" + event("a") + "data: [DONE]\n\n");
+      std::this_thread::sleep_for(std::chrono::milliseconds(times_out ? 1500 : 300));
+      return false;
+    });
+    CHECK(o.ok());
+    CHECK(o.t_done_ns - o.event_ns[0] < 250'000'000);
+  }
 }
 
 TEST_CASE("the base of an address, what a prompt file adds, and whole conversations arrive at the server") {
@@ -274,6 +337,7 @@ TEST_CASE("no [DONE]: an answer that states its finish is whole, one that does n
   CHECK(answer_with(event("a") + finish).ok());
   CHECK(answer_with(event("a") + finish).finish == "stop");
   CHECK(answer_with(event("a")).error == "no_end");
+  CHECK(answer_with(event("a")).error_detail.find("may be cut") != std::string::npos);
 }
 
 TEST_CASE("a connection that is reset, before the answer and within it") {
@@ -301,6 +365,14 @@ TEST_CASE("an answer in one piece instead of a stream is refused as such") {
   });
   CHECK(o.error == "no_stream");
   CHECK(o.error_detail.find("\"content\":\"hi\"") != std::string::npos);
+  const std::string error = R"({"error":{"message":"no such model","code":404}})";
+  const Outcome said = ask([&](const ServedRequest& r) {
+    return r.write("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " +
+                   std::to_string(error.size()) + "\r\n\r\n" + error) &&
+           false;
+  });
+  CHECK(said.error == "server_error");
+  CHECK(said.error_detail == "no such model");
 }
 
 TEST_CASE("refusals carry the status, what the server advises, and the body's start") {
@@ -327,6 +399,7 @@ TEST_CASE("refusals carry the status, what the server advises, and the body's st
   o = refused("307 Moved", "Location: /elsewhere/v1/chat/completions\r\n", "");
   CHECK(o.error == "http_307");
   CHECK(o.error_detail.find("/elsewhere/v1/chat/completions") != std::string::npos);
+  CHECK(o.error_detail.ends_with(", give that as --url"));
   CHECK(refused("302 Found", "Location: file:///etc/passwd\r\n", "").error == "http_302");
   // Bytes that are no text still make a record that reads back.
   RequestRecord record;

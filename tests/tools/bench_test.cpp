@@ -105,6 +105,22 @@ TEST_CASE("exit codes of the table") {
   CHECK(shell("$B run --help | grep -q 'find-goodput'").code == 0);
 }
 
+TEST_CASE("a slip of the hand is named as what it is") {
+  Ran r = shell("$B run --cmd cat --arrivals poison 2>&1");
+  CHECK(r.code == 66);
+  CHECK(r.out.find("did you mean poisson?") != std::string::npos);
+  r = shell("$B run --cmd cat -n 3 -n 4 2>&1");
+  CHECK(r.code == 2);
+  CHECK(r.out.find("--requests takes one value and was given 2") != std::string::npos);
+  r = shell("echo '{\"e2e_ms\":5,\"ttft_ms\":-1}' | $B stats - 2>&1");
+  CHECK(r.code == 65);
+  CHECK(r.out.find("\"ttft_ms\" is negative") != std::string::npos);
+  r = shell(
+      "for i in 1 2; do echo '{\"e2e_ms\":5}'; done > 'bt_a|b'; cp 'bt_a|b' bt_c; $B stats --markdown bt_a* "
+      "bt_c; rm -f bt_*");
+  CHECK(r.out.find("a\\|b") != std::string::npos);
+}
+
 TEST_CASE("malformed lines are counted, reported with their place, and do not stop the rest") {
   const Ran r = shell(R"(printf '{"e2e_ms":5}\nbroken\n{"e2e_ms":6}\n' | $B stats - 2>&1)");
   CHECK(r.code == 65);

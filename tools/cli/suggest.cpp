@@ -94,6 +94,9 @@ std::string words_of(CLI::App& app, const std::vector<std::string>& words, const
   if (const std::string choice = choice_text(error.what()); !choice.empty()) return choice;
   // CLI11 writes the largest double out, all 309 digits of it.
   std::string text = error.what();
+  const std::string once = ": At Most 1 required but received ";
+  if (const size_t at = text.find(once); at != std::string::npos)
+    return text.substr(0, at) + " takes one value and was given " + text.substr(at + once.size());
   const std::string no_bound = "in range 0.000000 to 179769";
   if (const size_t at = text.find(no_bound); at != std::string::npos) {
     const size_t end = text.find_first_not_of("0123456789.", at + no_bound.size());

@@ -8,7 +8,7 @@
 namespace ds::bench {
 
 // Recorded with each run: scores of two versions must not be compared.
-constexpr const char* kExtractorVersion = "4";
+constexpr const char* kExtractorVersion = "5";
 
 struct AnswerJudgement {
   bool correct = false;   // by the item's rule
@@ -27,8 +27,10 @@ std::optional<std::string> marked_answer(std::string_view answer);
 // match says how answers are read:
 //   "exact"     the whole answer is the expected text or the same number
 //   "contains"  the expected text occurs in it
-//   "number"    the marked number where one is marked, else the last one; as "exact" where what is expected
-//   is none "choice"    the marked letter (A, B, ...), else the only one that stands by itself
+//   "number"    the marked number where one is marked, else the last one that is part of no expression. A
+//               marked expression (2\sqrt{3}, 5x, (1, 2)) is none: it is compared as text, and so is an
+//               answer where what is expected is no number (7:30, x^2+1)
+//   "choice"    the marked letter (A, B, ...), else the only one that stands by itself
 // expected: any of them counts.
 AnswerJudgement judge_answer(std::string_view text, const std::vector<std::string>& expected,
                              std::string_view match);

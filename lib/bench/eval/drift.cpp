@@ -141,7 +141,7 @@ double drift_evidence(const PastAnswers& past, const std::map<std::string, bool>
   return sum;
 }
 
-std::vector<Json> read_ledger(const std::string& path, int64_t* size) {
+std::vector<Json> read_ledger(const std::string& path, int64_t* size, int64_t* n_torn) {
   std::vector<Json> entries;
   if (size) *size = 0;
   if (!file_exists(path)) return entries;
@@ -150,7 +150,10 @@ std::vector<Json> read_ledger(const std::string& path, int64_t* size) {
   int64_t number = 0;
   for (size_t begin = 0; begin < bytes.size();) {
     const size_t end = bytes.find('\n', begin);
-    if (end == std::string::npos) break;  // half an entry: whoever wrote it was stopped, and told nobody
+    if (end == std::string::npos) {  // half an entry: whoever wrote it was stopped, and told nobody
+      if (n_torn) *n_torn = static_cast<int64_t>(bytes.size() - begin);
+      break;
+    }
     const std::string line = bytes.substr(begin, end - begin), where = path + ":" + std::to_string(++number);
     begin = end + 1;
     if (size) *size = static_cast<int64_t>(begin);
@@ -200,12 +203,13 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
   const FileHandle ledger(::open(o.ledger.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0666));
   if (ledger.get() < 0 || ::flock(ledger.get(), LOCK_EX) != 0)
     throw Error(ErrorKind::kCannotCreate, "cannot open for appending: " + os_error(), o.ledger);
-  int64_t end = 0;
-  const std::vector<Json> entries = read_ledger(o.ledger, &end);
+  int64_t end = 0, n_torn = 0;
+  const std::vector<Json> entries = read_ledger(o.ledger, &end, &n_torn);
   const Json* last = entries.empty() ? nullptr : &entries.back();
+  // The name is a file's, and files are renamed; what was asked is in the digest.
   const std::string& name = set.items[0].set;
   const std::string digest = set_name(set);
-  if (last && (text(last, "set") != name || text(last, "set_digest") != digest))
+  if (last && text(last, "set_digest") != digest)
     throw Error(ErrorKind::kBadData,
                 "these are " + std::to_string(set.items.size()) + " questions of set '" + name + "' (" +
                     digest.substr(0, 12) + "), the ledger's are of '" + text(last, "set") + "' (" +
@@ -248,6 +252,10 @@ DriftResult add_to_ledger(const RecordSet& set, const DriftOptions& o) {
         r.first_changed = id;
       }
   r.warning = other_models(entries, header.target);
+  if (n_torn > 0)
+    r.warning += (r.warning.empty() ? "" : "\n") + o.ledger + ": its last line ends in the middle (" +
+                 std::to_string(n_torn) + " bytes): that entry is lost, and this one takes its place" +
+                 (entries.empty() ? "; there is no other, so a new baseline begins here" : "");
   r.n_entries = static_cast<int64_t>(entries.size()) + 1;
   r.entry = Json{{"type", "drift"},
                  {"schema", "dsbench-drift/2"},

@@ -30,7 +30,7 @@ struct DriftResult {
   int64_t n_entries = 0, n = 0, n_correct = 0;
   std::vector<std::string> lost, won;  // since the last entry: right then and wrong now, and the reverse
   double sum = 0, limit = 0;           // of the chart
-  std::string warning;                 // that earlier entries are of another model; empty: they are not
+  std::string warning;                 // of entries of another model, of one that is lost; a line each
   Json entry;                          // the ledger's new last line
   std::string text;
 };
@@ -43,11 +43,13 @@ struct PastAnswers {
 double drift_evidence(const PastAnswers& past, const std::map<std::string, bool>& today);
 
 // Checks the chain, compares the items with those of the days before, appends them as one entry and syncs,
-// all under a lock of the file. An entry that a crash left half written is replaced. Throws Error{kBadData}
+// all under a lock of the file. An entry that a crash left half written is replaced, with a
+// warning. Throws Error{kBadData}
 // naming the line when the chain is broken, when the items are not the ledger's set, and when some have no
 // answer: a busy server is no loss of accuracy.
 DriftResult add_to_ledger(const RecordSet& items, const DriftOptions& options);
-// The chain's entries, checked. *size: where the next one begins.
-std::vector<Json> read_ledger(const std::string& path, int64_t* size = nullptr);
+// The chain's entries, checked. *size: where the next one begins; *n_torn: bytes behind that are no whole
+// line.
+std::vector<Json> read_ledger(const std::string& path, int64_t* size = nullptr, int64_t* n_torn = nullptr);
 
 }  // namespace ds::bench

@@ -127,7 +127,10 @@ size_t read_integer(std::string_view s, size_t i, std::string& digits) {
     marks += s[end];
     end += 1 + m;
   }
-  if (marks.size() < (points ? 2 : 1)) return i;
+  // "1.234,56": behind a comma for the decimals, one or two of them, one point separates thousands, too.
+  const size_t decimals = end < s.size() && s[end] == ',' ? n_digits(s, end + 1) : 0;
+  const bool cents = points && (decimals == 1 || decimals == 2);
+  if (marks.size() < (points && !cents ? 2 : 1)) return i;
   // "1,234,56": not thousands after all.
   if (digit_at(s, end + 1) && s[end] != ' ' && s[end] != '.' && marks.find(s[end]) != std::string::npos)
     return i;
@@ -177,6 +180,17 @@ size_t read_exponent(std::string_view s, size_t i, int& exponent) {
       return i + 3;
     }
   size_t j = i;
+  // "1.5 million" is 1500000 and not 1.5.
+  for (const auto& [word, places] :
+       {std::pair<std::string_view, int>{"thousand", 3}, {"million", 6}, {"billion", 9}, {"trillion", 12}}) {
+    const size_t at = skip_blanks(s, i), end = at + word.size();
+    const bool there =
+        end <= s.size() && std::equal(word.begin(), word.end(), s.begin() + static_cast<ptrdiff_t>(at),
+                                      [](char a, char b) { return a == (b | 32); });
+    if (!there || (end < s.size() && std::isalpha(static_cast<unsigned char>(s[end])))) continue;
+    exponent = places;
+    return end;
+  }
   if (j < s.size() && (s[j] == 'e' || s[j] == 'E')) {
     ++j;
   } else {
@@ -454,7 +468,9 @@ std::u32string with_digits(const std::u32string& s) {
       continue;
     }
     const std::u32string_view run = std::u32string_view(s).substr(i, end - i);
-    const bool alone = run.size() == 1 && end < s.size() && han(s[end]) && s[end] != U'\u5206' &&
+    const bool and_more =  // 三又二分之一
+        end + 1 < s.size() && s[end] == U'又' && (is_numeral(s[end + 1]) || is_ascii_digit(s[end + 1]));
+    const bool alone = !and_more && run.size() == 1 && end < s.size() && han(s[end]) && s[end] != U'\u5206' &&
                        s[end] != U'\u5143' && s[end] != U'\u4e2a';
     // What may be words is a number between characters that go before and behind numbers.
     const bool word = std::any_of(run.begin(), run.end(), may_be_a_word) &&
@@ -468,7 +484,51 @@ std::u32string with_digits(const std::u32string& s) {
   return out;
 }
 
-// a分之b is b/a, 百分之b is b %.
+// "1万5千" and "3百": digits before units. Not where the unit begins another word, as of 2千米.
+void turn_units_behind_digits(std::u32string& s) {
+  const auto digit = [&](size_t i) { return i < s.size() && is_ascii_digit(s[i]); };
+  for (size_t begin = 0; begin < s.size();) {
+    if (!digit(begin) || (begin > 0 && (s[begin - 1] == U'.' || s[begin - 1] == U','))) {
+      ++begin;
+      continue;
+    }
+    int64_t total = 0, last_unit = 0;
+    size_t end = begin, n_parts = 0;
+    for (size_t i = begin; digit(i);) {
+      int64_t value = 0;
+      size_t n = 0;
+      for (; digit(i) && n < 9; ++i, ++n) value = value * 10 + (s[i] - U'0');
+      const int64_t unit = digit(i) || i >= s.size() ? 0 : chinese_unit(s[i]);
+      const bool word = i + 1 < s.size() && std::u32string_view(U"米克瓦卡帕赫伏焦字分").find(s[i + 1]) !=
+                                                std::u32string_view::npos;
+      if (unit < 100 || (unit < 10000 && word) || (last_unit && unit >= last_unit)) {
+        // "1万5000": the rest as it stands; "1万5" is 15000.
+        if (n_parts && unit == 0 && value < last_unit && !digit(i) && (i >= s.size() || s[i] != U'.'))
+          total += n == 1 ? value * last_unit / 10 : value, end = i;
+        break;
+      }
+      total += value * unit, last_unit = unit, end = ++i;
+      ++n_parts;
+    }
+    // A single 万 or 亿 is read with its number, which may have decimals.
+    if (n_parts > 1 || (n_parts == 1 && (last_unit < 10000 || digit(end - 1)))) {
+      const std::string text = std::to_string(total);
+      const std::u32string turned(text.begin(), text.end());
+      s.replace(begin, end - begin, turned);
+      end = begin + turned.size();
+    }
+    begin = std::max(end, begin + 1);
+    while (digit(begin)) ++begin;
+  }
+}
+
+// "1又1/2" is one and a half.
+void turn_mixed(std::u32string& s) {
+  for (size_t at = s.find(U'又'); at != std::u32string::npos; at = s.find(U'又', at + 1))
+    if (at > 0 && at + 1 < s.size() && is_ascii_digit(s[at - 1]) && is_ascii_digit(s[at + 1])) s[at] = U' ';
+}
+
+// a分之b is b/a, 百分之b is b %, 千分之b is b/1000.
 void turn_fractions(std::u32string& s) {
   constexpr std::u32string_view kOf = U"\u5206\u4e4b";
   for (size_t at = s.find(kOf); at != std::u32string::npos; at = s.find(kOf, at + 1)) {
@@ -486,6 +546,10 @@ void turn_fractions(std::u32string& s) {
       turned = above + U"/" + s.substr(begin, at - begin);
     else if (at > 0 && s[at - 1] == U'\u767e')
       begin = at - 1, turned = above + U"%";
+    else if (at > 0 && s[at - 1] == U'千')
+      begin = at - 1, turned = above + U"/1000";
+    else if (at > 0 && s[at - 1] == U'万')
+      begin = at - 1, turned = above + U"/10000";
     else
       continue;
     s.replace(begin, end - begin, turned);
@@ -619,9 +683,16 @@ std::string plain_text(std::string_view text) {
   replace_all(s, U"{,}", U",");
   replace_all(s, U"^{\\circ}", U"\u00b0");
   replace_all(s, U"^\\circ", U"\u00b0");
-  s = with_digits(without_latex(s));
+  s = without_latex(s);
+  replace_all(s, U"百分之百", U"100%");
+  replace_all(s, U"廿", U"二十");
+  replace_all(s, U"卅", U"三十");
+  s = with_digits(s);
   replace_all(s, U"\u8d1f", U"-");
+  replace_all(s, U"\u8ca0", U"-");
+  turn_units_behind_digits(s);
   turn_fractions(s);
+  turn_mixed(s);
   replace_all(s, U"{,}", U",");
   return encoded(s);
 }

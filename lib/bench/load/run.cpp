@@ -63,6 +63,7 @@ Json header(const RunOptions& o, const OwnCost& cost, const Target& target, cons
 class Failures {
  public:
   void add(const RequestRecord& r) {
+    n_silent_ += r.silent();
     if (r.ok()) return;
     auto& [n, detail] = kinds_[r.error];
     if (n++ == 0) detail = r.error_detail;
@@ -72,10 +73,13 @@ class Failures {
     for (const auto& [error, kind] : kinds_)
       out += "\n  " + std::to_string(kind.first) + " " + error +
              (kind.second.empty() ? "" : ": " + kind.second.substr(0, kind.second.find('\n')));
+    if (n_silent_)
+      out += "\n  " + std::to_string(n_silent_) + " ended without a single token: no time to first token";
     return out;
   }
 
  private:
+  int64_t n_silent_ = 0;
   std::map<std::string, std::pair<int64_t, std::string>> kinds_;
 };
 

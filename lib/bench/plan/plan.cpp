@@ -428,6 +428,20 @@ Plan make_plan(const PlanOptions& options) {
   return plan;
 }
 
+namespace {
+
+// "; did you mean poisson?" where half of the word or more is so.
+std::string kind_meant(const std::string& word) {
+  for (const std::string kind : {"closed", "poisson", "constant"}) {
+    size_t n = 0;
+    while (n < std::min(word.size(), kind.size()) && word[n] == kind[n]) ++n;
+    if (2 * n >= kind.size()) return "; did you mean " + kind + "?";
+  }
+  return "";
+}
+
+}  // namespace
+
 Plan choose_plan(const PlanChoice& choice) {
   if (!choice.frozen_path.empty()) return read_plan(choice.frozen_path);
   PlanOptions o = choice.options;
@@ -437,6 +451,9 @@ Plan choose_plan(const PlanChoice& choice) {
     o.arrivals = Arrivals::kPoisson;
   else if (choice.arrivals == "constant")
     o.arrivals = Arrivals::kConstant;
+  else if (choice.arrivals != "closed" && choice.arrivals != "-" && !file_exists(choice.arrivals))
+    throw Error(ErrorKind::kNoInput, "neither a kind of arrivals nor a file" + kind_meant(choice.arrivals),
+                "--arrivals " + choice.arrivals, "closed, poisson, constant, or the file of a trace");
   else if (choice.arrivals != "closed")
     o.arrivals = Arrivals::kTrace, o.trace_path = choice.arrivals;
   const bool open = o.arrivals != Arrivals::kClosed;

@@ -11,6 +11,7 @@
 #include <fstream>
 
 #include "bench/records/sha256.h"
+#include "checkpoint/locate.h"
 #include "core/cpu.h"
 #include "core/json_value.h"
 #include "io/files.h"
@@ -175,7 +176,8 @@ bool reset_peak_memory() {
   return static_cast<bool>(file << "5" << std::flush);
 }
 
-std::string model_digest(const std::string& folder) {
+std::string model_digest(const std::string& name) {
+  const std::string folder = checkpoint::locate_model(name);
   std::vector<fs::path> files;
   int64_t total = 0;
   for (const auto& entry : fs::directory_iterator(folder)) {

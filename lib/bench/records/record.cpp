@@ -8,6 +8,7 @@
 #include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
+#include "report/words.h"
 
 namespace ds::bench {
 namespace {
@@ -127,9 +128,10 @@ RequestRecord request_from_json(const Json& object, const std::string& where) {
   return r;
 }
 
-int64_t ms_to_ns(double ms, const std::string& where) {
+int64_t ms_to_ns(double ms, const std::string& member, const std::string& where) {
   if (!std::isfinite(ms) || ms < 0 || ms > 1e12)
-    throw Error(ErrorKind::kBadData, "a duration is negative or not finite", where);
+    throw Error(ErrorKind::kBadData, "\"" + member + "\" is negative or no duration: " + short_number(ms),
+                where);
   return static_cast<int64_t>(std::llround(ms * 1e6));
 }
 
@@ -184,10 +186,10 @@ RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t numb
     r.finish = as_string(*reason);
   if (const Json* error = find(object, "error"); error && !error->is_null()) r.error = "reported";
   r.t_plan_ns = r.t_send_ns = begin_ns;
-  r.t_done_ns = r.t_send_ns + ms_to_ns(e2e_ms, where);
+  r.t_done_ns = r.t_send_ns + ms_to_ns(e2e_ms, "e2e_ms", where);
   const bool has_ttft = in.get("ttft_ms");
   if (has_ttft) {
-    r.t_first_ns = r.t_send_ns + ms_to_ns(ttft_ms, where);
+    r.t_first_ns = r.t_send_ns + ms_to_ns(ttft_ms, "ttft_ms", where);
     if (r.t_first_ns > r.t_done_ns) throw Error(ErrorKind::kBadData, "ttft_ms is larger than e2e_ms", where);
     r.t_last_ns = r.t_done_ns;
   }
@@ -195,7 +197,7 @@ RequestRecord foreign_request(const Json& object, int64_t begin_ns, int64_t numb
     int64_t last = r.t_first_ns;
     for (const Json& g : *gaps) {
       if (!g.is_number()) in.wrong("gaps_ms", "a list of numbers");
-      r.gaps_ns.push_back(ms_to_ns(g.get<double>(), where));
+      r.gaps_ns.push_back(ms_to_ns(g.get<double>(), "gaps_ms", where));
       last += r.gaps_ns.back();
     }
     r.t_last_ns = std::min(last, r.t_done_ns);

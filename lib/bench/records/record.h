@@ -48,6 +48,7 @@ struct RequestRecord {
   int64_t peak_rss_bytes = -1;
 
   bool ok() const { return error.empty(); }
+  bool silent() const { return ok() && t_first_ns < 0 && n_out == 0; }  // ended without a token
   int64_t n_events() const { return t_first_ns < 0 ? 0 : static_cast<int64_t>(gaps_ns.size()) + 1; }
 };
 Json to_json(const RequestRecord& record);

@@ -36,6 +36,13 @@ std::string csv_cell(const std::string& text) {
   return out + "\"";
 }
 
+// A bar ends a cell, whoever wrote it.
+std::string markdown_text(const std::string& text) {
+  std::string out;
+  for (const char c : text) out += c == '|' ? "\\|" : std::string(1, c);
+  return out;
+}
+
 int64_t n_errors(const GroupSummary& g) {
   int64_t n = 0;
   for (const auto& [kind, count] : g.errors) n += count;
@@ -74,7 +81,7 @@ std::string stats_csv(const RecordSet& set, const std::vector<GroupSummary>& gro
 std::string stats_markdown(const RecordSet& set, const std::vector<GroupSummary>& groups) {
   std::string out = "| ms | n | P50 | P90 | P95 | P99 | mean |\n|---|---|---|---|---|---|---|\n";
   for (const TableRow& row : rows_of(set, groups)) {
-    out += "| " + (row.group.empty() ? "" : row.group + " ") + row.metric + " | " +
+    out += "| " + (row.group.empty() ? "" : markdown_text(row.group) + " ") + row.metric + " | " +
            std::to_string(row.summary->n);
     for (const auto& [name, member] : kColumns) out += " | " + quantile_text(row.summary->*member);
     out += " | " + short_number(row.summary->mean) + " |\n";

@@ -166,6 +166,9 @@ std::string sweep_text(const RecordSet& set, const std::vector<const GroupSummar
 std::vector<std::string> group_warnings(const GroupSummary& g) {
   std::vector<std::string> out;
   const auto warn = [&](const std::string& text) { out.push_back(text); };
+  if (g.n_silent > 0)
+    warn(std::to_string(g.n_silent) + " of " + std::to_string(g.n_ok) +
+         " answers ended without a single token: they have no time to first token, and are quick");
   if (g.at_once_share > 0.2)
     warn(short_number(g.at_once_share * 100) +
          " % of the answers came all at once (a proxy that collects them, or a server that does not stream): "

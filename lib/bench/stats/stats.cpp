@@ -163,6 +163,7 @@ void fill_group(GroupSummary& g, const RecordSet& set, const StatsOptions& optio
       continue;
     }
     ++g.n_ok;
+    g.n_silent += r->silent();
     if (!r->finish.empty()) ++g.finishes[r->finish];
     if (r->n_out >= 0) n_tokens += r->n_out, tokens_known = true;
     n_several += r->n_events() >= 3;

@@ -50,6 +50,7 @@ struct GroupSummary {
   int64_t want_out = -1, want_out_max = -1;  // least and most asked for
   double cached_share = -1;                  // of prompt tokens, where the target tells
   double short_share = 0;                    // answers shorter than asked for
+  int64_t n_silent = 0;                      // answers without a single token, and no error
   double at_once_share = 0;                  // answers of several events that arrived all together
   int64_t unsteady_prefix = 0;  // leading requests whose removal moves the median beyond its interval
   double late_p99_ms = 0;       // sent after the plan by so much

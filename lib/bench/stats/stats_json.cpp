@@ -64,6 +64,7 @@ Json stats_json(const RecordSet& set, const std::vector<GroupSummary>& groups, c
              {"short_share", g.short_share},
              {"unsteady_prefix", g.unsteady_prefix},
              {"late_p99_ms", g.late_p99_ms},
+             {"n_silent", g.n_silent},
              {"at_once_share", g.at_once_share},
              {"peak_rss_bytes", known(g.peak_rss_bytes)},
              {"bytes_per_token", known(g.bytes_per_token)},

@@ -16,12 +16,19 @@ bool SseParser::line(std::string_view text, const OnData& on_data) {
     has_data_ = false;
     std::string data;
     data.swap(data_);
-    return !had || on_data(data);
+    const bool go_on = !had || on_data(data);
+    event_.clear();
+    return go_on;
   }
   const size_t colon = text.find(':');
-  if (text.substr(0, colon) != "data") return true;  // comments, event names, ids, retry
+  const std::string_view field = text.substr(0, colon);
+  if (field != "data" && field != "event") return true;  // comments, ids, retry
   std::string_view value = colon == std::string_view::npos ? "" : text.substr(colon + 1);
   if (value.starts_with(' ')) value.remove_prefix(1);
+  if (field == "event") {
+    event_ = value;
+    return true;
+  }
   if (has_data_) data_ += '\n';
   has_data_ = true;
   data_ += value;
@@ -107,27 +114,78 @@ std::string SurrogateJoiner::joined(std::string_view json) {
   return out;
 }
 
-StreamChunk parse_stream_chunk(std::string_view data) {
+bool ThinkTags::answers(std::string_view content) {
+  constexpr std::string_view kOpen = "<think>", kClose = "</think>", kSpace = " \t\r\n";
+  const size_t before = tail_.size();
+  tail_ += content;
+  std::string_view rest = std::string_view(tail_).substr(before);
+  if (const size_t at = tail_.rfind(kClose); at != std::string::npos) {
+    // Also without an opening tag: where the template writes it, the answer begins behind it.
+    begun_ = seen_ = true, thinking_ = false;
+    rest = std::string_view(tail_).substr(std::max(before, at + kClose.size()));
+  } else if (!begun_) {
+    const size_t first = tail_.find_first_not_of(kSpace);
+    const std::string_view text = first == std::string::npos ? "" : std::string_view(tail_).substr(first);
+    if (kOpen.starts_with(text) && text.size() < kOpen.size()) return false;  // not yet known
+    begun_ = true;
+    thinking_ = seen_ = text.starts_with(kOpen);
+  }
+  const bool answer = !thinking_ && rest.find_first_not_of(kSpace) != std::string_view::npos;
+  if (tail_.size() >= kClose.size()) tail_.erase(0, tail_.size() - (kClose.size() - 1));
+  return answer;
+}
+
+namespace {
+
+std::string text_of(const Json* v) { return v && v->is_string() ? as_string(*v) : std::string(); }
+
+// A text, or a list of parts: {"type": "text", "text": ...}, {"type": "thinking", "thinking": [...]}.
+void read_parts(const Json* content, std::string& text, std::string& reasoning, int depth = 0) {
+  if (!content || depth > 2) return;
+  if (content->is_string()) text += as_string(*content);
+  if (!content->is_array()) return;
+  for (const Json& part : *content) {
+    if (part.is_string()) text += as_string(part);
+    if (!part.is_object()) continue;
+    text += text_of(find(part, "text"));
+    text += text_of(find(part, "refusal"));
+    if (const Json* thinking = find(part, "thinking")) read_parts(thinking, reasoning, reasoning, depth + 1);
+  }
+}
+
+}  // namespace
+
+StreamChunk parse_stream_chunk(std::string_view data, std::string_view event) {
+  if (event == "error" && !data.starts_with('{')) {  // words
+    StreamChunk said;
+    said.error = data;
+    return said;
+  }
   const Json chunk = parse_json(data, "stream");
   StreamChunk out;
   if (!chunk.is_object()) throw Error(ErrorKind::kBadData, "not a JSON object", "stream");
-  const Json* kind = find(chunk, "object");
   const Json* error = find(chunk, "error");
-  if (kind && kind->is_string() && as_string(*kind) == "error") error = &chunk;
+  const bool is_error = event == "error" || text_of(find(chunk, "object")) == "error";
+  if (is_error && !(error && !error->is_null())) error = &chunk;
   if (error && !error->is_null()) {
     out.error = error_text(*error);
     return out;
   }
-  const auto text_of = [](const Json* v) { return v && v->is_string() ? as_string(*v) : std::string(); };
   const Json* choices = find(chunk, "choices");
   const Json* usage = find(chunk, "usage");
   if (choices && choices->is_array() && !choices->empty()) {
     const Json& choice = (*choices)[0];
     out.finish = text_of(find(choice, "finish_reason"));
+    const Json* failure = find(choice, "error");
+    if (failure && !failure->is_null())
+      out.error = error_text(*failure);
+    else if (out.finish == "error" || out.finish == "abort")
+      out.error = "the answer ended with finish_reason \"" + out.finish + "\"";
     out.content = text_of(find(choice, "text"));
     if (const Json* delta = find(choice, "delta")) {
-      out.content += text_of(find(*delta, "content"));
-      out.reasoning = text_of(find(*delta, "reasoning_content"));
+      read_parts(find(*delta, "content"), out.content, out.reasoning);
+      out.content += text_of(find(*delta, "refusal"));
+      out.reasoning += text_of(find(*delta, "reasoning_content"));
       if (out.reasoning.empty()) out.reasoning = text_of(find(*delta, "reasoning"));
       const Json* calls = find(*delta, "tool_calls");
       const Json* call = find(*delta, "function_call");

@@ -20,7 +20,9 @@ namespace ds::bench {
 namespace {
 
 constexpr size_t kMaxEventBytes = 32 << 20;
-constexpr size_t kKeptErrorBody = 300;
+constexpr size_t kKeptErrorBody = 300, kKeptBody = 1 << 14;
+// What a connection may take to end after [DONE] before it is given up.
+constexpr int64_t kGraceNs = 100'000'000;
 
 struct EasyDeleter {
   void operator()(CURL* c) const { curl_easy_cleanup(c); }
@@ -36,7 +38,9 @@ struct Stream {
   Outcome outcome;
   SseParser sse{kMaxEventBytes};
   SurrogateJoiner surrogates;
+  ThinkTags tags;
   bool reasoned = false;
+  int64_t t_end_ns = -1;  // of the last event that said something
   const StopRequest* stop = nullptr;
   CURL* easy = nullptr;
   int64_t n_bytes = 0, max_bytes = 0;
@@ -53,25 +57,28 @@ struct Stream {
   bool on_data(std::string_view data) {
     if (data == "[DONE]") {
       done = true;
+      t_end_ns = now_ns();
       return true;
     }
     // Chatter after the end changes nothing; an event without data keeps the connection alive.
     if (done || data.empty()) return true;
     StreamChunk chunk;
     try {
-      chunk = parse_stream_chunk(surrogates.joined(data));
+      chunk = parse_stream_chunk(surrogates.joined(data), sse.event());
     } catch (const Error& e) {
       return fail("bad_stream", e.message());
     }
+    if (!chunk.finish.empty()) outcome.finish = chunk.finish;
     if (!chunk.error.empty()) return fail("server_error", chunk.error);
-    reasoned |= !chunk.reasoning.empty();
-    const bool answers = !chunk.content.empty() || chunk.tool_call;
-    if (answers || !chunk.reasoning.empty()) {
-      outcome.event_ns.push_back(now_ns());
+    t_end_ns = now_ns();
+    const bool says = !chunk.content.empty() || chunk.tool_call;
+    const bool answers = chunk.tool_call || (says && tags.answers(chunk.content));
+    reasoned |= !chunk.reasoning.empty() || tags.seen();
+    if (says || !chunk.reasoning.empty()) {
+      outcome.event_ns.push_back(t_end_ns);
       if (answers && reasoned && outcome.t_answer_ns < 0) outcome.t_answer_ns = outcome.event_ns.back();
       if (outcome.text.size() < kMaxKeptText) outcome.text += chunk.content.substr(0, kMaxKeptText);
     }
-    if (!chunk.finish.empty()) outcome.finish = chunk.finish;
     if (chunk.n_in >= 0) outcome.n_in = chunk.n_in;
     if (chunk.n_in_cached >= 0) outcome.n_in_cached = chunk.n_in_cached;
     if (chunk.n_out >= 0) {
@@ -82,6 +89,7 @@ struct Stream {
   }
 
   bool receive(std::string_view bytes) {
+    if (done && now_ns() > t_end_ns + kGraceNs) return false;
     n_bytes += static_cast<int64_t>(bytes.size());
     if (n_bytes > max_bytes)
       return fail("answer_too_long", "more than " + std::to_string(max_bytes) + " bytes");
@@ -90,11 +98,10 @@ struct Stream {
     long status = 0;
     curl_easy_getinfo(easy, CURLINFO_RESPONSE_CODE, &status);
     if (status != 200) {
-      if (body.size() < kKeptErrorBody) body.append(bytes.substr(0, kKeptErrorBody));
+      if (body.size() < kKeptBody) body.append(bytes.substr(0, kKeptBody));
       return true;
     }
-    if (body.size() < kKeptErrorBody && outcome.event_ns.empty())
-      body.append(bytes.substr(0, kKeptErrorBody));
+    if (body.size() < kKeptBody && outcome.event_ns.empty()) body.append(bytes.substr(0, kKeptBody));
     const bool go_on = sse.feed(bytes, [this](std::string_view data) { return on_data(data); });
     if (sse.too_long()) return fail("bad_stream", "one event is larger than the limit");
     return go_on;
@@ -106,6 +113,7 @@ extern "C" size_t ds_bench_on_body(char* data, size_t, size_t n, void* user) {
 }
 extern "C" int ds_bench_on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   const auto* s = static_cast<Stream*>(user);
+  if (s->done && now_ns() > s->t_end_ns + kGraceNs) return 1;
   return *s->stop && (*s->stop)() ? 1 : 0;
 }
 extern "C" size_t ds_bench_append(char* data, size_t, size_t n, void* user) {
@@ -178,10 +186,12 @@ class HttpTarget : public Target {
     stream.deadline_ns = o.t_send_ns + static_cast<int64_t>(options_.timeout_s * 1e9);
     const CURLcode code = curl_easy_perform(c);
     o.t_done_ns = now_ns();
-    judge(stream, code, message);
+    judge(stream, stream.done ? CURLE_OK : code, message);
+    // A server that holds the connection open, or dies, after the end has taken no longer to answer.
+    if (o.ok() && stream.t_end_ns >= 0) o.t_done_ns = stream.t_end_ns;
     curl_easy_reset(c);
     // After a failure the connection may hold half an answer: a fresh one costs less than a wrong number.
-    if (o.ok()) give_handle(std::move(easy));
+    if (o.ok() && code == CURLE_OK) give_handle(std::move(easy));
     return std::move(o);
   }
 
@@ -222,14 +232,15 @@ class HttpTarget : public Target {
       const char* type = nullptr;
       curl_easy_getinfo(s.easy, CURLINFO_CONTENT_TYPE, &type);
       // A whole answer in one piece has no first token: its time would be called one.
+      if (const std::string error = error_in(s.body); !error.empty()) fail("server_error", error);
       if (type && std::string_view(type).starts_with("application/json"))
         fail("no_stream", "the server ignores \"stream\": " + s.body);
       fail("no_content", s.body);
     }
-    // Without an end mark the answer may have been cut anywhere.
-    if (o.error.empty() && !s.done && o.finish.empty()) o.error = "no_end";
+    if (!s.done && o.finish.empty())
+      fail("no_end", "the stream ended with neither [DONE] nor a finish_reason: the answer may be cut");
     const auto n_events = static_cast<int64_t>(o.event_ns.size());
-    if (o.n_out < 0 && n_events > 0) o.n_out = n_events, o.tokens_source = "events";
+    if (o.n_out < 0 && (n_events > 0 || o.ok())) o.n_out = n_events, o.tokens_source = "events";
     // A server whose count cannot be true (no tokens, yet text came) is not believed.
     if (o.error.empty() && o.tokens_source == "server" && o.n_out < 1 && n_events > 0)
       o.error = "wrong_counts";
@@ -249,19 +260,27 @@ class HttpTarget : public Target {
   // plan does not know.
   static std::string refusal(const Stream& s) {
     std::string out;
+    const auto add = [&out](const std::string& what) {
+      if (!what.empty()) out += (out.empty() ? "" : "; ") + what;
+    };
     curl_off_t retry_s = 0;
     if (curl_easy_getinfo(s.easy, CURLINFO_RETRY_AFTER, &retry_s) == CURLE_OK && retry_s > 0)
-      out = "retry after " + std::to_string(retry_s) + " s; ";
+      add("retry after " + std::to_string(retry_s) + " s");
     const char* other = nullptr;
     if (curl_easy_getinfo(s.easy, CURLINFO_REDIRECT_URL, &other) == CURLE_OK && other)
-      out += "it points to " + redacted(std::string(other)) + ", give that as --url; ";
-    // An error object says it in one line; anything else is shown as it came.
+      add("it points to " + redacted(std::string(other)) + ", give that as --url");
+    const std::string error = error_in(s.body);
+    add(error.empty() ? s.body : error);
+    return out;
+  }
+
+  // An error object says it in one line; "" for anything else, which is shown as it came.
+  static std::string error_in(const std::string& body) {
     try {
-      if (const StreamChunk chunk = parse_stream_chunk(s.body); !chunk.error.empty())
-        return out + chunk.error;
+      return parse_stream_chunk(body).error;
     } catch (const Error&) {
+      return "";
     }
-    return out + s.body;
   }
 
   std::string request_body(const Request& r) const {

@@ -306,13 +306,28 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
     utf16 += '\0';
   }
   put(d / "wide.jsonl", utf16);
-  CHECK(tool((d / "wide.jsonl") + " -o " + (d / "o3") + " --bad-lines " + (d / "b3")) == 65);  // all is bad
-  CHECK(contents(d / "b3").find("the file is UTF-16") != std::string::npos);
+  CHECK(shell(kTool + " " + (d / "wide.jsonl") + " -o " + (d / "o3") + " 2> " + (d / "e3")) == 65);
+  CHECK(contents(d / "e3").find("this is UTF-16 text") != std::string::npos);
+  CHECK(contents(d / "e3").find("--transcode") != std::string::npos);
+  CHECK(!fs::exists(d / "o3"));
   CHECK(tool("--transcode --stages integrity " + (d / "wide.jsonl") + " -o " + (d / "o3")) == 0);
   CHECK(contents(d / "o3") == ascii);
   put(d / "empty.jsonl", "");
   CHECK(tool((d / "empty.jsonl") + " -o " + (d / "o4")) == 0);
   CHECK(contents(d / "o4").empty());
+}
+
+TEST_CASE("ds-filter: a JSON array is refused before work, as a file, as a stream and beside other files") {
+  Folder d;
+  const std::string record = "{\"text\":\"some text that is long enough\"}";
+  put(d / "good.jsonl", record + "\n");
+  put(d / "bad.json", "[\n" + record + ",\n" + record + "\n]\n");
+  for (const std::string& input : {d / "good.jsonl" + " " + (d / "bad.json"), "- < " + (d / "bad.json")}) {
+    CHECK(shell(kTool + " -q -o " + (d / "out") + " " + input + " 2> " + (d / "err")) == 65);
+    CHECK(contents(d / "err").find("jq -c '.[]'") != std::string::npos);
+    CHECK(!fs::exists(d / "out"));
+  }
+  CHECK(tool("--text-lines --stages integrity -o " + (d / "out") + " " + (d / "bad.json")) == 0);
 }
 
 TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {

@@ -8,6 +8,7 @@
 
 #include "io/compress.h"
 #include "io/files.h"
+#include "io/other_formats.h"
 
 namespace ds::filter {
 namespace {
@@ -86,6 +87,24 @@ std::string folder_note(const InputFiles& inputs) {
   note += counted(names.size()) + " left out, not data by name: ";
   for (size_t i = 0; i < std::min(kShown, names.size()); ++i) note += (i ? ", " : "") + names[i];
   return note + (names.size() > kShown ? ", ..." : "");
+}
+
+void check_formats(const std::vector<FilePlan>& plan, const InputOptions& options) {
+  for (const FilePlan& file : plan) {
+    struct stat st {};
+    if (file.path == "-" || ::stat(file.path.c_str(), &st) != 0 || !S_ISREG(st.st_mode)) continue;
+    std::string head(kTellingBytes, '\0');
+    size_t n = 0;
+    try {
+      ByteSource source(file.path);
+      for (size_t got = 1; got > 0 && n < head.size(); n += got)
+        got = source.read(head.data() + n, head.size() - n);
+    } catch (const Error&) {  // damaged, or not to be opened: said when it is read
+    }
+    head.resize(n);
+    if (!options.transcode || !has_utf16_mark(head))
+      refuse_other_formats(head, !options.text_lines, file.path);
+  }
 }
 
 std::vector<FilePlan> plan_files(const std::vector<std::string>& inputs, int shard, int n_shards) {

@@ -19,6 +19,10 @@ InputFiles find_inputs(const std::vector<std::string>& inputs);
 // How many files the folders gave and which they did not, for people; "" where no folder was given.
 std::string folder_note(const InputFiles& inputs);
 
+// Looks at the first bytes of all files before any is read. Throws Error{kBadData} for one of another format
+// (io/other_formats.h). Streams are looked at when they are read.
+void check_formats(const std::vector<FilePlan>& plan, const InputOptions& options);
+
 // The shard's files, or its part of the only one. Throws Error{kUsage} when that one cannot be split.
 std::vector<FilePlan> plan_files(const std::vector<std::string>& inputs, int shard, int n_shards);
 

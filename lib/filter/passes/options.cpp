@@ -13,6 +13,8 @@ void complete(FilterOptions& o) {
   if (const auto note = folder_note(found); !note.empty()) o.notes.push_back(note);
   o.resources.fields = o.worker.fields;
   o.input.transcode = o.worker.transcode;
+  o.input.text_lines = o.worker.text_lines;
+  check_formats(plan_files(o.inputs, o.shard, o.n_shards), o.input);
 }
 
 std::string progress_text(const Progress& p, double elapsed_s) {

@@ -330,6 +330,20 @@ TEST_CASE("ds-filter: a JSON array is refused before work, as a file, as a strea
   CHECK(tool("--text-lines --stages integrity -o " + (d / "out") + " " + (d / "bad.json")) == 0);
 }
 
+TEST_CASE("ds-filter: a stdout that is an input is refused, emptied by the shell or not") {
+  Folder d;
+  const std::string in = d / "in.jsonl", text = "{\"text\":\"some text\"}\n";
+  for (const std::string& command : {in + " >> " + in, "- < " + in + " >> " + in,
+                                     d.path.string() + " >> " + in, "tune " + in + " >> " + in}) {
+    put(in, text);
+    CHECK(shell(kTool + " -q " + command + " 2> /dev/null") == 2);
+    CHECK(contents(in) == text);
+  }
+  CHECK(shell(kTool + " -q " + in + " 2>&1 > " + in + " | grep -q 'the shell has emptied it'") == 0);
+  put(in, text);
+  CHECK(tool("--stages integrity - < " + in + " > /dev/null") == 0);
+}
+
 TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
   Folder d;
   const std::string mail = "write to jo.doe@example.org about it";

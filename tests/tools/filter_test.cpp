@@ -344,6 +344,17 @@ TEST_CASE("ds-filter: a stdout that is an input is refused, emptied by the shell
   CHECK(tool("--stages integrity - < " + in + " > /dev/null") == 0);
 }
 
+TEST_CASE("ds-filter: a file longer than ulimit -f allows is a failed write, not a death") {
+  Folder d;
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "{\"text\":\"" + prose(static_cast<uint64_t>(i)) + "\"}\n";
+  put(d / "in", text);
+  CHECK(shell("cd " + d.path.string() + "; (ulimit -f 8; " + kTool +
+              " -q --stages integrity in -o out 2> err; exit $?)") == 74);
+  CHECK(contents(d / "err").find("File too large") != std::string::npos);
+  CHECK(!fs::exists(d / "out"));
+}
+
 TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
   Folder d;
   const std::string mail = "write to jo.doe@example.org about it";

@@ -29,6 +29,7 @@ constexpr Format kFormats[] = {
     {0, "7z\xBC\xAF\x27\x1C"sv, "a 7z archive", "give what is inside, as by 7z x -so FILE"},
     {257, "ustar"sv, "a tar archive", "give what is inside, as by tar -xOf FILE"},
     {0, "\x04\x22\x4D\x18"sv, "packed with lz4", "unpack it, as by lz4 -dc FILE"},
+    {0, "version https://git-lfs."sv, "a git-lfs pointer, the content is not here", "fetch it: git lfs pull"},
     {0, "ARROW1\0\0"sv, "an Arrow file", "write it as JSONL, as by pandas: to_json(lines=True)"},
 };
 

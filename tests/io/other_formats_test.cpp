@@ -47,6 +47,7 @@ TEST_CASE("what is no JSONL is told by its first bytes") {
   is(wide("{\"a\":1}", false), "UTF-16");
   is(wide("{\"a\":1}", true), "UTF-16");
   is("\xFF\xFE\0\0{\0\0\0"s, "UTF-32");
+  is("version https://git-lfs.github.com/spec/v1\noid", "git-lfs");
   for (const char* head : {"[\n{\"a\":1},", "[{\"a\":1},", " \n [ \n {", "[", "\xEF\xBB\xBF[\n"}) {
     is(head, "JSON array");
     CHECK(taken_for(head, false).empty());

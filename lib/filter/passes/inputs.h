@@ -10,11 +10,13 @@ namespace ds::filter {
 struct InputFiles {
   std::vector<std::string> paths;
   std::vector<std::string> left_out;  // what lay in the folders and is no data by its name
+  std::vector<std::string> absent;    // is data by its name, but its content is not there: a link to nothing
   size_t n_from_folders = 0;
 };
-// Files as given; a folder stands for the data files below it, sorted: .jsonl, .jl, .ndjson, .json, .txt in
-// any case, compressed or not, and Spark's part-00000. Throws Error{kNoInput} when one is missing, cannot be
-// read or holds none.
+// Files as given; a folder stands for the data files below it, sorted: .jsonl, .jsonlines, .jl, .ndjson,
+// .ldjson, .json, .txt in any case, compressed or not, and Spark's and Hadoop's part-00000 and part-r-00000.
+// What macOS keeps beside a file (._a.jsonl) and what was rotated (a.jsonl.1) is none. Throws Error{kNoInput}
+// when one is missing, cannot be read or holds none.
 InputFiles find_inputs(const std::vector<std::string>& inputs);
 // How many files the folders gave and which they did not, for people; "" where no folder was given.
 std::string folder_note(const InputFiles& inputs);

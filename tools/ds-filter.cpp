@@ -45,10 +45,10 @@ FilterOptions& prepared(FilterCommandLine& o) {
   FilterOptions& run = o.run;
   if (run.inputs.empty() && cli::stdin_is_terminal())
     throw Error(ErrorKind::kUsage, "no input", "", "give JSONL files, or pipe some in; see --help");
-  complete(run);
   const Shard shard = parse_shard(o.common.shard);
   run.shard = static_cast<int>(shard.idx);
   run.n_shards = static_cast<int>(shard.n);
+  complete(run);
   run.resume = o.common.resume;
   const cli::ThreadChoice threads = cli::choose_threads(o.common);
   run.threads = threads.n_threads;

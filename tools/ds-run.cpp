@@ -84,6 +84,7 @@ int run(RunCommandLine& o) {
   // On a terminal the records themselves show how far they are.
   cli::ProgressLine line(!o.common.quiet && !(cli::stdout_is_terminal() && job.resume.empty()));
   RunStreams streams = streams_of(o.common.quiet, line);
+  io::keep_apart({"-"}, {"-", o.file, o.jsonl});  // before stdin is read
   if (takes_prompt) {
     const std::string material = !o.file.empty() ? o.file : cli::stdin_is_terminal() ? "" : "-";
     job.prompt = read_prompt({o.prompt, material, text_job || job.defaults.raw, text_job}, streams.note);

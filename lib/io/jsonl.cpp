@@ -2,6 +2,7 @@
 
 #include "core/json_value.h"
 #include "io/json.h"
+#include "io/other_formats.h"
 
 namespace ds::io {
 
@@ -24,6 +25,7 @@ std::optional<JsonlRecord> JsonlReader::next(const OnBad& on_bad) {
     const std::optional<std::string_view> line = lines_.next();
     if (!line) break;
     if (line->find_first_not_of(" \t\r") == std::string_view::npos) continue;
+    if (n_read_ == 0) refuse_other_formats(line->substr(0, kTellingBytes), true, lines_.where());
     ++n_read_;
     try {
       return JsonlRecord{parse_jsonl_line(*line, lines_.where()), lines_.where(), std::string(*line),

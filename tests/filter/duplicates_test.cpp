@@ -96,7 +96,7 @@ TEST_CASE("the detection curve of 14 bands of 8 is 1-(1-s^8)^14") {
 }
 
 TEST_CASE("signatures are those of earlier versions: their files are kept and compared with new ones") {
-  // "dsfsig2": another hash needs another magic.
+  // "dsfsig3": another hash needs another magic.
   const Signature s =
       sign("The quick brown fox jumps over the lazy dog, and the dog sleeps on. 天空为什么是蓝色的", 1);
   INFO(XXH3_64bits(s.minima.data(), sizeof s.minima), " ", XXH3_64bits(s.bands.data(), sizeof s.bands), " ",
@@ -106,14 +106,46 @@ TEST_CASE("signatures are those of earlier versions: their files are kept and co
   CHECK(s.exact[0] == 3249957200924130252u);
 }
 
-TEST_CASE("exact duplicates differ in case, width, accents, spacing and punctuation at most") {
+TEST_CASE("exact duplicates differ in case, width, accents, spacing and marks of prose at most") {
   const auto a = sign("The quick brown fox jumps over the lazy dog.", 1);
   CHECK(a.exact == sign("the QUICK  brown fox,\njumps over the lazy dog", 2).exact);
   CHECK(a.exact != sign("The quick brown fox jumps over the lazy cat.", 3).exact);
-  // Numbers are one shingle unit to the near search; to equality they are not.
+  // Signs that say something are no marks of prose: those of programs and formulas.
+  const auto code = sign("if (x < 1) {y = a * b;}", 7);
+  for (const char* other : {"if (x > 1) {y = a * b;}", "if (x < 1) {y = a / b;}", "if (!x < 1) {y = a * b;}",
+                            "if (x < 1) {y = a b;}", "if (x < 2) {y = a * b;}", "if x < 1 {y = a * b;}"})
+    CHECK_MESSAGE(code.exact != sign(other, 8).exact, other);
+  CHECK(code.exact == sign("IF (x ＜ １)  {y = a * b}", 8).exact);
+  CHECK(sign("当 3 < 5 时，这一段文字成立。", 9).exact != sign("当 3 > 5 时，这一段文字成立。", 10).exact);
+  CHECK(sign("当 3 < 5 时，这一段文字成立。", 9).exact == sign("当３<５时这一段文字成立", 10).exact);
   const auto sum = sign("What is 12 plus 7.5?", 4), other = sign("What is 3 plus 9.5?", 5);
   CHECK(sum.exact != other.exact);
   CHECK(sum.exact == sign("what is 12, plus 7.5", 6).exact);
+}
+
+TEST_CASE("texts that differ in numbers or operators are the less alike, the more of them these are") {
+  const auto alike = [](const std::string& a, const std::string& b) {
+    return similarity(sign(a, 1).minima.data(), sign(b, 2).minima.data());
+  };
+  const auto sum = [](const char* a, const char* b, const char* c) {
+    return std::string("What is ") + a + " plus " + b + "? The answer is " + c +
+           ". Write the result down and check it by subtracting one of the numbers from the sum.";
+  };
+  CHECK(alike(sum("12", "35", "47"), sum("61", "28", "89")) < 0.75);
+  CHECK(alike(sum("12", "35", "47"), sum("12", "35", "47")) == 1);
+  CHECK(alike(sum("12", "35", "47"), sum("35", "12", "47")) < 0.9);
+  CHECK(alike("if (x < 1) { y = a * b; }", "if (x > 1) { y = a / b; }") < 0.75);
+  // A paragraph with a date and a temperature of its own is the same paragraph.
+  const auto weather = [](const char* day, const char* degrees) {
+    return std::string("On the morning of ") + day +
+           " the weather station at the harbour reported clear skies, light wind from the west and good "
+           "visibility over the whole bay, while fishermen returned early with their catch, the ferry to the "
+           "islands kept its timetable all through the day and nobody on the pier expected any rain before "
+           "the "
+           "evening, when the thermometer beside the old lighthouse still showed a mild " +
+           degrees + " degrees and families walked home along the beach.";
+  };
+  CHECK(alike(weather("17", "21.5"), weather("18", "19")) > 0.8);
 }
 
 TEST_CASE("texts shorter than a shingle are duplicates of their equals only") {

@@ -270,6 +270,38 @@ TEST_CASE("mail, phones, addresses, keys") {
   CHECK(personal("sk-xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx") == "");
 }
 
+TEST_CASE("what only looks personal stays") {
+  for (const char* innocent :
+       {"logo@2x.png and sprite@4x.webp", "git clone git@github.com:user/repo.git", "import x@y.js",
+        "ssh://git@github.com/user/repo", "scp a root@host.example.org:/tmp",
+        "it costs $13812345678 and more", "13812345678円", "13812345678 元", "about 13812345678 × 10^3",
+        "see ?id=13812345678", "openssl 1.1.1.101 is out", "Firmware 84.112.34.201 is out",
+        "2001:db8:85a3::8a2e:370:7334", "2024:01:15 13:45:12", "2000::value",
+        "000-12-3456, 666-12-3456, 912-12-3456, 123-00-4567, 123-45-0000", "DE88 3704 0044 0532 0130 00",
+        "0415.555.2671.3", "2010-12345678"})
+    CHECK_MESSAGE(personal(innocent) == "", innocent);
+  CHECK(personal("jo@2x.com, git@example.org.") == "email:jo@2x.com email:git@example.org");
+  CHECK(personal("phone=13812345678") == "phone:13812345678");
+  CHECK(personal("b'jo@example.org'") == "email:jo@example.org");
+}
+
+TEST_CASE("landlines, dotted numbers, IPv6, IBAN, social security numbers, names with an apostrophe") {
+  for (const char* ip : {"2a02:8109:9a80:1234:a00:27ff:fe4e:66a1", "2a00:1450:4001:0831:0000:0000:0000:200e",
+                         "2606:4700::6810:85e5"})
+    CHECK(personal(std::string("from ") + ip + ", then") == std::string("ip:") + ip);
+  CHECK(personal("电话 021-5888 1234，0755-26712345") == "phone:021-5888 1234 phone:0755-26712345");
+  CHECK(personal("call 415.555.2671.") == "phone:415.555.2671");
+  CHECK(personal("his SSN is 536-22-8147 as printed") == "id_card:536-22-8147");
+  CHECK(personal("IBAN DE89 3704 0044 0532 0130 00 is it") == "bank_card:DE89 3704 0044 0532 0130 00");
+  CHECK(personal("GB29NWBK60161331926819") == "bank_card:GB29NWBK60161331926819");
+  CHECK(personal("to o'brien@irish.ie") == "email:o'brien@irish.ie");
+  const std::string body(64, 'k');
+  for (const std::string kind : {"RSA PRIVATE KEY", "PRIVATE KEY", "PGP PRIVATE KEY BLOCK"}) {
+    const std::string key = "-----BEGIN " + kind + "-----\n" + body + "\n-----END " + kind + "-----";
+    CHECK(personal("my key:\n" + key + "\nand more") == "secret:" + key);
+  }
+}
+
 namespace {
 
 // n digits that begin with `prefix` and end so that the Luhn sum is a multiple of ten.

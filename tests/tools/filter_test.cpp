@@ -308,13 +308,53 @@ TEST_CASE("ds-filter counts, names and keeps bad input; nothing crashes") {
     utf16 += '\0';
   }
   put(d / "wide.jsonl", utf16);
-  CHECK(tool((d / "wide.jsonl") + " -o " + (d / "o3") + " --bad-lines " + (d / "b3")) == 65);  // all is bad
-  CHECK(contents(d / "b3").find("the file is UTF-16") != std::string::npos);
+  CHECK(shell(kTool + " " + (d / "wide.jsonl") + " -o " + (d / "o3") + " 2> " + (d / "e3")) == 65);
+  CHECK(contents(d / "e3").find("this is UTF-16 text") != std::string::npos);
+  CHECK(contents(d / "e3").find("--transcode") != std::string::npos);
+  CHECK(!fs::exists(d / "o3"));
   CHECK(tool("--transcode --stages integrity " + (d / "wide.jsonl") + " -o " + (d / "o3")) == 0);
   CHECK(contents(d / "o3") == ascii);
   put(d / "empty.jsonl", "");
   CHECK(tool((d / "empty.jsonl") + " -o " + (d / "o4")) == 0);
   CHECK(contents(d / "o4").empty());
+}
+
+TEST_CASE("ds-filter: a JSON array is refused before work, as a file, as a stream and beside other files") {
+  Folder d;
+  const std::string record = "{\"text\":\"some text that is long enough\"}";
+  put(d / "good.jsonl", record + "\n");
+  put(d / "bad.json", "[\n" + record + ",\n" + record + "\n]\n");
+  for (const std::string& input : {d / "good.jsonl" + " " + (d / "bad.json"), "- < " + (d / "bad.json")}) {
+    CHECK(shell(kTool + " -q -o " + (d / "out") + " " + input + " 2> " + (d / "err")) == 65);
+    CHECK(contents(d / "err").find("jq -c '.[]'") != std::string::npos);
+    CHECK(!fs::exists(d / "out"));
+  }
+  CHECK(tool("--text-lines --stages integrity -o " + (d / "out") + " " + (d / "bad.json")) == 0);
+}
+
+TEST_CASE("ds-filter: a stdout that is an input is refused, emptied by the shell or not") {
+  Folder d;
+  const std::string in = d / "in.jsonl", text = "{\"text\":\"some text\"}\n";
+  for (const std::string& command : {in + " >> " + in, "- < " + in + " >> " + in,
+                                     d.path.string() + " >> " + in, "tune " + in + " >> " + in}) {
+    put(in, text);
+    CHECK(shell(kTool + " -q " + command + " 2> /dev/null") == 2);
+    CHECK(contents(in) == text);
+  }
+  CHECK(shell(kTool + " -q " + in + " 2>&1 > " + in + " | grep -q 'the shell has emptied it'") == 0);
+  put(in, text);
+  CHECK(tool("--stages integrity - < " + in + " > /dev/null") == 0);
+}
+
+TEST_CASE("ds-filter: a file longer than ulimit -f allows is a failed write, not a death") {
+  Folder d;
+  std::string text;
+  for (int i = 0; i < 2000; ++i) text += "{\"text\":\"" + prose(static_cast<uint64_t>(i)) + "\"}\n";
+  put(d / "in", text);
+  CHECK(shell("cd " + d.path.string() + "; (ulimit -f 8; " + kTool +
+              " -q --stages integrity in -o out 2> err; exit $?)") == 74);
+  CHECK(contents(d / "err").find("File too large") != std::string::npos);
+  CHECK(!fs::exists(d / "out"));
 }
 
 TEST_CASE("ds-filter: a text under another name, in parts, in a conversation") {
@@ -381,6 +421,60 @@ TEST_CASE("ds-filter: valid JSON is read whatever its numbers; what is none is n
   CHECK(bad.find("more than one JSON object on the line") != std::string::npos);
   CHECK(bad.find("NaN or Infinity") != std::string::npos);
   CHECK(bad.find("\"line\":3,") != std::string::npos);
+}
+
+TEST_CASE("ds-filter: data of a folder that was not fetched is named, what macOS leaves is no data") {
+  Folder d;
+  fs::create_directories(d / "in");
+  fs::create_symlink("../.git/annex/objects/x", d / "in/annex.jsonl");
+  put(d / "in/far.jsonl.dvc", "outs:\n");
+  const std::string command =
+      kTool + " --stages integrity " + (d / "in") + " -o " + (d / "out") + " 2> " + (d / "err");
+  CHECK(shell(command) == 66);
+  CHECK(contents(d / "err").find("git annex get or dvc pull") != std::string::npos);
+  for (const char* name : {"in/a.jsonlines", "in/b.ldjson", "in/part-r-00000", "in/here.jsonl"})
+    put(d / name, record("a", prose(3)) + "\n");
+  for (const char* name : {"in/._here.jsonl", "in/old.jsonl.1", "in/here.jsonl.dvc"})
+    put(d / name, "no data");
+  REQUIRE(shell(command) == 0);
+  std::string said = contents(d / "err");
+  std::replace(said.begin(), said.end(), '\n', ' ');
+  CHECK(said.find("4 files from folders, 2 files without content") != std::string::npos);
+  CHECK(said.find("3 files left out") != std::string::npos);
+  CHECK(count_lines(contents(d / "out")) == 4);
+}
+
+TEST_CASE("ds-filter: lists without an entry are said, languages and stages that are none are refused") {
+  Folder d;
+  put(d / "in", record("a", prose(3)) + "\n");
+  put(d / "none.txt", "# nothing\n");
+  put(d / "empty.txt", "");
+  REQUIRE(shell(kTool + " --stages integrity,duplicates --url-list " + (d / "none.txt") +
+                " --decontaminate " + (d / "empty.txt") + " " + (d / "in") + " -o " + (d / "out") + " 2> " +
+                (d / "err")) == 0);
+  CHECK(contents(d / "err").find("has no entry") != std::string::npos);
+  CHECK(contents(d / "err").find("has no text") != std::string::npos);
+  for (const std::string wrong : {"zn", "Chinese", "cn", "zh-CN", "ZH"}) {
+    put(d / "p", "{\"languages\":[\"en\",\"" + wrong + "\"]}");
+    CHECK(shell(kTool + " -q --profile " + (d / "p") + " --show-config 2> " + (d / "err")) == 78);
+    CHECK_MESSAGE(contents(d / "err").find("did you mean zh?") != std::string::npos, wrong);
+  }
+  CHECK(tool("--stages '' " + (d / "in")) == 2);
+}
+
+TEST_CASE("ds-filter: a listed host is found with a root's dot, without a scheme, in its own letters") {
+  Folder d;
+  put(d / "list", "bad.example\nbücher.example\nxn--fsq.example\n");
+  const std::string text = ",\"text\":\"" + prose(3) + "\"}\n";
+  std::string in;
+  for (const char* url :
+       {"http://bad.example./x", "//bad.example/x", "https://www.BÜCHER.example/", "bad.example",
+        "http://xn--bcher-kva.example/a", "http://例.example", "http://good.example/bad.example"})
+    in += "{\"url\":\"" + std::string(url) + "\"" + text;
+  put(d / "in", in);
+  REQUIRE(tool("--stages integrity --url-list " + (d / "list") + " " + (d / "in") + " -o " + (d / "out")) ==
+          0);
+  CHECK(contents(d / "out") == "{\"url\":\"http://good.example/bad.example\"" + text);
 }
 
 TEST_CASE("ds-filter: folders with other endings, pipes by name, and what comes out when packed again") {

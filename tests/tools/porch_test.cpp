@@ -130,6 +130,8 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   CHECK(holds(err("ds-quantize", {kTinyModel, "-o", "x", "--to", "fp9"}), "'fp9'"));
   CHECK(holds(err("ds-quantize", {kTinyModel, "-o", "x", "--to", "fp9"}), "did you mean fp8?"));
   CHECK(holds(err("ds-bench", {"stast", "x"}), "unknown command 'stast'; did you mean stats?"));
+  CHECK(holds(err("ds-filter", {"explian", "x", "--id", "3"}),
+              "unknown command 'explian'; did you mean explain?"));
   CHECK(holds(err("ds-bench", {"stats", "--widht", "80"}), "did you mean --width?"));
   CHECK_FALSE(holds(err("ds-run", {kTinyModel, "hi", "--zzzzzz"}), "did you mean"));
   // Neighbours swapped are one slip, the first of equally near names is meant, a beginning is enough.

@@ -51,6 +51,18 @@ TEST_CASE("answers come in order, with text, reasoning, finish_reason and usage"
   CHECK(text_of(records[2]) == "434");
 }
 
+TEST_CASE("a JSON array is no stream of records; a stdout that is the input is refused") {
+  const ProgramResult array = batch("[\n{\"prompt\":\"1+1?\"},\n{\"prompt\":\"1+2?\"}\n]\n");
+  CHECK(array.rc == 65);
+  CHECK(array.out.empty());
+  CHECK(array.err.find("jq -c") != std::string::npos);
+  const TemporaryFolder folder;
+  const std::string in = folder.write("in", "{\"prompt\":\"1+1?\"}\n");
+  ProgramOptions onto;
+  onto.stdout_path = in;
+  CHECK(run_program("ds-run", {kTinyModel, "--jsonl", in}, onto).rc == 2);
+}
+
 TEST_CASE("input_ids give output_ids; records override the command line") {
   const ProgramResult r = batch(
       "{\"id\":1,\"input_ids\":[0,3,100,4],\"max_tokens\":3}\n"

@@ -138,6 +138,7 @@ int run(CLI::App& app, int argc, char** argv, const std::function<int()>& body) 
   program_name = app.get_name();
   occupy_closed_streams();
   ::signal(SIGPIPE, SIG_IGN);  // a closed pipe is then an error of write(), handled in guarded()
+  ::signal(SIGXFSZ, SIG_IGN);  // so is a file that ulimit -f forbids: EFBIG
   bool version = false, man = false;
   std::string completion;
   app.add_flag("--version", version, "Print version, commit, kernel levels and features")->group("About");

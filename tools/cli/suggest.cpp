@@ -1,5 +1,7 @@
 #include "cli/suggest.h"
 
+#include <unistd.h>
+
 #include <algorithm>
 #include <cstdlib>
 #include <utility>
@@ -90,7 +92,14 @@ std::string words_of(CLI::App& app, const std::vector<std::string>& words, const
         return "unknown command " + quoted(word) + did_you_mean(nearest(word, command_names(app)));
     if (words.empty()) return "which command? See the list in --help";
   }
-  if (dynamic_cast<const CLI::ExtrasError*>(&error)) return surplus_text(app);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error)) {
+    // A command with a slip in it was taken for a file, and the command's options for unknown ones.
+    if (app.get_subcommands().empty() && !words.empty() && !words[0].starts_with('-') &&
+        ::access(words[0].c_str(), F_OK) != 0)
+      if (const std::string meant = command_meant(app, words[0]); !meant.empty())
+        return "unknown command " + quoted(words[0]) + did_you_mean(meant);
+    return surplus_text(app);
+  }
   if (const std::string choice = choice_text(error.what()); !choice.empty()) return choice;
   // CLI11 writes the largest double out, all 309 digits of it.
   std::string text = error.what();

@@ -26,7 +26,8 @@ void add_shared(CLI::App& app, FilterCommandLine& o) {
   option("--html", o.html, "FILE", "The report as one HTML page");
   cli::add_common_options(app, o.common, {Common::kReport, Common::kQuiet});
   group = "Rules";
-  option("--stages", o.stages, "LIST", "Comma separated: integrity,quality,entities,duplicates,semantic");
+  option("--stages", o.stages, "LIST", "Comma separated: integrity,quality,entities,duplicates,semantic")
+      ->check(CLI::Validator([](std::string& list) { return std::string(list.empty() ? "names no stage" : ""); }, ""));
   option("--profile", o.profile, "FILE", "JSON over the default rules and thresholds");
   flag("--show-config", o.show_config, "Print the effective profile and stop");
   flag("--no-short-circuit", worker.score_all, "Score all rules of every record");

@@ -87,9 +87,9 @@ class CommandTarget : public Target {
     const pid_t pid = ::fork();
     if (pid < 0) throw Error(ErrorKind::kOs, "cannot make a process: " + os_error(), argv[0]);
     if (pid == 0) {
-      // Its own group, so that a timeout also ends what it started; default signals, ours ignores SIGPIPE.
+      // Its own group, so that a timeout also ends what it started; default signals, ours ignores two.
       ::setpgid(0, 0);
-      for (const int s : {SIGPIPE, SIGTERM, SIGINT, SIGUSR1}) ::signal(s, SIG_DFL);
+      for (const int s : {SIGPIPE, SIGXFSZ, SIGTERM, SIGINT, SIGUSR1}) ::signal(s, SIG_DFL);
       ::dup2(in, STDIN_FILENO);
       ::dup2(out, STDOUT_FILENO);
       ::dup2(err, STDERR_FILENO);

@@ -1,5 +1,5 @@
-// Signatures for duplicate search: one key for exact equality after normalising, 112 MinHash values in 14
-// bands of 8.
+// Signatures for duplicate search: one key for equality but for case, width, accents, spacing and the marks
+// of prose, 112 MinHash values in 14 bands of 8.
 #pragma once
 #include <array>
 #include <compare>
@@ -23,7 +23,7 @@ struct Ordinal {
 struct Signature {
   Ordinal ordinal;
   uint64_t line = 0;
-  std::array<uint64_t, 2> exact{};         // XXH3-128 of the normalised units, digits as they are
+  std::array<uint64_t, 2> exact{};         // XXH3-128 of the folded words, numbers, operators and brackets
   std::array<uint64_t, kBands> bands{};    // hash of each band's eight minima
   std::array<uint16_t, kHashes> minima{};  // low bits of each minimum, for the estimate
 };
@@ -35,8 +35,16 @@ class MinHasher {
   void sign(const Document& doc, int shingle, Signature& out);
 
  private:
+  // A number or an operator: between which shingle units it stands, and what it is.
+  struct Beside {
+    size_t n_before, behind;
+    uint64_t hash;
+  };
+  void read_words(const Document& doc);
+
   std::vector<uint32_t> shingles_;
   std::vector<uint64_t> exact_units_;
+  std::vector<Beside> beside_;
 };
 
 // Jaccard estimate from the minima; chance agreement of 16 bits is subtracted.

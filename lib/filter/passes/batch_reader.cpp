@@ -7,6 +7,7 @@
 #include "core/utf8.h"
 #include "io/compress.h"
 #include "io/files.h"
+#include "io/other_formats.h"
 #include "io/record.h"
 
 namespace ds::filter {
@@ -62,6 +63,11 @@ class Utf16Decoder {
 
 }  // namespace
 
+bool has_utf16_mark(std::string_view head) {
+  head = head.substr(0, 2);
+  return head == "\xFF\xFE" || head == "\xFE\xFF";
+}
+
 // The file being read: where it is, and what was read behind the last whole batch.
 class BatchReader::OpenFile {
  public:
@@ -99,7 +105,6 @@ class BatchReader::OpenFile {
   std::string rest_;  // read behind the last batch
   uint64_t offset_, line_number_;
   std::unique_ptr<Utf16Decoder> utf16_;
-  const char* encoding_ = "";
   bool first_ = true, at_end_ = false, transcoded_ = false, over_ = false;
   bool skip_line_ = false;
   std::string damage_;
@@ -134,16 +139,17 @@ void BatchReader::OpenFile::read_more(std::string& out) {
   if (first_) {
     // The mark at the very start decides about the encoding, also when going on in the middle.
     first_ = false;
-    const bool little = bytes.substr(0, 2) == "\xFF\xFE", big = bytes.substr(0, 2) == "\xFE\xFF";
-    if (little || big) {
-      encoding_ = "UTF-16";
-      if (options_.transcode) {
-        utf16_ = std::make_unique<Utf16Decoder>(big);
-        bytes.remove_prefix(2);
-        encoding_ = "";
-        transcoded_ = true;
-      }
-    } else if (bytes.substr(0, kMark.size()) == kMark) {
+    if (options_.transcode && has_utf16_mark(bytes)) {
+      utf16_ = std::make_unique<Utf16Decoder>(bytes[0] == '\xFE');
+      bytes.remove_prefix(2);
+      transcoded_ = true;
+      std::string head;
+      Utf16Decoder(*utf16_).decode(bytes.substr(0, kTellingBytes), head);
+      refuse_other_formats(head, !options_.text_lines, source_.name());
+    } else {
+      refuse_other_formats(bytes.substr(0, kTellingBytes), !options_.text_lines, source_.name());
+    }
+    if (bytes.substr(0, kMark.size()) == kMark) {
       bytes.remove_prefix(kMark.size());
     }
   }
@@ -231,7 +237,6 @@ bool BatchReader::OpenFile::next(LineBatch& batch) {
     if (ends) look_for_changes(batch);
     buffer.resize(buffer.size() + kRecordPadding);
     batch.ends_file = ends;
-    batch.encoding = encoding_;
     batch.transcoded = transcoded_;
     batch.end_offset = offset_;
     batch.end_line = line_number_;

@@ -26,7 +26,6 @@ struct LineBatch {
   bool ends_file = false;
   std::string damage;                     // why the file could not be read to its end, else ""
   std::string note;                       // what else happened to the file while it was read
-  const char* encoding = "";              // "UTF-16" when the file's mark says so and it was not transcoded
   bool transcoded = false;                // was UTF-16
   uint64_t end_offset = 0, end_line = 0;  // where the next batch begins
   uint64_t raw_bytes = 0;                 // of the file read so far, before decompression
@@ -44,17 +43,22 @@ struct FilePlan {
 struct InputOptions {
   int64_t batch_bytes = 1 << 20;
   int64_t max_line_bytes = 10'000'000;
-  bool transcode = false;
+  bool transcode = false;   // UTF-16 with a mark is read
+  bool text_lines = false;  // no JSON
   std::function<bool()> stop;
 };
+
+// Whether a file begins with UTF-16's byte order mark.
+bool has_utf16_mark(std::string_view head);
 
 class BatchReader {
  public:
   BatchReader(std::vector<FilePlan> plan, InputOptions options);
   ~BatchReader();
   // Fills `batch`, whose memory is used again, with the next stretch; false at the end or after stop. Throws
-  // what reading throws; a file that cannot be opened is a batch without lines that says so. Where a batch
-  // ends depends on the content and batch_bytes only.
+  // what reading throws, and Error{kBadData} for a file of another format (io/other_formats.h); a file that
+  // cannot be opened is a batch without lines that says so. Where a batch ends depends on the content and
+  // batch_bytes only.
   bool next(LineBatch& batch);
 
  private:

@@ -3,6 +3,7 @@
 #include <cstdio>
 
 #include "filter/passes/inputs.h"
+#include "io/keep_apart.h"
 #include "report/words.h"
 
 namespace ds::filter {
@@ -13,6 +14,9 @@ void complete(FilterOptions& o) {
   if (const auto note = folder_note(found); !note.empty()) o.notes.push_back(note);
   o.resources.fields = o.worker.fields;
   o.input.transcode = o.worker.transcode;
+  o.input.text_lines = o.worker.text_lines;
+  keep_apart({"-"}, o.inputs);  // whatever the command, it says something there
+  check_formats(plan_files(o.inputs, o.shard, o.n_shards), o.input);
 }
 
 std::string progress_text(const Progress& p, double elapsed_s) {

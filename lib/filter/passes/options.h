@@ -54,7 +54,7 @@ struct FilterOptions {
   }
 };
 // Adds what follows from what was chosen: no input is stdin, folders become the files in them, and stages
-// read references as records are read. Throws Error as find_inputs does.
+// read references as records are read. Throws Error as find_inputs, plan_files and check_formats do.
 void complete(FilterOptions& options);
 
 }  // namespace ds::filter

@@ -11,7 +11,7 @@
 namespace ds::filter {
 namespace {
 
-constexpr char kMagic[] = "dsfseg3\n";
+constexpr char kMagic[] = "dsfseg4\n";
 
 struct BlockHead {
   uint64_t n_entries, kept_bytes, other_bytes;
@@ -26,7 +26,7 @@ struct Tail {
 // The same of a .sig file.
 struct SignatureTail {
   uint64_t n = 0, checksum = 0;  // XXH3 of the signatures
-  char magic[8] = {'d', 's', 'f', 's', 'i', 'g', '2', '\n'};
+  char magic[8] = {'d', 's', 'f', 's', 'i', 'g', '3', '\n'};
 };
 
 }  // namespace

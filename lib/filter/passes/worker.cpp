@@ -117,8 +117,6 @@ void Worker::judge(std::string_view bytes, const InputLine& line, const LineBatc
     return quarantine(bytes, line, file_name, "line too long",
                       "only its beginning is kept here; see --max-line-mb", out);
   if (line.cut) return quarantine(bytes, line, file_name, "the file ends inside this line", "", out);
-  if (*batch.encoding)
-    return quarantine(bytes, line, file_name, "the file is UTF-16", "run with --transcode to read it", out);
   bool transcoded = batch.transcoded;
   int64_t start = now_ns();
   if (options_.text_lines) {

@@ -73,7 +73,12 @@ LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   LoadedStage loaded;
   std::shared_ptr<EvaluationSets> sets;
   if (!options.decontaminate.empty()) sets = std::make_shared<EvaluationSets>();
-  for (const auto& path : options.decontaminate) sets->add(path, profile.duplicates.contamination_ngram);
+  for (const auto& path : options.decontaminate) {
+    const size_t before = sets->n_items() + sets->n_too_short();
+    sets->add(path, profile.duplicates.contamination_ngram);
+    if (sets->n_items() + sets->n_too_short() == before)
+      loaded.notes.push_back(path + " has no text: nothing is looked for");
+  }
   if (sets && sets->n_too_short())
     loaded.notes.push_back(std::to_string(sets->n_too_short()) +
                            " evaluation texts are too short to be looked for");

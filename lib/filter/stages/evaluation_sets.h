@@ -24,6 +24,7 @@ class EvaluationSets {
   Match find(const Document& doc, const int (&ngram)[kScripts]) const;
   // "file:line" of an item.
   const std::string& item(int i) const { return items_[i]; }
+  size_t n_items() const { return items_.size(); }
   size_t n_grams() const { return grams_.size(); }
   size_t n_too_short() const { return n_too_short_; }
 

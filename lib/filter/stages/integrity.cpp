@@ -112,12 +112,23 @@ class Integrity : public Stage {
 
 LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   const auto urls = options.url_list.empty() ? nullptr : std::make_shared<const UrlList>(options.url_list);
-  return {[&profile, urls] { return std::make_unique<Integrity>(profile, urls); }, {}, {}};
+  std::vector<std::string> notes;
+  if (urls && urls->empty()) notes.push_back(options.url_list + " has no entry: no address is dropped");
+  return {[&profile, urls] { return std::make_unique<Integrity>(profile, urls); }, {}, notes};
 }
 
 }  // namespace
 
-void IntegritySettings::visit(SettingVisitor& v) { v.texts("languages", languages); }
+void IntegritySettings::visit(SettingVisitor& v) {
+  v.texts("languages", languages);
+  for (const std::string& code : languages) {
+    if (is_language_code(code)) continue;
+    const std::string meant = language_meant(code);
+    v.refuse(
+        "languages: no language has the code '" + code + "'" +
+        (meant.empty() ? "; codes are those of ISO 639-1, as en and zh" : "; did you mean " + meant + "?"));
+  }
+}
 
 StageRow integrity_stage() {
   return {"integrity", kRules, load, [](Profile& p, SettingVisitor& v) { p.integrity.visit(v); }};

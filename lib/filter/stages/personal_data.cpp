@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <string>
+#include <utility>
 
 #include "core/numbers.h"
 #include "filter/text/characters.h"
@@ -68,6 +69,28 @@ bool top_level(const std::vector<uint32_t>& c, uint32_t b, uint32_t e) {
   return c[e - 1] != '-';
 }
 
+// Endings of files that are no last label of a domain: logo@2x.png, x@y.js.
+bool file_ending(const std::vector<uint32_t>& c, uint32_t b, uint32_t e) {
+  static constexpr std::string_view kEndings[] = {
+      "png", "jpg",  "jpeg", "gif", "webp", "svg",  "bmp",  "ico",   "tif", "tiff", "avif", "heic", "js",
+      "jsx", "ts",   "tsx",  "css", "scss", "less", "html", "htm",   "php", "xml",  "json", "yaml", "yml",
+      "txt", "toml", "csv",  "pdf", "doc",  "docx", "xls",  "xlsx",  "exe", "dll",  "jar",  "cpp",  "hpp",
+      "go",  "lock", "log",  "ini", "conf", "bak",  "tmp",  "patch", "vue", "wasm", "tgz",  "whl",  "deb"};
+  return std::any_of(std::begin(kEndings), std::end(kEndings), [&](std::string_view ending) {
+    if (ending.size() != e - b) return false;
+    for (uint32_t i = b; i < e; ++i)
+      if ((c[i] | 0x20) != static_cast<uint8_t>(ending[i - b])) return false;
+    return true;
+  });
+}
+
+// An account on a machine, no mailbox: git@github.com:user/repo.git, ssh://git@host/, root@host.org:/var.
+bool names_account(const std::vector<uint32_t>& c, uint32_t b, uint32_t at, uint32_t end) {
+  if (end + 1 >= c.size() || (c[end] != ':' && c[end] != '/')) return false;
+  const bool git = at - b == 3 && c[b] == 'g' && c[b + 1] == 'i' && c[b + 2] == 't';
+  return git || (c[end] == ':' && (c[end + 1] == '/' || c[end + 1] == '~'));
+}
+
 // An address around doc.chars[at] == '@'.
 bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit& hit) {
   const auto& c = doc.chars;
@@ -75,11 +98,18 @@ bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit&
   while (b > floor && at - b < kMaxLocal &&
          (word_char(c[b - 1]) || c[b - 1] == '.' || c[b - 1] == '+' || c[b - 1] == '-' || c[b - 1] == '%'))
     --b;
+  // o'brien@, unless the address is quoted, as in b'jo@example.org'.
+  uint32_t apostrophe = 0;
+  if (b > floor + 1 && at - b < kMaxLocal - 8 && c[b - 1] == '\'' && letter(c[b]) && letter(c[b - 2])) {
+    uint32_t name = b - 1;
+    while (name > floor && b - name < 8 && letter(c[name - 1])) --name;
+    if (name == floor || !word_char(c[name - 1])) apostrophe = std::exchange(b, name);
+  }
   while (b < at && (c[b] == '.' || c[b] == '-')) ++b;
   if (b == at || c[at - 1] == '.') return false;
   // Label by label; the address ends with the last one that may end a domain. What follows, a footnote's
   // number or a dash, is not its.
-  uint32_t end = 0;
+  uint32_t end = 0, last = 0;
   for (uint32_t label = at + 1; label < doc.size() && label - at < kMaxDomain;) {
     const bool punycode = label + 3 < doc.size() && (c[label] | 0x20) == 'x' &&
                           (c[label + 1] | 0x20) == 'n' && c[label + 2] == '-' && c[label + 3] == '-';
@@ -90,11 +120,12 @@ bool email_around(const Document& doc, uint32_t at, uint32_t floor, PersonalHit&
     }
     while (e > label && c[e - 1] == '-') --e;
     if (e == label) break;
-    if (label > at + 1 && top_level(c, label, e)) end = e;
+    if (label > at + 1 && top_level(c, label, e)) last = label, end = e;
     if (e >= doc.size() || c[e] != '.') break;
     label = e + 1;
   }
-  if (end == 0) return false;
+  if (end == 0 || file_ending(c, last, end) || names_account(c, b, at, end)) return false;
+  if (apostrophe && end < doc.size() && c[end] == '\'') b = apostrophe;
   hit = {b, end, PersonalKind::kEmail};
   return true;
 }
@@ -168,6 +199,10 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
           {U"version", U"ver.", U"release", U"版本", U"section", U"sect.", U"chapter", U"§", U"clause"}) ||
       near_word(doc, i, 2, {U"第"}))
     return false;
+  // "Firmware 84.112.34.201"
+  if (near_word(doc, i, 9,
+                {U"firmware", U"openssl", U"driver", U"kernel", U"build", U"revision", U"固件", U"驱动"}))
+    return false;
   const uint32_t behind = std::min(doc.size(), at + kBehind);  // "the 2.6.1.3 version"
   const bool listed = at < doc.size() && c[at] == ',';         // "8.8.8.8, version 2" speaks of two things
   if (!listed && near_word(doc, behind, behind - at, {U" version", U" release", U" 版本", U"版本"}))
@@ -176,7 +211,10 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
   if (at + 1 < doc.size() && (c[at] == ' ' || c[at] == ',' || c[at] == '-') &&
       number_beside(doc, at + 1, false))
     return false;
-  if (*std::max_element(part, part + 4) >= kSmall) return true;
+  // 1.1.1.101 is a version where nothing else is said, 84.112.34.201 an address.
+  const bool three_small = std::max({part[0], part[1], part[2]}) < 10;
+  if (!three_small && part[3] >= kSmall) return true;
+  if (*std::max_element(part, part + 3) >= kSmall) return true;
   if (heads_line(doc, i, at)) return false;
   const uint32_t around = std::min(doc.size(), at + kAround);
   return near_word(
@@ -184,6 +222,48 @@ bool ip_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& befo
       {U"ip",       U"server",  U"host",   U"address", U"dns",   U"ping",   U"router", U"gateway",
        U"firewall", U"network", U"subnet", U"client",  U"login", U"log in", U"://",    U"deny",
        U"block",    U"地址",    U"服务器", U"主机",    U"网关",  U"来源",   U"访问"});
+}
+
+// An address of the public net 2000::/3: eight groups, or fewer around a "::". 2001:db8:: is for examples.
+bool ipv6_at(const Document& doc, uint32_t i, PersonalHit& hit) {
+  const auto& c = doc.chars;
+  const auto hex = [&](uint32_t at) {
+    return at < doc.size() && (digit(c[at]) || ((c[at] | 0x20) >= 'a' && (c[at] | 0x20) <= 'f'));
+  };
+  const auto colon = [&](uint32_t at) { return at < doc.size() && c[at] == ':'; };
+  if (!colon(i + 4) || (c[i] != '2' && c[i] != '3')) return false;
+  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == ':')) return false;
+  uint32_t at = i, n_groups = 0, second = 0;
+  bool gap = false, letters = false;
+  while (hex(at)) {
+    uint32_t n = 0, value = 0;
+    for (; hex(at) && n < 5; ++at, ++n) {
+      letters = letters || letter(c[at]);
+      value = value * 16 + (digit(c[at]) ? c[at] - '0' : (c[at] | 0x20) - 'a' + 10);
+    }
+    if (n > 4 || (n_groups == 0 && n != 4)) return false;
+    if (n_groups == 1) second = value;
+    if (++n_groups == 8 || !colon(at)) break;
+    if (colon(at + 1)) {
+      if (gap) return false;
+      gap = true;
+      ++at;
+      if (!hex(at + 1)) {  // "2a02::" ends so
+        ++at;
+        break;
+      }
+    } else if (!hex(at + 1)) {
+      break;  // a colon of the sentence
+    }
+    ++at;
+  }
+  if (gap ? n_groups < 2 || n_groups > 7 || !letters : n_groups != 8) return false;
+  if (at < doc.size() && (word_char(c[at]) || (c[at] == ':' && hex(at + 1)))) return false;
+  const bool example =
+      c[i] == '2' && c[i + 1] == '0' && c[i + 2] == '0' && c[i + 3] == '1' && second == 0xDB8;
+  if (example) return false;
+  hit = {i, at, PersonalKind::kIp};
+  return true;
 }
 
 // Groups of digits, set off by single blanks or hyphens, from i on.
@@ -226,6 +306,29 @@ bool card_digits(std::string_view d) {
   return (two == 62 && n >= 16) || (d[0] == '4' && (n == 13 || n == 16 || n == 19)) ||
          (n == 16 && ((two >= 51 && two <= 55) || (four >= 2221 && four <= 2720))) ||
          (n == 15 && (two == 34 || two == 37));
+}
+
+// Mainland landlines, 021-5888 1234: an area code, a hyphen, seven or eight digits in one or ending in four.
+bool grouped_as_landline(const Document& doc, const DigitGroups& g, size_t n_groups) {
+  if (n_groups < 2 || n_groups > 3 || doc.chars[g.end[0]] != '-') return false;
+  const std::string_view d = std::string_view(g.digits).substr(0, g.n[n_groups - 1]);
+  const bool short_area = d[0] == '0' && (d[1] == '2' || (d[1] == '1' && d[2] == '0'));
+  const size_t area = short_area ? 3 : 4, local = d.size() - std::min(d.size(), area);
+  if (d[0] != '0' || g.size(0) != area || (!short_area && d[1] < '3')) return false;
+  if (local < 7 || local > 8 || d[area] < '2' || d[area] > '8') return false;
+  return n_groups == 2 || g.size(2) == 4;
+}
+
+// Money before it, or a unit of money or a factor behind it: a quantity.
+bool is_quantity(const Document& doc, uint32_t begin, uint32_t end) {
+  constexpr std::u32string_view kBefore = U"$€£¥￥", kBehind = U"円元圆€%‰×^";
+  const auto& c = doc.chars;
+  if (begin > 0 && kBefore.find(static_cast<char32_t>(c[begin - 1])) != kBefore.npos) return true;
+  if (end < doc.size() && c[end] == ' ') ++end;
+  if (end >= doc.size()) return false;
+  if (kBehind.find(static_cast<char32_t>(c[end])) != kBehind.npos) return true;
+  return (c[end] == '*' || c[end] == 'x') && end + 3 < doc.size() && c[end + 1] == ' ' && c[end + 2] == '1' &&
+         c[end + 3] == '0';
 }
 
 // A number that starts at i. Other numbers may follow: as many groups of digits are read as one of the kinds
@@ -272,8 +375,20 @@ bool number_at(const Document& doc, uint32_t i, const std::vector<PersonalHit>& 
     const bool in_one = n_groups == first + 1;
     const bool by_fours = n_groups == first + 3 && g.size(first + 1) == 4 && g.size(first + 2) == 4;
     if (mobile.size() == 11 && mobile[0] == '1' && mobile[1] >= '3' && (in_one || by_fours) &&
-        !near_word(doc, i, 20, {U"isbn", U"doi", U"订单", U"编号", U"issue", U"id:"})) {
+        !near_word(doc, i, 20, {U"isbn", U"doi", U"订单", U"编号", U"issue", U"id:"}) &&
+        !near_word(doc, i, 4, {U"id=", U"id ="}) && !is_quantity(doc, i, e)) {
       hit = {i > 0 && c[i - 1] == '+' ? i - 1 : i, e, PersonalKind::kPhone};
+      return true;
+    }
+    // US social security number: 123-45-6789. No area 000, 666 or 9xx, no group 00, no serial 0000.
+    if (n_groups == 3 && g.size(0) == 3 && g.size(1) == 2 && g.size(2) == 4 && c[g.end[0]] == '-' &&
+        c[g.end[1]] == '-' && digits[0] != '9' && digits.substr(0, 3) != "000" &&
+        digits.substr(0, 3) != "666" && digits.substr(3, 2) != "00" && digits.substr(5) != "0000") {
+      hit = {i, e, PersonalKind::kIdCard};
+      return true;
+    }
+    if (grouped_as_landline(doc, g, n_groups)) {
+      hit = {i, e, PersonalKind::kPhone};
       return true;
     }
     // North American 3-3-4, printed with separators or behind a word that says so.
@@ -309,6 +424,64 @@ bool parenthesised_phone(const Document& doc, uint32_t i, PersonalHit& hit) {
   hit = {i, e, PersonalKind::kPhone};
   return true;
 }
+// 415.555.2671
+bool dotted_phone(const Document& doc, uint32_t i, PersonalHit& hit) {
+  const auto& c = doc.chars;
+  constexpr uint32_t kLength = 12;
+  if (i + kLength > doc.size() || c[i + 3] != '.' || c[i + 7] != '.' || c[i] < '2' || c[i + 4] < '2')
+    return false;
+  for (uint32_t k = 0; k < kLength; ++k)
+    if (k != 3 && k != 7 && !digit(c[i + k])) return false;
+  const uint32_t e = i + kLength;
+  if (i > 0 && (word_char(c[i - 1]) || c[i - 1] == '.' || c[i - 1] == '$')) return false;
+  if (e < doc.size() && (word_char(c[e]) || (c[e] == '.' && e + 1 < doc.size() && digit(c[e + 1]))))
+    return false;
+  if (near_word(doc, i, 40, {U"isbn", U"doi"}) || near_word(doc, i, 14, {U"version", U"版本"})) return false;
+  hit = {i, e, PersonalKind::kPhone};
+  return true;
+}
+
+// DE89 3704 0044 0532 0130 00: country, two check digits at `i`, and as much as the country has; by fours or
+// in one, 1 modulo 97.
+bool iban_at(const Document& doc, uint32_t i, PersonalHit& hit) {
+  struct Country {
+    char name[3];
+    uint8_t length;
+  };
+  static constexpr Country kCountries[] = {
+      {"AD", 24}, {"AE", 23}, {"AT", 20}, {"BE", 16}, {"BG", 22}, {"BR", 29}, {"CH", 21}, {"CY", 28},
+      {"CZ", 24}, {"DE", 22}, {"DK", 18}, {"EE", 20}, {"ES", 24}, {"FI", 18}, {"FR", 27}, {"GB", 22},
+      {"GR", 27}, {"HR", 21}, {"HU", 28}, {"IE", 22}, {"IL", 23}, {"IS", 26}, {"IT", 27}, {"KZ", 20},
+      {"LI", 21}, {"LT", 20}, {"LU", 20}, {"LV", 21}, {"MC", 27}, {"MT", 31}, {"NL", 18}, {"NO", 15},
+      {"PL", 28}, {"PT", 25}, {"RO", 24}, {"RS", 22}, {"SA", 24}, {"SE", 24}, {"SI", 19}, {"SK", 24},
+      {"SM", 27}, {"TR", 26}, {"UA", 29}};
+  const auto& c = doc.chars;
+  if (i < 2 || (i > 2 && word_char(c[i - 3]))) return false;
+  const auto* country = std::find_if(std::begin(kCountries), std::end(kCountries), [&](const Country& k) {
+    return c[i - 2] == static_cast<uint8_t>(k.name[0]) && c[i - 1] == static_cast<uint8_t>(k.name[1]);
+  });
+  if (country == std::end(kCountries)) return false;
+  char text[40];
+  uint32_t n = 0, e = i - 2;
+  for (; n < country->length && e < doc.size(); ++e) {
+    const uint32_t x = c[e];
+    if (x == ' ' && n > 0 && n % 4 == 0 && c[e - 1] != ' ') continue;
+    if (!digit(x) && !(letter(x) && x < 'a')) break;
+    text[n++] = static_cast<char>(x);
+  }
+  if (n != country->length || (e < doc.size() && word_char(c[e]))) return false;
+  uint32_t rest = 0;
+  for (uint32_t k = 0; k < n; ++k) {
+    const char x = text[(k + 4) % n];
+    rest = (x <= '9' ? rest * 10 + static_cast<uint32_t>(x - '0')
+                     : rest * 100 + static_cast<uint32_t>(x - 'A') + 10) %
+           97;
+  }
+  if (rest != 1) return false;
+  hit = {i - 2, e, PersonalKind::kBankCard};
+  return true;
+}
+
 bool international_phone(const Document& doc, uint32_t i, PersonalHit& hit) {
   const auto& c = doc.chars;
   if (c[i] != '+' || i + 1 >= doc.size() || !digit(c[i + 1]) || c[i + 1] == '0') return false;
@@ -378,7 +551,7 @@ bool secret_at(const Document& doc, uint32_t i, PersonalHit& hit) {
 
 // -----BEGIN ... PRIVATE KEY----- to its end line.
 bool private_key_at(const Document& doc, uint32_t i, PersonalHit& hit) {
-  constexpr std::string_view kBegin = "-----BEGIN ", kPrivate = "PRIVATE KEY-----", kEnd = "-----END ";
+  constexpr std::string_view kBegin = "-----BEGIN ", kPrivate = "PRIVATE KEY", kEnd = "-----END ";
   const auto same = [&](uint32_t at, std::string_view text) {
     if (at + text.size() > doc.size()) return false;
     for (size_t k = 0; k < text.size(); ++k)
@@ -388,7 +561,8 @@ bool private_key_at(const Document& doc, uint32_t i, PersonalHit& hit) {
   if (!same(i, kBegin)) return false;
   uint32_t body = 0;
   for (uint32_t k = i + 11; k < i + 40 && k < doc.size() && !body; ++k)
-    if (same(k, kPrivate)) body = k + 16;
+    if (same(k, kPrivate))
+      body = same(k + 11, "-----") ? k + 16 : same(k + 11, " BLOCK-----") ? k + 22 : 0;  // PGP's
   if (!body) return false;
   for (uint32_t k = body; k < doc.size() && k < body + 8192; ++k) {
     if (doc.chars[k] != '-' || !same(k, kEnd)) continue;
@@ -458,7 +632,10 @@ void find_personal_data(const Document& doc, std::vector<PersonalHit>& out) {
       found = email_around(doc, i, floor, hit);
     } else if (digit(c) || (c >= 0xFF10 && c <= 0xFF19)) {
       if (i == 0 || !(digit(doc.chars[i - 1]) || (doc.flags[i - 1] & kDigit))) {
-        found = ip_at(doc, i, out, hit) || number_at(doc, i, out, hit);
+        const bool behind_letter = i > 0 && letter(doc.chars[i - 1]);
+        found = behind_letter ? iban_at(doc, i, hit)
+                              : ip_at(doc, i, out, hit) || ipv6_at(doc, i, hit) ||
+                                    number_at(doc, i, out, hit) || dotted_phone(doc, i, hit);
       }
     } else if (c == '(') {
       found = parenthesised_phone(doc, i, hit);

@@ -10,6 +10,8 @@
 
 namespace ds::filter {
 
+// An address of the net is of either version, an id_card a US social security number too, a bank_card an IBAN
+// too.
 enum class PersonalKind : uint8_t { kEmail, kPhone, kIp, kIdCard, kBankCard, kSecret };
 const char* personal_kind_name(
     PersonalKind kind);                        // "email", "phone", "ip", "id_card", "bank_card", "secret"

@@ -89,6 +89,7 @@ class ProfileReader : public SettingVisitor {
       if (!open_.back().taken.count(key)) fail("unknown key '" + name(key) + "'");
     open_.pop_back();
   }
+  void refuse(const std::string& what) override { fail(what); }
   [[noreturn]] void fail(const std::string& what) const {
     throw Error(ErrorKind::kBadModel, what, where_, "ds-filter --show-config prints a complete profile");
   }
@@ -166,6 +167,7 @@ class ProfileWriter : public SettingVisitor {
     open_.pop_back();
     put(key, std::move(done));
   }
+  void refuse(const std::string&) override {}  // what is written was read
   void put(const char* key, Json value) { open_.back()[key] = std::move(value); }
   Json take() { return std::move(open_.back()); }
 

@@ -26,6 +26,9 @@ class SettingVisitor {
   // `members` visits what stands inside the object `key`.
   virtual void section(const char* key, const std::function<void()>& members) = 0;
 
+  // A value that was taken is none that there is: ends the reading of a profile.
+  virtual void refuse(const std::string& what) = 0;
+
   void per_script(const char* key, int (&value)[kScripts], int least, int most) {
     section(key, [&] {
       for (int k = 0; k < kScripts; ++k) integer(script_name(static_cast<Script>(k)), value[k], least, most);

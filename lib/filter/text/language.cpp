@@ -84,4 +84,35 @@ Language detect_language(const Document& doc) {
   return language;
 }
 
+bool is_language_code(const std::string& code) {
+  for (int i = 0; i < CLD2::NUM_LANGUAGES; ++i)
+    if (code == code_of(static_cast<CLD2::Language>(i))) return true;
+  return false;
+}
+
+std::string language_meant(const std::string& word) {
+  std::string lower = word;
+  for (char& c : lower)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+  if (is_language_code(lower)) return lower;
+  if (const size_t region = lower.find_first_of("-_"); region != lower.npos)  // en-US
+    return language_meant(lower.substr(0, region));
+  constexpr const char* kOthers[][2] = {{"cn", "zh"},  {"jp", "ja"},  {"kr", "ko"},  {"eng", "en"},
+                                        {"zho", "zh"}, {"chi", "zh"}, {"jpn", "ja"}, {"deu", "de"},
+                                        {"ger", "de"}, {"gb", "en"}};
+  for (const auto& [other, code] : kOthers)
+    if (lower == other) return code;
+  for (int i = 0; i < CLD2::NUM_LANGUAGES; ++i) {
+    std::string name = CLD2::LanguageName(static_cast<CLD2::Language>(i));
+    for (char& c : name)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + 32);
+    if (lower == name) return code_of(static_cast<CLD2::Language>(i));
+  }
+  for (const std::string code : {"zh", "en"})  // one letter wrong, or both swapped
+    if (lower.size() == 2 &&
+        ((lower[0] == code[0]) != (lower[1] == code[1]) || (lower[0] == code[1] && lower[1] == code[0])))
+      return code;
+  return "";
+}
+
 }  // namespace ds::filter

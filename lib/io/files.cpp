@@ -33,7 +33,11 @@ bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &st) == 0 && S_ISDIR(st.st_mode);
 }
 
-[[noreturn]] void cannot_create(int error, const std::string& path) {
+[[noreturn]] void cannot_create(int error, std::string path) {
+  // Where the folder is at fault, the name that was asked for says more than the temporary one.
+  constexpr std::string_view kPartial = ".partial";
+  const bool folder = error == ENOENT || error == ENOTDIR || error == EROFS;
+  if (folder && path.ends_with(kPartial)) path.resize(path.size() - kPartial.size());
   throw Error(ErrorKind::kCannotCreate, std::string("cannot create: ") + std::strerror(error), path,
               "check the folder and its permissions");
 }

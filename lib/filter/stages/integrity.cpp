@@ -114,7 +114,7 @@ LoadedStage load(const Profile& profile, const ResourceOptions& options) {
   const auto urls = options.url_list.empty() ? nullptr : std::make_shared<const UrlList>(options.url_list);
   std::vector<std::string> notes;
   if (urls && urls->empty()) notes.push_back(options.url_list + " has no entry: no address is dropped");
-  return {[&profile, urls] { return std::make_unique<Integrity>(profile, urls); }, {}, notes};
+  return {[&profile, urls] { return std::make_unique<Integrity>(profile, urls); }, notes, {}};
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include "checkpoint/gguf_config.h"
 #include "core/json_value.h"
 #include "infer/messages.h"
 #include "io/json.h"
@@ -269,4 +270,50 @@ TEST_CASE("what cannot be gone on with is refused") {
   // Cut off by the template: what is left would be another beginning.
   CHECK_THROWS_AS(rendered("{% for m in messages %}{{ m.content[3:] }}{% endfor %}", begun, "content"),
                   Error);
+}
+
+TEST_CASE("every pre-tokenizer that GGUF files name: where texts are cut") {
+  // Pairs merge wherever they are not cut apart.
+  const auto n_tokens = [](const std::string& pre, const std::string& text) {
+    Json metadata = Json::object();
+    metadata["tokenizer.ggml.model"] = "gpt2";
+    metadata["tokenizer.ggml.pre"] = pre;
+    // In the byte-level alphabet a space is U+0120 and a line feed U+010A.
+    metadata["tokenizer.ggml.tokens"] = Json::array_t{"1",
+                                                      "2",
+                                                      "x",
+                                                      "[",
+                                                      "\u0120",
+                                                      "12",
+                                                      "x[",
+                                                      "\u0120x",
+                                                      "\u0120\u0120",
+                                                      "e",
+                                                      "\u00c3",
+                                                      "\u00a9",
+                                                      "\u00c3\u00a9",
+                                                      "e\u00c3\u00a9",
+                                                      "\u010a",
+                                                      "\u010a\u010a"};
+    metadata["tokenizer.ggml.merges"] = Json::array_t{
+        "1 2", "x [", "\u0120 x", "\u0120 \u0120", "\u00c3 \u00a9", "e \u00c3\u00a9", "\u010a \u010a"};
+    const std::string json = gguf_tokenizer_json(metadata, "m.gguf");
+    return Tokenizer::from_json(json, "m.gguf").encode(text).size();
+  };
+  struct Row {
+    const char* pre;
+    size_t digits, line_feeds;
+  };
+  for (const Row& row :
+       {Row{"llama-bpe", 1, 1}, Row{"llama3", 1, 1}, Row{"llama-v3", 1, 1}, Row{"smaug-bpe", 1, 1},
+        Row{"deepseek-v3", 1, 1}, Row{"gpt-2", 1, 1}, Row{"qwen2", 2, 1}, Row{"deepseek-r1-qwen", 2, 1},
+        Row{"smollm", 2, 1}, Row{"deepseek-llm", 2, 2}, Row{"deepseek-coder", 2, 2}}) {
+    CAPTURE(std::string(row.pre));
+    CHECK(n_tokens(row.pre, "12") == row.digits);
+    CHECK(n_tokens(row.pre, "\n\n") == row.line_feeds);
+    CHECK(n_tokens(row.pre, "x[") == 2);
+    CHECK(n_tokens(row.pre, " x") == 1);
+    // DeepSeek LLM's range ":-~" of punctuation has the letters, too, and cuts words at an accent.
+    CHECK(n_tokens(row.pre, "e\u00e9") == (row.pre == std::string("deepseek-llm") ? 2 : 1));
+  }
 }

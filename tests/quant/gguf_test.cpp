@@ -203,7 +203,9 @@ TEST_CASE(
   const ReadGguf gguf = e.run();
   const std::map<std::string, std::string> names = {
       {"v", "attn_v"}, {"o", "attn_output"}, {"up", "ffn_up"}, {"down", "ffn_down"}};
-  for (const auto& [name, values] : want) {
+  for (const auto& entry : want) {
+    const std::string& name = entry.first;
+    const auto& values = entry.second;
     const ReadGguf::Tensor& t = gguf.tensors.at("blk.0." + names.at(name) + ".weight");
     INFO(name);
     REQUIRE(t.bytes.size() == 2 * values.size());
@@ -228,7 +230,8 @@ TEST_CASE(
 TEST_CASE("GGUF: the two halves of kv_b_proj: keys transposed head by head, values as they are") {
   constexpr int64_t kNope = 3, kValue = 5;
   // Of the larger one a thread's piece ends inside a head.
-  for (const auto& [n_heads, n_latent] : {std::pair<int64_t, int64_t>{2, 40}, {2, 400'000}}) {
+  for (const auto& sizes : {std::pair<int64_t, int64_t>{2, 40}, {2, 400'000}}) {
+    const int64_t n_heads = sizes.first, n_latent = sizes.second;
     Exporter e;
     e.o.target = QuantTarget::kGgufBF16;
     e.o.n_threads = 2;

@@ -4,6 +4,7 @@
 #include <future>
 
 #include "checkpoint/model_file.h"
+#include "checkpoint/other_folders.h"
 
 namespace ds::infer {
 
@@ -45,10 +46,10 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
 }
 
 const ModelText& Engine::text() const {
-  if (!text_)
-    throw Error(ErrorKind::kNoInput, "missing", folder_ + "/tokenizer.json",
-                "text needs the model's tokenizer.json; without one only input_ids records can be used");
-  return *text_;
+  if (text_) return *text_;
+  require_tokenizer(folder_);
+  throw Error(ErrorKind::kNoInput, "came after the model was loaded", folder_ + "/tokenizer.json",
+              "run again");
 }
 
 bool Engine::is_stop_id(int32_t id) const {

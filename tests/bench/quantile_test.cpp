@@ -81,7 +81,8 @@ TEST_CASE(
                                                                     {1000, 0.99},
                                                                     {1000, 0.5},
                                                                     {300, 0.1}}) {
-    INFO("n ", n, " p ", p);
+    const std::string what = "n " + std::to_string(n) + " p " + std::to_string(p);
+    CAPTURE(what);
     std::vector<double> below(1), ranks;  // below[k]: fewer than k values
     for (int64_t k = 0; k <= n; ++k) below.push_back(below.back() + mass(k, n, p));
     for (int64_t i = 1; i <= n; ++i) ranks.push_back(static_cast<double>(i));

@@ -69,7 +69,7 @@ TEST_CASE("the unit is the word or, where ideographs rule, the character") {
         {"a b c d 天地", Script::kHan}}) {
     doc.text = text;
     prepare(doc);
-    CHECK_MESSAGE(doc.script == script, text);
+    CHECK_MESSAGE(doc.script == script, doc.text);
   }
 }
 

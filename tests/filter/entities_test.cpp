@@ -351,8 +351,10 @@ TEST_CASE("cards: issuers and lengths, both sides of every bound; every wrong di
                                                                              {"2221", 16},
                                                                              {"2720", 16},
                                                                              {"34", 15},
-                                                                             {"37", 15}})
-    CHECK_MESSAGE(found(card(prefix, n)), prefix, " of ", n);
+                                                                             {"37", 15}}) {
+    const std::string number = card(prefix, n);
+    CHECK_MESSAGE(found(number), number);
+  }
   for (const auto& [prefix, n] : std::vector<std::pair<std::string, size_t>>{{"62", 15},
                                                                              {"61", 16},
                                                                              {"4", 14},
@@ -364,8 +366,10 @@ TEST_CASE("cards: issuers and lengths, both sides of every bound; every wrong di
                                                                              {"2721", 16},
                                                                              {"34", 16},
                                                                              {"33", 15},
-                                                                             {"38", 15}})
-    CHECK_MESSAGE(!found(card(prefix, n)), prefix, " of ", n);
+                                                                             {"38", 15}}) {
+    const std::string number = card(prefix, n);
+    CHECK_MESSAGE(!found(number), number);
+  }
   const std::string good = card("4", 16);
   CHECK(valid_luhn(good));
   for (size_t i = 0; i < good.size(); ++i)

@@ -855,7 +855,8 @@ TEST_CASE("a NaN or infinity in what is copied fails, too: norms, FP8 weights, t
         write_shard(model, "model.safetensors", {{name, dtype, {n}, std::string(bytes, 2)}});
         QuantizeOptions o;
         o.sync = false, o.force = true;
-        INFO(std::string(dtype), " ", std::string(name));
+        const std::string what = std::string(dtype) + " " + name;
+        CAPTURE(what);
         CHECK((kind_of([&] { convert(model.path(), out / "typed", o); }) == ErrorKind::kBadModel) ==
               (bytes == bad && std::string(name) != "mask"));
       }

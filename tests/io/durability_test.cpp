@@ -136,8 +136,9 @@ TEST_CASE("a link planted between two steps is not followed, a file renamed in b
                            const std::function<bool(int)>& when, const std::function<void()>& act) {
     hook = [&hook, when, act, partial](const std::string& path, int flags) {
       if (path != partial || !when(flags)) return;
+      const std::function<void()> go = act;  // the hook holds it
       hook = nullptr;
-      act();
+      go();
     };
   };
   const auto plant = [&] {

@@ -112,7 +112,7 @@ TEST_CASE("GGUF: damage is refused with its place, whatever it claims") {
   for (int i = 0; i < 3000; ++i) {
     std::string damaged = file;
     const auto at = static_cast<size_t>(rng.next_double() * static_cast<double>(file.size() - 64));
-    damaged[at] = static_cast<char>(rng.next_double() * 256);
+    damaged[at] = static_cast<char>(static_cast<int>(rng.next_double() * 256));
     refusal(damaged);
   }
 }

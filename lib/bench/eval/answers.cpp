@@ -8,6 +8,7 @@
 
 #include "bench/eval/expressions.h"
 #include "bench/eval/numbers.h"
+#include "bench/eval/plain_text.h"
 
 namespace ds::bench {
 namespace {

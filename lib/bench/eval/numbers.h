@@ -7,16 +7,8 @@
 
 namespace ds::bench {
 
-// Text with one spelling for what looks alike: full-width characters are the ASCII ones, the many dashes that
-// stand before digits "-", the many blanks " "; LaTeX is what it shows: \frac{a}{b} is a/b, {,} and \,
-// separate thousands, in any mixture, \text{x} is x; Chinese numerals (一百二十, 三分之一, 百分之五, 两点五,
-// 拾伍) are digits; ½ is 1/2 and 10⁶ is 10^6. English words stay what they are: "one" and "two" are seldom
-// the answer
-// ("no one", "the two of them"), a set can list "five" among its answers, and math-verify reads none either.
-std::string plain_text(std::string_view text);
-
-// A number inside plain text; no times (7:30), no ratios, no 5/0. canonical: "-1234.5" as shortest decimal
-// where it has one, else "1/3".
+// A number inside plain text (bench/eval/plain_text.h); no times (7:30), no ratios, no 5/0. canonical:
+// "-1234.5" as shortest decimal where it has one, else "1/3".
 struct FoundNumber {
   size_t begin = 0, end = 0;
   std::string canonical;

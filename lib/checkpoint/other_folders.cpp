@@ -54,8 +54,7 @@ std::string base_of_adapter(const std::string& folder) {
 void refuse_gguf(const std::string& folder) {
   const std::string gguf = first_ending(folder, ".gguf");
   if (!gguf.empty())
-    missing(folder, "holds a GGUF file (" + gguf + "), which is not read yet",
-            "give the folder with safetensors that it was made from");
+    missing(folder, "holds a GGUF file and no model folder's files", "give the file: " + folder + "/" + gguf);
 }
 
 }  // namespace
@@ -68,13 +67,13 @@ void require_config(const std::string& folder) {
             "merge it into its base model" + (base.empty() ? "" : " " + base) +
                 " first, with merge_and_unload() of peft");
   }
+  refuse_gguf(folder);
   if (const std::string below = first_model_below(folder); !below.empty())
     missing(folder, "holds folders of models, and is none itself",
             "give one of them, as " + folder + "/" + below);
   if (model_file_exists(folder + "/params.json"))
     missing(folder, "holds a model in its makers' own layout (params.json), without config.json",
             "take its version in the Hugging Face layout");
-  refuse_gguf(folder);
   std::error_code ignored;
   const bool is_empty = fs::is_empty(folder, ignored);
   missing(folder,

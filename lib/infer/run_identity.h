@@ -7,8 +7,8 @@
 
 namespace ds::infer {
 
-// {"job", "model", ...the options that were given and may change an answer}. The model goes by a hash of what
-// its folder holds; of large weight files pieces are read. Threads and kernels are no part of it. Throws
+// {"job", "model", ...the options that were given and may change an answer}. The model goes by its digest
+// (checkpoint/digest.h). Threads and kernels are no part of it. Throws
 // Error{kNoInput} when there is no such model.
 Json run_identity(const RunJob& job);
 // What differs between two: "temperature 0.6, now 0.2"; "" when nothing does.

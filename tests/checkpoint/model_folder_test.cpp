@@ -391,6 +391,7 @@ TEST_CASE("folders of other layouts: what is there is named, and what to do") {
   names(said({}), "is an empty folder");
   names(said({"README.md"}), "config.json is missing");
   names(said({"m-Q4.gguf"}), "m-Q4.gguf");
+  names(said({"m-Q4.gguf"}), "give the file: ");
   names(said({"config.json", "m-Q4.gguf"}), "m-Q4.gguf");
   names(said({"adapter_config.json"}), "holds an adapter");
   names(said({"adapter_config.json"}), "org/base");

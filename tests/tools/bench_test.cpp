@@ -105,6 +105,15 @@ TEST_CASE("exit codes of the table") {
   CHECK(shell("$B run --help | grep -q 'find-goodput'").code == 0);
 }
 
+TEST_CASE("a GGUF file is measured as a folder is") {
+  const std::string file = DS_SOURCE_DIR "/tests/golden/gguf/llama_spm_bf16/model.gguf";
+  const ProgramResult r = run_program(
+      "ds-bench", {"run", file, "-n", "2", "--output-tokens", "2", "--warmup", "0", "--no-overhead", "-q"});
+  CAPTURE(r.err);
+  CHECK(r.rc == 0);
+  CHECK(r.out.find("\"digest\":\"sha256:") != std::string::npos);
+}
+
 TEST_CASE("a slip of the hand is named as what it is") {
   Ran r = shell("$B run --cmd cat --arrivals poison 2>&1");
   CHECK(r.code == 66);

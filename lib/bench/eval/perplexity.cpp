@@ -6,10 +6,10 @@
 #include <numeric>
 
 #include "bench/eval/questions.h"
-#include "bench/records/sha256.h"
 #include "bench/stats/stats.h"
 #include "core/error.h"
 #include "core/json_value.h"
+#include "core/sha256.h"
 #include "io/files.h"
 #include "report/words.h"
 

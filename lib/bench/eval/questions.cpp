@@ -7,9 +7,9 @@
 
 #include "bench/eval/answers.h"
 #include "bench/load/threads.h"
-#include "bench/records/sha256.h"
 #include "core/error.h"
 #include "core/json_value.h"
+#include "core/sha256.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "io/lines.h"

@@ -7,13 +7,13 @@
 
 #include "bench/load/overhead.h"
 #include "bench/records/redact.h"
-#include "bench/records/sha256.h"
 #include "bench/stats/quantile.h"
 #include "bench/stats/stats.h"
 #include "core/clock.h"
 #include "core/cpu.h"
 #include "core/error.h"
 #include "core/json_value.h"
+#include "core/sha256.h"
 #include "report/words.h"
 
 namespace ds::bench {

@@ -5,7 +5,6 @@
 #include <cstdio>
 #include <limits>
 
-#include "bench/records/sha256.h"
 #include "bench/stats/distributions.h"
 #include "bench/stats/metric.h"
 #include "bench/stats/quantile.h"
@@ -13,6 +12,7 @@
 #include "core/hash.h"
 #include "core/json_value.h"
 #include "core/rng.h"
+#include "core/sha256.h"
 #include "io/files.h"
 #include "io/json.h"
 #include "io/lines.h"

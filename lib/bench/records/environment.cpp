@@ -10,8 +10,6 @@
 #include <filesystem>
 #include <fstream>
 
-#include "bench/records/sha256.h"
-#include "checkpoint/locate.h"
 #include "core/cpu.h"
 #include "core/json_value.h"
 #include "io/files.h"
@@ -20,7 +18,6 @@ namespace ds::bench {
 namespace {
 
 namespace fs = std::filesystem;
-constexpr int64_t kWholeDigestBytes = 64 << 20, kSampleBytes = 1 << 20;
 
 std::string first_line(const std::string& path) {
   std::ifstream file(path);
@@ -174,32 +171,6 @@ int64_t peak_memory_bytes() {
 bool reset_peak_memory() {
   std::ofstream file("/proc/self/clear_refs");
   return static_cast<bool>(file << "5" << std::flush);
-}
-
-std::string model_digest(const std::string& name) {
-  const std::string folder = checkpoint::locate_model(name);
-  std::vector<fs::path> files;
-  int64_t total = 0;
-  for (const auto& entry : fs::directory_iterator(folder)) {
-    const std::string ext = entry.path().extension();
-    if (!entry.is_regular_file() || (ext != ".json" && ext != ".safetensors" && ext != ".jinja")) continue;
-    files.push_back(entry.path());
-    if (ext == ".safetensors") total += static_cast<int64_t>(entry.file_size());
-  }
-  std::sort(files.begin(), files.end());
-  Sha256 digest;
-  for (const auto& file : files) {
-    const MappedFile mapped(file.string());
-    const std::string_view bytes(reinterpret_cast<const char*>(mapped.bytes().data()), mapped.bytes().size());
-    digest.update(file.filename().string() + ":" + std::to_string(bytes.size()) + "\n");
-    if (total <= kWholeDigestBytes || bytes.size() <= 2 * kSampleBytes) {
-      digest.update(bytes);
-    } else {
-      digest.update(bytes.substr(0, kSampleBytes));
-      digest.update(bytes.substr(bytes.size() - kSampleBytes));
-    }
-  }
-  return (total <= kWholeDigestBytes ? "sha256:" : "sampled-sha256:") + digest.hex();
 }
 
 }  // namespace ds::bench

@@ -31,9 +31,4 @@ double others_cpu_share(const CpuTimes& begin, const CpuTimes& end);
 int64_t peak_memory_bytes();
 bool reset_peak_memory();
 
-// Names a model: "sha256:..." over config, tokenizer and weights; weights above 64 MiB are sampled (first and
-// last MiB and the size of each file), and the name then starts with "sampled-sha256:". name: a folder, or a
-// repository of the Hugging Face cache, as checkpoint::locate_model takes it.
-std::string model_digest(const std::string& name);
-
 }  // namespace ds::bench

@@ -6,6 +6,7 @@
 #include "bench/eval/perplexity.h"
 #include "bench/records/environment.h"
 #include "bench/targets/target.h"
+#include "checkpoint/digest.h"
 #include "core/clock.h"
 #include "core/json_value.h"
 #include "infer/engine.h"
@@ -29,7 +30,7 @@ class EngineTarget : public Target {
       : folder_(folder),
         engine_(Engine::load(folder, engine_options(options))),
         scheduler_(*engine_),
-        digest_(model_digest(folder)) {}
+        digest_(checkpoint::model_digest(folder)) {}
 
   int max_concurrency() const override { return 1; }
 
@@ -113,7 +114,7 @@ class EngineLogits : public LogitsSource {
   EngineLogits(const std::string& folder, const TargetOptions& options)
       : engine_(Engine::load(folder, engine_options(options))),
         scheduler_(*engine_),
-        digest_(model_digest(folder)) {}
+        digest_(checkpoint::model_digest(folder)) {}
 
   int64_t vocab_size() const override { return engine_->model().config().vocab_size; }
   int64_t context_tokens() const override { return engine_->plan().scheduler.ctx; }

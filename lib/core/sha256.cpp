@@ -1,10 +1,10 @@
-#include "bench/records/sha256.h"
+#include "core/sha256.h"
 
 #include <algorithm>
 #include <bit>
 #include <cstring>
 
-namespace ds::bench {
+namespace ds {
 namespace {
 constexpr uint32_t kRound[64] = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -71,4 +71,4 @@ std::string sha256_hex(std::string_view bytes) {
   return digest.hex();
 }
 
-}  // namespace ds::bench
+}  // namespace ds

@@ -5,7 +5,7 @@
 #include <string>
 #include <string_view>
 
-namespace ds::bench {
+namespace ds {
 
 class Sha256 {
  public:
@@ -22,4 +22,4 @@ class Sha256 {
 
 std::string sha256_hex(std::string_view bytes);
 
-}  // namespace ds::bench
+}  // namespace ds

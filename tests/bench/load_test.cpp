@@ -488,7 +488,8 @@ TEST_CASE("a higher percentile's interval lies no lower, however requests depend
                                                                                                      : 0)));
       set.requests.push_back(r);
     }
-    const MetricSummary& m = *summarize(set, {})[0].find(Metric::kE2e, Clock::kSvc);
+    const auto groups = summarize(set, {});
+    const MetricSummary& m = *groups[0].find(Metric::kE2e, Clock::kSvc);
     const Quantile* const all[] = {&m.p50, &m.p90, &m.p95, &m.p99};
     for (size_t i = 1; i < std::size(all); ++i) {
       if (!all[i]->interval) continue;

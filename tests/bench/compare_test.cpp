@@ -61,7 +61,8 @@ CompareOptions gates(std::initializer_list<const char*> names) {
 
 }  // namespace
 
-TEST_CASE("A against A is SAME or INCONCLUSIVE in at least 95 % of seeds") {
+TEST_CASE("A against A is SAME or INCONCLUSIVE in at least 95 % of seeds" *
+          doctest::test_suite("simulation")) {
   const int trials = 60;
   for (const bool paired : {false, true}) {
     int differs = 0, failed = 0;
@@ -150,7 +151,8 @@ TEST_CASE("goodput counts failures as misses") {
   CHECK_THROWS_AS(compare_runs(simulate(1, 300, 1), simulate(2, 300, 1.5), o), ds::Error);
 }
 
-TEST_CASE("A against A whose requests depend on their neighbours is not called different") {
+TEST_CASE("A against A whose requests depend on their neighbours is not called different" *
+          doctest::test_suite("simulation")) {
   // An autoregressive series with a memory of 20 requests, as a queue has: 200 requests say as much as 5.
   int n_different = 0;
   constexpr int kSeeds = 60;
@@ -200,7 +202,8 @@ Verdict verdict_in_noise(uint64_t seed, int n, double rho, double sigma, double 
 
 }  // namespace
 
-TEST_CASE("+30 % is seen in noise as dependent as that of the engine, and nothing is where nothing is") {
+TEST_CASE("+30 % is seen in noise as dependent as that of the engine, and nothing is where nothing is" *
+          doctest::test_suite("simulation")) {
   // Log-normal series whose neighbours correlate by rho; the more they do, the fewer independent requests
   // there are. Bounds: 95 % of the seeds where neighbours correlate by a half, 85 % at 0.8.
   constexpr int kSeeds = 40;
@@ -263,8 +266,8 @@ Verdict verdict_in_engine_noise(uint64_t seed, int n, double slower, bool in_tur
 
 }  // namespace
 
-TEST_CASE(
-    "in the engine's own noise +30 % is found in turns by a hundred requests, and A/A raises no alarm") {
+TEST_CASE("in the engine's own noise +30 % is found in turns by a hundred requests, and A/A raises no alarm" *
+          doctest::test_suite("simulation")) {
   constexpr int kSeeds = 40;
   int seen = 0, wrong[2] = {};
   for (uint64_t seed = 0; seed < kSeeds; ++seed) {
@@ -334,7 +337,8 @@ struct DisturbedTarget : Target {
 
 }  // namespace
 
-TEST_CASE("A against A measured in turns on a machine with slow spells is not called different") {
+TEST_CASE("A against A measured in turns on a machine with slow spells is not called different" *
+          doctest::test_suite("simulation")) {
   int n_different = 0;
   constexpr int kSeeds = 60;
   for (int seed = 0; seed < kSeeds; ++seed) {

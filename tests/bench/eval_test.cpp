@@ -370,7 +370,8 @@ TEST_CASE("answers as a person reads them") {
   CHECK(!judge_answer("LA", {"New York", "NYC"}, "exact").correct);
 }
 
-TEST_CASE("drift: questions that vary by chance raise no alarm for years, a fall does within days") {
+TEST_CASE("drift: questions that vary by chance raise no alarm for years, a fall does within days" *
+          doctest::test_suite("simulation")) {
   // 40 of 200 questions are a coin's toss each day, at a temperature above 0.
   std::mt19937_64 rng(3);
   const auto day = [&](double fallen) {

@@ -46,7 +46,8 @@ void run_ordered(ThreadPool& pool, int window, Make&& make, Work&& work, Finish&
       if (error || (over && line.empty())) break;
       if (!finishing && !line.empty() && line.front().worked) {
         finishing = true;
-        unlocked([&] { finish(*line.front().item); });
+        Item& first = *line.front().item;  // another thread may make the line longer, and move it, meanwhile
+        unlocked([&] { finish(first); });
         finishing = false;
         idle.push_back(std::move(line.front().item));
         line.pop_front();

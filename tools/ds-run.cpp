@@ -1,9 +1,11 @@
 // ds-run: a model folder and text in, answers out.
 #include <algorithm>
 #include <iostream>
+#include <optional>
 #include <utility>
 
 #include "checkpoint/locate.h"
+#include "cli/line_editor.h"
 #include "cli/output.h"
 #include "cli/progress.h"
 #include "cli/run.h"
@@ -99,9 +101,11 @@ int run(RunCommandLine& o) {
     throw Error(ErrorKind::kUsage, "goes with records: --jsonl, --score or --render", "--resume");
   if (takes_records && job.records == "-" && cli::stdin_is_terminal())
     streams.note("reading records from the terminal, one JSON object a line; Ctrl-D ends");
-  io::LineReader lines("-");
-  lines.stop_when(cli::stop_requested);
-  streams.ask = [&] { return cli::ask_line(lines); };
+  std::optional<cli::LineEditor> editor;
+  streams.ask = [&](const std::string& prompt, const std::string& begin) {
+    if (!editor) editor.emplace(cli::stderr_is_terminal() ? 2 : 1, cli::history_path("ds-run_history"));
+    return editor->read(prompt, begin);
+  };
   const RunEnd end = run_job(job, streams);
   line.clear();
   if (end != RunEnd::kStopped) return end == RunEnd::kBadRecords ? static_cast<int>(ErrorKind::kBadData) : 0;

@@ -3,6 +3,12 @@
 #include "core/json_value.h"
 
 namespace ds::infer {
+
+bool has_role(const Json& message, std::string_view role) {
+  const Json* given = find(message, "role");
+  return given && given->is_string() && as_string(*given) == role;
+}
+
 namespace {
 
 std::vector<std::string> stop_strings(const Record& record, const Json& value) {
@@ -27,28 +33,8 @@ std::optional<int64_t> limit_member(const JsonMembers& members, std::string_view
   return value == -1 ? 0 : members.count(name);
 }
 
-GenerationOverrides overrides_of(const Record& record) {
-  const JsonMembers members = record.members();
-  GenerationOverrides o;
-  o.max_tokens = limit_member(members, "max_tokens");
-  o.temperature = members.number("temperature");
-  if (members.boolean("do_sample") == false) o.temperature = 0;  // as transformers: whatever else is given
-  o.top_k = limit_member(members, "top_k");
-  o.top_p = members.number("top_p");
-  o.min_p = members.number("min_p");
-  o.repeat_penalty = members.number("repeat_penalty");
-  o.seed = members.count("seed");
-  if (const Json* stop = members.find("stop")) o.stop = stop_strings(record, *stop);
-  return o;
-}
-
 const Json* first_of(const Json& messages) {
   return messages.is_array() && !messages.empty() ? &messages.front() : nullptr;
-}
-
-bool has_role(const Json& message, std::string_view role) {
-  const Json* given = find(message, "role");
-  return given && given->is_string() && as_string(*given) == role;
 }
 
 bool has_text(const Json& message, const std::string& text) {
@@ -83,6 +69,21 @@ std::string continue_member(const JsonMembers& members, bool otherwise) {
 }
 
 }  // namespace
+
+GenerationOverrides overrides_of(const Record& record) {
+  const JsonMembers members = record.members();
+  GenerationOverrides o;
+  o.max_tokens = limit_member(members, "max_tokens");
+  o.temperature = members.number("temperature");
+  if (members.boolean("do_sample") == false) o.temperature = 0;  // as transformers: whatever else is given
+  o.top_k = limit_member(members, "top_k");
+  o.top_p = members.number("top_p");
+  o.min_p = members.number("min_p");
+  o.repeat_penalty = members.number("repeat_penalty");
+  o.seed = members.count("seed");
+  if (const Json* stop = members.find("stop")) o.stop = stop_strings(record, *stop);
+  return o;
+}
 
 Json make_message(const std::string& role, const std::string& text) {
   Json message;
@@ -193,6 +194,7 @@ Json timing_record(const RecordRequest& request, const Generation& answer) {
   Json out;
   out["id"] = request.id;
   out["prompt_tokens"] = answer.n_prompt_tokens;
+  out["cached_tokens"] = answer.n_cached_tokens;
   out["completion_tokens"] = static_cast<int64_t>(answer.ids.size());
   out["ttft_ns"] = answer.token_ns.empty() ? Json() : Json(answer.token_ns[0] - answer.start_ns);
   out["token_ns"] = std::move(times);

@@ -40,10 +40,13 @@ RenderRequest chat_of(const Record& record, const Json& messages, const RequestD
                       ChatEnd end);
 
 MemberNames request_members();
+// What a record says of its own about generation. Throws Error{kBadData}.
+GenerationOverrides overrides_of(const Record& record);
 // Exactly one of "prompt", "messages" and "input_ids". Throws Error{kBadData}.
 RecordRequest make_request(const Engine& engine, const Record& record, const RequestDefaults& defaults);
 
 Json make_message(const std::string& role, const std::string& text);
+bool has_role(const Json& message, std::string_view role);
 
 // The prompt of a conversation, rendered and encoded.
 std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& chat, const std::string& where);
@@ -51,7 +54,7 @@ std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& cha
 // {"id", "text", "reasoning", "finish_reason", "usage"[, "output_ids"]}; text and reasoning are null when the
 // model folder has no tokenizer.
 Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer);
-// {"id", "prompt_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
+// {"id", "prompt_tokens", "cached_tokens": of them, not read again, "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
 Json timing_record(const RecordRequest& request, const Generation& answer);
 
 }  // namespace ds::infer

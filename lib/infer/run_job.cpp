@@ -3,7 +3,7 @@
 #include "core/json_value.h"
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
-#include "infer/conversation.h"
+#include "infer/chat.h"
 #include "infer/prompt.h"
 #include "infer/run_identity.h"
 #include "infer/scheduler.h"
@@ -101,21 +101,20 @@ AnswerPrinterOptions printing(const RunStreams& streams, bool show_answer, Atomi
   return p;
 }
 
-RunEnd run_chat(const RunJob& job, const RunStreams& streams, const Engine& engine) {
-  Conversation conversation(engine, job.defaults);
-  streams.note("chat with " + job.model + "; Ctrl-C stops an answer, Ctrl-D or Ctrl-C twice ends");
-  AnswerPrinter printer(printing(streams, true, nullptr));
-  while (std::optional<std::string> text = streams.ask()) {
-    if (text->find_first_not_of(" \t") == std::string::npos) continue;
-    if (repair_utf8(*text)) streams.note("not valid UTF-8: broken parts were replaced by U+FFFD");
-    try {
-      conversation.ask(*text, printer.sink(), streams.stop);
-    } catch (const Error& e) {
-      if (e.kind() != ErrorKind::kBadData) throw;
-      streams.warn(e.message());
-    }
-    printer.end(true);
-  }
+RunEnd run_chat(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings) {
+  streams.note("chat with " + job.model + "; /help lists commands, Ctrl-D ends");
+  ChatStreams s;
+  s.ask = streams.ask;
+  s.printer = printing(streams, !timings.replaces_answers(), nullptr);
+  s.show = [out = streams.out](std::string_view text) {
+    out->write(text);
+    out->flush();
+  };
+  s.note = streams.note;
+  s.warn = streams.warn;
+  s.stop = streams.stop;
+  s.on_timing = [&](const Json& record) { timings.add(record); };
+  chat(engine, job.defaults, s);
   return streams.stop() ? RunEnd::kStopped : RunEnd::kDone;
 }
 
@@ -144,7 +143,7 @@ RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine&
     case Kind::kBatch:
       return run_batch_job(job, streams, engine, timings, answers);
     case Kind::kChat:
-      return run_chat(job, streams, engine);
+      return run_chat(job, streams, engine, timings);
     default:
       return run_once(job, streams, engine, timings, think_out);
   }

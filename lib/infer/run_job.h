@@ -1,10 +1,10 @@
 // ds-run's work in one call: a job and the streams it may use.
 #pragma once
 #include <functional>
-#include <optional>
 #include <string>
 #include <string_view>
 
+#include "infer/chat.h"
 #include "infer/engine.h"
 #include "infer/records.h"
 #include "infer/request.h"
@@ -39,7 +39,7 @@ struct RunStreams {
   std::function<void(const RecordCounts&, int64_t n_all)> progress;
   std::function<void()> ready;  // the model is loaded: from now on stop is asked
   std::function<bool()> stop;
-  std::function<std::optional<std::string>()> ask;  // a chat's next line; nothing: the end
+  AskPerson ask;  // a chat's
 };
 
 enum class RunEnd { kDone, kBadRecords, kStopped };

@@ -8,7 +8,7 @@ set -euo pipefail
 
 packages=(
   g++ cmake ninja-build pkg-config  # to build
-  libcli11-dev                      # command lines (tools/)
+  libcli11-dev libedit-dev          # command lines; the line that a chat's message is typed into (tools/)
   nlohmann-json3-dev libsimdjson-dev  # JSON documents; reading JSON streams
   libpcre2-dev libicu-dev           # tokenizer patterns, Unicode normalisation
   zlib1g-dev libzstd-dev liblzma-dev libbz2-dev  # compressed input

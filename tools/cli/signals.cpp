@@ -2,8 +2,6 @@
 
 #include <signal.h>
 
-#include <iostream>
-
 #include "core/error.h"
 
 namespace ds::cli {
@@ -17,13 +15,6 @@ void on_signal(int signal) {
     ::raise(signal);
   }
   stop_signal = signal;
-}
-
-// Whether there was one to forget.
-bool forget_interrupt() {
-  if (stop_signal != SIGINT) return false;
-  stop_signal = 0;
-  return true;
 }
 
 }  // namespace
@@ -41,14 +32,10 @@ int stop_exit_code(Stopped what) {
                                                            : static_cast<int>(ErrorKind::kInterrupted);
 }
 
-std::optional<std::string> ask_line(io::LineReader& lines) {
-  forget_interrupt();
-  for (bool again = false;; again = true) {
-    std::cerr << "> " << std::flush;
-    if (const auto line = lines.next()) return std::string(*line);
-    std::cerr << std::endl;
-    if (again || !forget_interrupt()) return std::nullopt;
-  }
+bool forget_interrupt() {
+  if (stop_signal != SIGINT) return false;
+  stop_signal = 0;
+  return true;
 }
 
 }  // namespace ds::cli

@@ -1,10 +1,5 @@
 // Signals that ask a tool to stop.
 #pragma once
-#include <optional>
-#include <string>
-
-#include "io/lines.h"
-
 namespace ds::cli {
 
 // Set by SIGTERM, SIGUSR1 and the first SIGINT once stop_on_signals() was called: finish the current item,
@@ -17,9 +12,8 @@ bool stop_requested();
 enum class Stopped { kWork, kAnswer };
 int stop_exit_code(Stopped what = Stopped::kWork);
 
-// The next line that a person types after "> ", nothing at the end. A SIGINT that stopped an answer, or came
-// late after one, is forgotten: it must not end a conversation. A second one while asking does; other signals
-// stay.
-std::optional<std::string> ask_line(io::LineReader& lines);
+// A SIGINT that stopped an answer must not end the conversation. Whether there was one to forget; other
+// signals stay.
+bool forget_interrupt();
 
 }  // namespace ds::cli

@@ -10,6 +10,7 @@ namespace ds::cli {
 
 bool stdin_is_terminal() { return ::isatty(STDIN_FILENO); }
 bool stdout_is_terminal() { return ::isatty(STDOUT_FILENO); }
+bool stderr_is_terminal() { return ::isatty(STDERR_FILENO); }
 
 namespace {
 int columns_of(int fd, int otherwise) {

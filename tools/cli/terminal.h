@@ -5,6 +5,7 @@ namespace ds::cli {
 
 bool stdin_is_terminal();
 bool stdout_is_terminal();
+bool stderr_is_terminal();
 // Columns of the terminal that stdout or stderr is, else what COLUMNS says, else `otherwise`.
 int stdout_columns(int otherwise);
 int stderr_columns(int otherwise);

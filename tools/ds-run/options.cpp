@@ -18,7 +18,7 @@ Examples:
   git diff | ds-run MODEL 'Say what changed'
   ds-run MODEL 'Sum up' -f report.txt     instruction, blank line, text
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
-  ds-run MODEL                            on a terminal: a chat; Ctrl-D ends it
+  ds-run MODEL                            on a terminal: a chat; /help, Ctrl-D
   ds-run MODEL --jsonl < in > out         a record a line, answers in order
   ds-run MODEL --jsonl in --resume out    the same, also after a kill: goes on
   ds-run MODEL --raw -p 'Once upon'       continue text, no chat template

@@ -1,0 +1,33 @@
+// A line that a person types, edited with the keys of any shell (libedit; ~/.editrc says more).
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace ds::cli {
+
+// Where a tool keeps what was typed: $XDG_STATE_HOME/dstools/NAME, else under ~/.local/state. Empty where
+// there is no home.
+std::string history_path(const std::string& name);
+
+class LineEditor {
+ public:
+  // Both streams are terminals; what is typed is shown on `out_fd`. Earlier lines come from the history's
+  // file and are kept there, for their owner alone; a file that cannot be written is none. Empty: none.
+  LineEditor(int out_fd, const std::string& history);
+  ~LineEditor();
+  LineEditor(const LineEditor&) = delete;
+  LineEditor& operator=(const LineEditor&) = delete;
+
+  // What is typed until Enter, UTF-8, without the line feed; pasted line feeds stand in it. `begin` stands
+  // there already. Nothing: the end (Ctrl-D, a closed terminal, SIGTERM). Ctrl-C clears the line, twice
+  // on an empty one ends. A SIGINT that stopped what went on before is forgotten. The terminal is as it was
+  // when this returns, and while the program is suspended.
+  std::optional<std::string> read(const std::string& prompt, const std::string& begin);
+
+ private:
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace ds::cli

@@ -342,7 +342,24 @@ TEST_CASE("compare without usable values is exit code 3") {
       "--gate "
       "p50_ttft:+5% --gate p50_tpot; echo rc=$?; rm -f bt_v.jsonl");
   CHECK(count(r.out, "no values") == 2);
-  CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\nrc=3\n"));
+  CHECK(r.out.ends_with("verdict: INCONCLUSIVE; gates: 0 of 2 passed, 2 open (exit 3)\nrc=3\n"));
+}
+
+TEST_CASE(
+    "a gate that is met, beside a difference that nobody knows: the last line says what the code is for") {
+  // Two runs that differ by less than their noise; the bound is far away.
+  const Ran r = shell(
+      "for f in a b; do for i in $(seq 1 40); do printf "
+      "'{\"e2e_ms\":%d,\"ttft_ms\":%d,\"n_out\":4}\\n' $((100+(i*37%23)*8)) "
+      "$((10+(i*($([ $f = a ] && echo 29 || echo 31))%19)*3)); done > bt_g$f.jsonl; done; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft:+900%; echo rc=$?; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft:1ms; echo rc=$?; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft | tail -n 1; rm -f bt_g?.jsonl");
+  CAPTURE(r.out);
+  CHECK(r.out.find("verdict: INCONCLUSIVE; gates: 1 of 1 passed (exit 0)\nrc=0\n") != std::string::npos);
+  CHECK(r.out.find("verdict: INCONCLUSIVE; gates: 0 of 1 passed, 1 FAILED (exit 1)\nrc=1\n") !=
+        std::string::npos);
+  CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\n"));
 }
 
 TEST_CASE("a failed request is asked again by --resume; all failed is exit code 74, some is 0") {

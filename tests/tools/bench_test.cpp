@@ -362,6 +362,16 @@ TEST_CASE(
   CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\n"));
 }
 
+TEST_CASE("failed requests are said although asked to be quiet") {
+  const Ran r = shell(
+      "printf '#!/bin/sh\\ntouch bt_m/$$; [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod +x bt_tool; "
+      "mkdir bt_m; "
+      "$B run --cmd ./bt_tool -n 6 --warmup 0 --no-overhead -q 2>&1 >/dev/null; echo rc=$?; rm -rf bt_*");
+  CAPTURE(r.out);
+  CHECK(r.out.find("3 failed\n  3 exit_1\n") != std::string::npos);
+  CHECK(r.out.ends_with("rc=0\n"));
+}
+
 TEST_CASE("a failed request is asked again by --resume; all failed is exit code 74, some is 0") {
   const Ran r = shell(
       "printf '#!/bin/sh\\ntouch bt_m/$$; [ -e bt_ok ] || [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod "

@@ -153,6 +153,16 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));
 }
 
+TEST_CASE("no record at all: done, and said") {
+  for (const Args& args : {Args{"ds-run", kTinyModel, "--jsonl"}, Args{"ds-run", kTinyModel, "--score"},
+                           Args{"ds-run", kTinyModel, "--render"}, Args{"ds-filter"}}) {
+    const ProgramResult r = run_program(args[0], Args(args.begin() + 1, args.end()));
+    CHECK(r.rc == 0);
+    CHECK(r.out.empty());
+    CHECK(holds(r.err, args[0] == "ds-run" ? "0 records read" : "read 0 records"));
+  }
+}
+
 TEST_CASE("a variable that is wrong is named; one of another command changes nothing") {
   const auto run = [](const std::string& tool, const Args& args, const std::string& variable) {
     ProgramOptions options;

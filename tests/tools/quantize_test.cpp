@@ -88,6 +88,17 @@ TEST_CASE("ds-quantize: reports go where they are wanted, and what cannot be wri
   CHECK(quantize({kTinyModel, "--verify", out, "--eval", work.path() + "/absent"}).rc == 66);
 }
 
+TEST_CASE("ds-quantize: a pattern that finds no tensor is named") {
+  ProgramResult r = quantize({kTinyModel, "--dry-run", "--include", "experst"});
+  CHECK(r.rc == 2);
+  CHECK(r.err.find("'experst' finds no tensor") != std::string::npos);
+  r = quantize({kTinyModel, "--dry-run", "--exclude", "experst"});
+  CHECK(r.rc == 0);
+  CHECK(r.err.find("--exclude 'experst' finds no tensor") != std::string::npos);
+  CHECK(quantize({kTinyModel, "--dry-run", "--include", "experts", "--exclude", "layers.1"})
+            .err.find("finds no tensor") == std::string::npos);
+}
+
 TEST_CASE("ds-quantize: exit codes of bad input") {
   const TemporaryFolder work;
   const std::string out = work.path() + "/out";

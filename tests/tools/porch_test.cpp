@@ -163,6 +163,26 @@ TEST_CASE("no record at all: done, and said") {
   }
 }
 
+TEST_CASE("what is no JSONL is named, and how to make it") {
+  const TemporaryFolder work;
+  const std::string zip = work.write("a.zip", "PK\x03\x04 and so on\nmore\n"),
+                    object = work.write("a.json", "{\n  \"id\": 1,\n  \"prompt\": \"hi\"\n}\n");
+  for (const Args& args :
+       {Args{"ds-run", kTinyModel, "--jsonl"}, Args{"ds-filter"}, Args{"ds-bench", "stats"}}) {
+    Args words(args.begin() + 1, args.end());
+    words.push_back(zip);
+    ProgramResult r = run_program(args[0], words);
+    CHECK(r.rc == 65);
+    CHECK(holds(r.err, "this is a zip archive"));
+    words.back() = object;
+    r = run_program(args[0], words);
+    CHECK(r.rc == 65);
+    CHECK(r.out.empty());
+    CHECK(holds(r.err, "a JSON object over several lines"));
+    CHECK(holds(r.err, "jq -c . FILE"));
+  }
+}
+
 TEST_CASE("a variable that is wrong is named; one of another command changes nothing") {
   const auto run = [](const std::string& tool, const Args& args, const std::string& variable) {
     ProgramOptions options;

@@ -151,6 +151,33 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   // In the order typed, whatever their number.
   CHECK(holds(err("ds-run", {kTinyModel, "Why", "is", "the", "sky", "blue?"}), "'Why is the sky blue?'"));
   CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));
+  // Without a model the sentence begins one word earlier.
+  CHECK(holds(err("ds-run", {"Why", "is", "the", "sky", "blue?"}),
+              "needs quotes: MODEL 'Why is the sky blue?'"));
+  ProgramOptions model;
+  model.environment = {"DS_MODEL=" + kTinyModel};
+  CHECK(
+      holds(run_program("ds-run", {"Why", "is", "the", "sky"}, model).err, "needs quotes: 'Why is the sky'"));
+}
+
+TEST_CASE("values that are none are refused in the words of a person") {
+  const auto says = [](const Args& args, const std::string& text) {
+    const ProgramResult r = run_program(args[0], Args(args.begin() + 1, args.end()));
+    CAPTURE(r.err);
+    CHECK(r.rc == 2);
+    CHECK(holds(r.err, text));
+  };
+  says({"ds-run", kTinyModel, "hi", "--threads", "abc"}, "--threads: 'abc' is no number from 0 to 4096");
+  says({"ds-filter", "x", "--max-bad", "2"}, "--max-bad: '2' is no number from 0 to 1\n");
+  says({"ds-run", kTinyModel, "hi", "--seed", "-1"}, "--seed: '-1' is no number from 0 up\n");
+  says({"ds-quantize", "M", "--max-shard-size", "0"}, "--max-shard-size: '0' is no number above 0\n");
+  says({"ds-run", kTinyModel, "hi", "--temperature", "hot"}, "--temperature: 'hot' is no number\n");
+  says({"ds-bench", "run", "M", "-c", "1,b"}, "--concurrency: '1,b' is no list of numbers\n");
+  says({"ds-run", kTinyModel, "hi", "--threads"}, "--threads needs a value: N\n");
+  ProgramOptions quiet;
+  quiet.environment = {"DS_QUIET=maybe"};
+  CHECK(holds(run_program("ds-run", {kTinyModel, "hi"}, quiet).err,
+              "--quiet: 'maybe' is neither true nor false"));
 }
 
 TEST_CASE("no record at all: done, and said") {

@@ -708,6 +708,11 @@ TEST_CASE("ds-filter --resume goes on only with the same inputs, as they were, a
   fs::last_write_time(d / "in.jsonl", fs::last_write_time(d / "in.jsonl") + std::chrono::seconds(2));
   CHECK(resume("") == 2);
   CHECK(!fs::exists(d / "out"));
+  // A step goes on without --resume: the way out is another.
+  put(d / "clusters", "");
+  CHECK(shell(kTool + " apply -q --stages quality --clusters " + (d / "clusters") + " --work " + (d / "w") +
+              " " + (d / "in.jsonl") + " -o " + (d / "out") + " 2>&1 | grep -q 'or delete " + (d / "w") +
+              "'") == 0);
 }
 
 TEST_CASE(

@@ -27,6 +27,7 @@ TEST_CASE("ds-quantize: there, judged, and back; ds-run answers from it") {
   CHECK(r.rc == 0);
   CHECK(r.out == "");
   CHECK(file_bytes(report).find("\"sqnr_db\":31.5") != std::string::npos);
+  CHECK(r.err.find("SQNR is the ratio of signal to quantisation noise") != std::string::npos);
   const std::string page = file_bytes(work.path() + "/r.html");
   CHECK(page.find("<svg") != std::string::npos);
   // Names of tensors are typed, what stands first in other tables is text.

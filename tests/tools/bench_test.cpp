@@ -362,6 +362,19 @@ TEST_CASE(
   CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\n"));
 }
 
+TEST_CASE("tables fit into 60 columns, and say what their terms mean") {
+  const Ran r = shell(
+      "for i in $(seq 1 200); do printf '{\"e2e_ms\":%d,\"ttft_ms\":%d,\"n_out\":4}\\n' $((1000+i*37%230)) "
+      "$((100+i*29%190)); done > bt_n.jsonl; "
+      "COLUMNS=60 $B stats --ascii bt_n.jsonl | awk 'length > 60'; "
+      "COLUMNS=60 $B stats --ascii bt_n.jsonl | grep -c -e P95 -e 'times: ttft to the first token'; "
+      "COLUMNS=80 $B stats --ascii bt_n.jsonl | awk 'length > 80'; "
+      "COLUMNS=80 $B stats --ascii bt_n.jsonl | grep -c -e P95 -e 'times: ttft to the first token'; rm "
+      "bt_n.jsonl");
+  CHECK(r.out == "1\n2\n");
+  CHECK(shell("COLUMNS=60 $B matrix -q --cmd cat --questions 2 -n 2 | awk 'length > 60'").out.empty());
+}
+
 TEST_CASE("failed requests are said although asked to be quiet") {
   const Ran r = shell(
       "printf '#!/bin/sh\\ntouch bt_m/$$; [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod +x bt_tool; "

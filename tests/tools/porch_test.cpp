@@ -67,6 +67,19 @@ TEST_CASE("--help of every tool and command is as wide as it is told, and has ex
   CHECK(commands_of("ds-filter").size() == 1 + 7);
 }
 
+TEST_CASE("options stand under headings in the help of every tool that has many") {
+  for (const char* tool : {"ds-filter", "ds-quantize", "ds-run"}) {
+    const std::string help = run_program(tool, {"--help"}).out;
+    size_t n_in_a_row = 0;
+    for (const std::string& line : lines_of(help)) {
+      n_in_a_row = line.empty() ? 0 : n_in_a_row + line.starts_with("  -");
+      CAPTURE(line);
+      CHECK(n_in_a_row <= 12);
+    }
+  }
+  CHECK(holds(run_program("ds-quantize", {"--help"}).out, "MiB or GiB [5GB]"));
+}
+
 TEST_CASE("a number that 64 bits do not hold is refused, not cut") {
   const std::string long_number = "99999999999999999999";
   for (const Args& words :

@@ -385,6 +385,22 @@ TEST_CASE("failed requests are said although asked to be quiet") {
   CHECK(r.out.ends_with("rc=0\n"));
 }
 
+TEST_CASE("eval --resume knows a set by its questions, not by its file's name") {
+  const Ran r = shell(
+      "for i in 1 2 3; do printf '{\"id\":\"q%d\",\"prompt\":\"say %d\",\"answer\":\"say %d\"}\\n' $i $i $i; "
+      "done > "
+      "bt_one.jsonl; cp bt_one.jsonl bt_two.jsonl; sed 's/say 3/say 4/g' bt_one.jsonl > bt_three.jsonl; "
+      "$B eval --cmd cat --set bt_one.jsonl --limit 2 -q -o bt_e.jsonl; "
+      "$B eval --cmd cat --set bt_two.jsonl -q --resume bt_e.jsonl -o bt_f.jsonl; echo rc=$?; "
+      "grep -c '\"set\":\"bt_two.jsonl\".*\"correct\":true' bt_f.jsonl; "
+      "$B eval --cmd cat --set bt_three.jsonl -q --resume bt_e.jsonl -o bt_g.jsonl 2>&1; echo rc=$?; rm -f "
+      "bt_*");
+  CAPTURE(r.out);
+  CHECK(r.out.starts_with("rc=0\n3\n"));
+  CHECK(r.out.find("another set_digest") != std::string::npos);
+  CHECK(r.out.ends_with("rc=65\n"));
+}
+
 TEST_CASE("a failed request is asked again by --resume; all failed is exit code 74, some is 0") {
   const Ran r = shell(
       "printf '#!/bin/sh\\ntouch bt_m/$$; [ -e bt_ok ] || [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod "

@@ -42,7 +42,8 @@ int run(BenchCommandLine& o) {
   line.clear();
   out.finish();
   if (to_person) cli::write_stdout(records_report(out.records(), o.stats, ReportForm::kText));
-  cli::note(result.summary, !o.common.quiet || result.exit_code != 0);
+  // Requests that failed are said also when asked to be quiet: with answers beside them the exit code is 0.
+  cli::note(result.summary, !o.common.quiet || result.exit_code != 0 || result.load.n_errors > 0);
   return result.exit_code;
 }
 

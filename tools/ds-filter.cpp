@@ -70,6 +70,7 @@ int with_report(FilterCommandLine& o, const std::function<Report(const FilterOpt
     };
   }
   check_outputs(run, {o.common.report, o.html}, {o.profile});
+  refuse_mixture(run, {o.common.report, o.html});
   cli::OutputFile json(o.common.report), html(o.html);  // hours later is late to learn that one cannot be
   const Report report = entry(run);
   line.clear();

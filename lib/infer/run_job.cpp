@@ -43,7 +43,8 @@ RunEnd end_of(const RecordCounts& counts, const RunStreams& streams, const Answe
                  std::to_string(answers->n_changed()));
   if (answers && answers->n_twice() > 0)
     streams.warn("answers left out, as later ones have their id: " + std::to_string(answers->n_twice()));
-  if (counts.n_failed > 0 || counts.n_before > 0 || counts.interrupted) streams.note(counts_text(counts));
+  if (counts.n_read == 0 || counts.n_failed > 0 || counts.n_before > 0 || counts.interrupted)
+    streams.note(counts_text(counts));
   return counts.interrupted ? RunEnd::kStopped : counts.n_failed > 0 ? RunEnd::kBadRecords : RunEnd::kDone;
 }
 

@@ -54,6 +54,19 @@ void refuse_wide(std::string_view head, const std::string& where) {
   }
 }
 
+constexpr std::string_view kBlank = " \t\r\n";
+
+// An object over many lines, as jq and json.dumps(indent=2) write it: its first line opens it or ends in a
+// comma, and the next begins with the name of a member, as no record does.
+bool is_spread_object(std::string_view text) {
+  const size_t line_end = text.find('\n');
+  if (!text.starts_with('{')) return false;
+  if (line_end == text.npos) return text.find_first_not_of(kBlank, 1) == text.npos;
+  const char last = text[text.find_last_not_of(kBlank, line_end)];
+  const size_t next = text.find_first_not_of(kBlank, line_end);
+  return (last == '{' || last == ',') && next != text.npos && text[next] == '"';
+}
+
 }  // namespace
 
 void refuse_other_formats(std::string_view head, bool json, const std::string& where) {
@@ -64,10 +77,13 @@ void refuse_other_formats(std::string_view head, bool json, const std::string& w
     refuse("a Parquet file", where,
            "write it as JSONL, as by pandas: read_parquet(FILE).to_json(lines=True)");
   refuse_wide(head, where);
-  constexpr std::string_view kBlank = " \t\r\n";
   if (has(head, 0, "\xEF\xBB\xBF")) head.remove_prefix(3);
   const size_t first = head.find_first_not_of(kBlank);
-  if (!json || first == head.npos || head[first] != '[') return;
+  if (!json || first == head.npos) return;
+  if (is_spread_object(head.substr(first)))
+    throw Error(ErrorKind::kBadData, "this is a JSON object over several lines, a record a line was expected",
+                where, "make lines of it: jq -c . FILE");
+  if (head[first] != '[') return;
   const size_t next = head.find_first_not_of(" \t\r", first + 1);
   if (next == head.npos || head[next] == '\n' || head[next] == '{')
     throw Error(ErrorKind::kBadData, "this is a JSON array, a record a line was expected", where,

@@ -322,6 +322,22 @@ void note_unusual_choices(const QuantizePlan& plan, const QuantizeOptions& o,
                     example + "): loaders may not read them; --exclude leaves them alone");
 }
 
+// A pattern with a slip in it would copy all weights, or encode what was to be left alone.
+void check_patterns(const ModelFolder& model, const QuantizeOptions& o, std::vector<std::string>& notes) {
+  const auto finds_any = [&](const std::string& pattern, const char* option) {
+    const std::regex regex = compile(pattern, option);
+    return std::any_of(model.tensors().begin(), model.tensors().end(),
+                       [&](const StoredTensor& t) { return std::regex_search(t.info.name, regex); });
+  };
+  const auto matrix = std::find_if(model.tensors().begin(), model.tensors().end(), is_matrix_weight);
+  if (!o.include.empty() && !finds_any(o.include, "--include"))
+    throw Error(ErrorKind::kUsage, "'" + o.include + "' finds no tensor of " + model.path(), "--include",
+                matrix == model.tensors().end() ? "" : "names are like " + matrix->info.name);
+  // Beside --include a pattern that finds nothing is how one says that nothing is to be left alone.
+  if (o.include.empty() && !o.exclude.empty() && !finds_any(o.exclude, "--exclude"))
+    notes.push_back("--exclude '" + o.exclude + "' finds no tensor: nothing is left alone because of it");
+}
+
 void check_options(const QuantizeOptions& o) {
   if (o.block_rows < 1 || o.block_cols < 1 || o.block_rows > 1024 || o.block_cols > 1024)
     throw Error(ErrorKind::kUsage, "block sizes lie between 1 and 1024", "--block");
@@ -387,6 +403,7 @@ QuantizePlan plan_quantize(const ModelFolder& model, const QuantizeOptions& o) {
   model.require_readable();
   QuantizePlan plan;
   plan.notes = model.warnings();
+  check_patterns(model, o, plan.notes);
   const std::vector<QuantStep> steps = choose_steps(model, o);
   check_one_kind(model, o, steps);
   plan.shards = make_shards(model, o, steps);

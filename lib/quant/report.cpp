@@ -78,6 +78,11 @@ std::string quality_text(const TensorStats& t) {
   return text;
 }
 
+std::string total_text(const TensorStats& total) {
+  return quality_text(total) +
+         (total.error == 0 ? "" : "; SQNR is the ratio of signal to quantisation noise");
+}
+
 std::string quantize_plan_text(const QuantizePlan& p) {
   std::string text = decimal_size(p.bytes_before) + " -> " + decimal_size(p.bytes_after) + " of tensors in " +
                      std::to_string(p.shards.size()) + (p.shards.size() == 1 ? " file" : " files") + ", " +
@@ -127,7 +132,7 @@ std::string quantize_text(const QuantizeReport& r) {
   text += decimal_size(r.bytes_written) + " written";
   if (r.n_resumed) text += ", " + std::to_string(r.n_resumed) + " files kept";
   const TensorStats total = total_of(r.tensors);
-  if (total.n) text += "\n  encoded tensors: " + quality_text(total);
+  if (total.n) text += "\n  encoded tensors: " + total_text(total);
   if (r.n_nan_codes)
     text += "\n  note: " + std::to_string(r.n_nan_codes) +
             " NaN codes in MODEL are NaN in OUT, too: " + r.nan_example;
@@ -295,7 +300,7 @@ RunSummary verify_summary(const VerifyReport& report, double min_sqnr_db, const 
                        quality_text(*below[i]));
   const TensorStats total = total_of(report.tensors);
   s.passed = below.empty() && report.problems.empty();
-  s.words.push_back(std::to_string(report.tensors.size()) + " tensors compared, " + quality_text(total));
+  s.words.push_back(std::to_string(report.tensors.size()) + " tensors compared, " + total_text(total));
   s.words.push_back(s.passed ? format("passed: every tensor has %.4g dB or more", min_sqnr_db)
                              : "NOT passed: " + std::to_string(below.size()) + " tensors below the bound, " +
                                    std::to_string(report.problems.size()) + " problems");

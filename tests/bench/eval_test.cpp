@@ -88,6 +88,30 @@ TEST_CASE("GSM8K extraction: strict, flexible, unparsed") {
   CHECK(gsm("<think>4", "#### 4").unparsed);
 }
 
+TEST_CASE("repeating decimals, halves and degrees below zero are numbers") {
+  const auto same = [](const char* text, const char* expected) {
+    CAPTURE(text);
+    return judge_answer(text, {expected}, "number").correct;
+  };
+  CHECK(same("\\boxed{0.\\overline{3}}", "1/3"));
+  CHECK(same("The answer is $0.1\\overline{6}$.", "1/6"));
+  CHECK(same("\\boxed{-1.\\overline{36}}", "-15/11"));
+  CHECK(same("\\boxed{0.\\bar{9}}", "1"));
+  CHECK(same("\\boxed{\\frac{1}{3}}", "0.\\overline{3}"));
+  CHECK(!same("\\boxed{0.\\overline{3}}", "0.3"));
+  CHECK(!same("\\boxed{\\overline{3}}", "1/3"));
+  CHECK(same("答案是一半。", "1/2"));
+  CHECK(same("半", "0.5"));
+  CHECK(same("需要两个半小时", "2.5"));
+  CHECK(same("答案是三个半。", "3.5"));
+  CHECK(same("图中有两个半圆", "2"));
+  CHECK(same("5个，占另一半", "5"));
+  CHECK(same("答案是零下五度。", "-5"));
+  CHECK(same("零下十二度", "-12"));
+  CHECK(same("零下5℃", "-5"));
+  CHECK(same("零", "0"));
+}
+
 TEST_CASE("exact and contains") {
   CHECK(judge_answer(" 1282. ", {"1282"}, "exact").correct);
   CHECK(judge_answer("1,282", {"1282"}, "exact").correct);

@@ -52,6 +52,12 @@ TEST_CASE("what is no JSONL is told by its first bytes") {
     is(head, "JSON array");
     CHECK(taken_for(head, false).empty());
   }
+  for (const char* head : {"{\n  \"a\": 1\n}\n", "\xEF\xBB\xBF{\r\n\"a\"", "{", "{\"a\": 1,\n \"b\": 2}"}) {
+    is(head, "JSON object over several lines");
+    CHECK(taken_for(head, false).empty());
+  }
+  for (const char* head : {"{\n{\"a\":1}\n", "{\"a\":[1,\n{\"b\":2}\n", "{}\n\"a\""})
+    CHECK(taken_for(head).empty());
   for (const char* head : {"", "{\"a\":1}\n", "[1, 2]\n", "[\"a\"]\n", "PK", "\xEF\xBB\xBF{}", "a\n["})
     CHECK(taken_for(head).empty());
   CHECK(taken_for("PAR1 is a name", false).empty());

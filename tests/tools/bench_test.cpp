@@ -342,7 +342,63 @@ TEST_CASE("compare without usable values is exit code 3") {
       "--gate "
       "p50_ttft:+5% --gate p50_tpot; echo rc=$?; rm -f bt_v.jsonl");
   CHECK(count(r.out, "no values") == 2);
-  CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\nrc=3\n"));
+  CHECK(r.out.ends_with("verdict: INCONCLUSIVE; gates: 0 of 2 passed, 2 open (exit 3)\nrc=3\n"));
+}
+
+TEST_CASE(
+    "a gate that is met, beside a difference that nobody knows: the last line says what the code is for") {
+  // Two runs that differ by less than their noise; the bound is far away.
+  const Ran r = shell(
+      "for f in a b; do for i in $(seq 1 40); do printf "
+      "'{\"e2e_ms\":%d,\"ttft_ms\":%d,\"n_out\":4}\\n' $((100+(i*37%23)*8)) "
+      "$((10+(i*($([ $f = a ] && echo 29 || echo 31))%19)*3)); done > bt_g$f.jsonl; done; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft:+900%; echo rc=$?; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft:1ms; echo rc=$?; "
+      "$B compare bt_ga.jsonl bt_gb.jsonl --gate p50_ttft | tail -n 1; rm -f bt_g?.jsonl");
+  CAPTURE(r.out);
+  CHECK(r.out.find("verdict: INCONCLUSIVE; gates: 1 of 1 passed (exit 0)\nrc=0\n") != std::string::npos);
+  CHECK(r.out.find("verdict: INCONCLUSIVE; gates: 0 of 1 passed, 1 FAILED (exit 1)\nrc=1\n") !=
+        std::string::npos);
+  CHECK(r.out.ends_with("verdict: INCONCLUSIVE (exit 3)\n"));
+}
+
+TEST_CASE("tables fit into 60 columns, and say what their terms mean") {
+  const Ran r = shell(
+      "for i in $(seq 1 200); do printf '{\"e2e_ms\":%d,\"ttft_ms\":%d,\"n_out\":4}\\n' $((1000+i*37%230)) "
+      "$((100+i*29%190)); done > bt_n.jsonl; "
+      "COLUMNS=60 $B stats --ascii bt_n.jsonl | awk 'length > 60'; "
+      "COLUMNS=60 $B stats --ascii bt_n.jsonl | grep -c -e P95 -e 'times: ttft to the first token'; "
+      "COLUMNS=80 $B stats --ascii bt_n.jsonl | awk 'length > 80'; "
+      "COLUMNS=80 $B stats --ascii bt_n.jsonl | grep -c -e P95 -e 'times: ttft to the first token'; rm "
+      "bt_n.jsonl");
+  CHECK(r.out == "1\n2\n");
+  CHECK(shell("COLUMNS=60 $B matrix -q --cmd cat --questions 2 -n 2 | awk 'length > 60'").out.empty());
+}
+
+TEST_CASE("failed requests are said although asked to be quiet") {
+  const Ran r = shell(
+      "printf '#!/bin/sh\\ntouch bt_m/$$; [ $(ls bt_m | wc -l) -gt 3 ]\\n' > bt_tool; chmod +x bt_tool; "
+      "mkdir bt_m; "
+      "$B run --cmd ./bt_tool -n 6 --warmup 0 --no-overhead -q 2>&1 >/dev/null; echo rc=$?; rm -rf bt_*");
+  CAPTURE(r.out);
+  CHECK(r.out.find("3 failed\n  3 exit_1\n") != std::string::npos);
+  CHECK(r.out.ends_with("rc=0\n"));
+}
+
+TEST_CASE("eval --resume knows a set by its questions, not by its file's name") {
+  const Ran r = shell(
+      "for i in 1 2 3; do printf '{\"id\":\"q%d\",\"prompt\":\"say %d\",\"answer\":\"say %d\"}\\n' $i $i $i; "
+      "done > "
+      "bt_one.jsonl; cp bt_one.jsonl bt_two.jsonl; sed 's/say 3/say 4/g' bt_one.jsonl > bt_three.jsonl; "
+      "$B eval --cmd cat --set bt_one.jsonl --limit 2 -q -o bt_e.jsonl; "
+      "$B eval --cmd cat --set bt_two.jsonl -q --resume bt_e.jsonl -o bt_f.jsonl; echo rc=$?; "
+      "grep -c '\"set\":\"bt_two.jsonl\".*\"correct\":true' bt_f.jsonl; "
+      "$B eval --cmd cat --set bt_three.jsonl -q --resume bt_e.jsonl -o bt_g.jsonl 2>&1; echo rc=$?; rm -f "
+      "bt_*");
+  CAPTURE(r.out);
+  CHECK(r.out.starts_with("rc=0\n3\n"));
+  CHECK(r.out.find("another set_digest") != std::string::npos);
+  CHECK(r.out.ends_with("rc=65\n"));
 }
 
 TEST_CASE("a failed request is asked again by --resume; all failed is exit code 74, some is 0") {

@@ -602,6 +602,30 @@ TEST_CASE("ds-filter overwrites no input and lets no two inputs share an output"
   CHECK(contents(d / "raw/a/x.jsonl") == one);
 }
 
+TEST_CASE("ds-filter: a folder with another run's records is refused; the same run may be made again") {
+  Folder d;
+  put(d / "a.jsonl", corpus(20, 1));
+  put(d / "b.jsonl", corpus(20, 2));
+  const std::string to = " -o " + (d / "out/") + " --report " + (d / "out/report.json");
+  REQUIRE(tool((d / "a.jsonl") + to) == 0);
+  const std::string kept = contents(d / "out/a.jsonl");
+  CHECK(tool((d / "b.jsonl") + to) == 73);
+  CHECK(shell(kTool + " " + (d / "b.jsonl") + to +
+              " 2>&1 | grep -q 'a.jsonl there is no output of this run'") == 0);
+  CHECK(!fs::exists(d / "out/b.jsonl"));
+  put(d / "out/README", "not data");
+  CHECK(tool((d / "a.jsonl") + to) == 0);
+  CHECK(tool("--resume " + (d / "a.jsonl") + to) == 0);
+  CHECK(contents(d / "out/a.jsonl") == kept);
+  // Of one file cut into shards each writes its own.
+  const auto shard = [&](const char* part) {
+    return tool((d / "a.jsonl") + " --shard " + part + " -o " + (d / "parts/") + " --work " + (d / "w"));
+  };
+  CHECK(shard("0/2") == 0);
+  CHECK(shard("1/2") == 0);
+  CHECK(shard("0/3") == 73);
+}
+
 TEST_CASE("ds-filter: shards of one file that write to one folder do not meet there") {
   Folder d;
   std::string lines;
@@ -684,6 +708,11 @@ TEST_CASE("ds-filter --resume goes on only with the same inputs, as they were, a
   fs::last_write_time(d / "in.jsonl", fs::last_write_time(d / "in.jsonl") + std::chrono::seconds(2));
   CHECK(resume("") == 2);
   CHECK(!fs::exists(d / "out"));
+  // A step goes on without --resume: the way out is another.
+  put(d / "clusters", "");
+  CHECK(shell(kTool + " apply -q --stages quality --clusters " + (d / "clusters") + " --work " + (d / "w") +
+              " " + (d / "in.jsonl") + " -o " + (d / "out") + " 2>&1 | grep -q 'or delete " + (d / "w") +
+              "'") == 0);
 }
 
 TEST_CASE(

@@ -67,6 +67,19 @@ TEST_CASE("--help of every tool and command is as wide as it is told, and has ex
   CHECK(commands_of("ds-filter").size() == 1 + 7);
 }
 
+TEST_CASE("options stand under headings in the help of every tool that has many") {
+  for (const char* tool : {"ds-filter", "ds-quantize", "ds-run"}) {
+    const std::string help = run_program(tool, {"--help"}).out;
+    size_t n_in_a_row = 0;
+    for (const std::string& line : lines_of(help)) {
+      n_in_a_row = line.empty() ? 0 : n_in_a_row + line.starts_with("  -");
+      CAPTURE(line);
+      CHECK(n_in_a_row <= 12);
+    }
+  }
+  CHECK(holds(run_program("ds-quantize", {"--help"}).out, "MiB or GiB [5GB]"));
+}
+
 TEST_CASE("a number that 64 bits do not hold is refused, not cut") {
   const std::string long_number = "99999999999999999999";
   for (const Args& words :
@@ -151,6 +164,63 @@ TEST_CASE("typing errors: the guilty word, and what may have been meant") {
   // In the order typed, whatever their number.
   CHECK(holds(err("ds-run", {kTinyModel, "Why", "is", "the", "sky", "blue?"}), "'Why is the sky blue?'"));
   CHECK(holds(err("ds-quantize", {"My", "new", "Model", "-o", "x"}), "'My new Model'"));
+  // Without a model the sentence begins one word earlier.
+  CHECK(holds(err("ds-run", {"Why", "is", "the", "sky", "blue?"}),
+              "needs quotes: MODEL 'Why is the sky blue?'"));
+  ProgramOptions model;
+  model.environment = {"DS_MODEL=" + kTinyModel};
+  CHECK(
+      holds(run_program("ds-run", {"Why", "is", "the", "sky"}, model).err, "needs quotes: 'Why is the sky'"));
+}
+
+TEST_CASE("values that are none are refused in the words of a person") {
+  const auto says = [](const Args& args, const std::string& text) {
+    const ProgramResult r = run_program(args[0], Args(args.begin() + 1, args.end()));
+    CAPTURE(r.err);
+    CHECK(r.rc == 2);
+    CHECK(holds(r.err, text));
+  };
+  says({"ds-run", kTinyModel, "hi", "--threads", "abc"}, "--threads: 'abc' is no number from 0 to 4096");
+  says({"ds-filter", "x", "--max-bad", "2"}, "--max-bad: '2' is no number from 0 to 1\n");
+  says({"ds-run", kTinyModel, "hi", "--seed", "-1"}, "--seed: '-1' is no number from 0 up\n");
+  says({"ds-quantize", "M", "--max-shard-size", "0"}, "--max-shard-size: '0' is no number above 0\n");
+  says({"ds-run", kTinyModel, "hi", "--temperature", "hot"}, "--temperature: 'hot' is no number\n");
+  says({"ds-bench", "run", "M", "-c", "1,b"}, "--concurrency: '1,b' is no list of numbers\n");
+  says({"ds-run", kTinyModel, "hi", "--threads"}, "--threads needs a value: N\n");
+  ProgramOptions quiet;
+  quiet.environment = {"DS_QUIET=maybe"};
+  CHECK(holds(run_program("ds-run", {kTinyModel, "hi"}, quiet).err,
+              "--quiet: 'maybe' is neither true nor false"));
+}
+
+TEST_CASE("no record at all: done, and said") {
+  for (const Args& args : {Args{"ds-run", kTinyModel, "--jsonl"}, Args{"ds-run", kTinyModel, "--score"},
+                           Args{"ds-run", kTinyModel, "--render"}, Args{"ds-filter"}}) {
+    const ProgramResult r = run_program(args[0], Args(args.begin() + 1, args.end()));
+    CHECK(r.rc == 0);
+    CHECK(r.out.empty());
+    CHECK(holds(r.err, args[0] == "ds-run" ? "0 records read" : "read 0 records"));
+  }
+}
+
+TEST_CASE("what is no JSONL is named, and how to make it") {
+  const TemporaryFolder work;
+  const std::string zip = work.write("a.zip", "PK\x03\x04 and so on\nmore\n"),
+                    object = work.write("a.json", "{\n  \"id\": 1,\n  \"prompt\": \"hi\"\n}\n");
+  for (const Args& args :
+       {Args{"ds-run", kTinyModel, "--jsonl"}, Args{"ds-filter"}, Args{"ds-bench", "stats"}}) {
+    Args words(args.begin() + 1, args.end());
+    words.push_back(zip);
+    ProgramResult r = run_program(args[0], words);
+    CHECK(r.rc == 65);
+    CHECK(holds(r.err, "this is a zip archive"));
+    words.back() = object;
+    r = run_program(args[0], words);
+    CHECK(r.rc == 65);
+    CHECK(r.out.empty());
+    CHECK(holds(r.err, "a JSON object over several lines"));
+    CHECK(holds(r.err, "jq -c . FILE"));
+  }
 }
 
 TEST_CASE("a variable that is wrong is named; one of another command changes nothing") {

@@ -27,6 +27,7 @@ TEST_CASE("ds-quantize: there, judged, and back; ds-run answers from it") {
   CHECK(r.rc == 0);
   CHECK(r.out == "");
   CHECK(file_bytes(report).find("\"sqnr_db\":31.5") != std::string::npos);
+  CHECK(r.err.find("SQNR is the ratio of signal to quantisation noise") != std::string::npos);
   const std::string page = file_bytes(work.path() + "/r.html");
   CHECK(page.find("<svg") != std::string::npos);
   // Names of tensors are typed, what stands first in other tables is text.
@@ -86,6 +87,17 @@ TEST_CASE("ds-quantize: reports go where they are wanted, and what cannot be wri
   CHECK(quantize({kTinyModel, "-o", gguf, "--to", "gguf:q8_0", "--html", work.path() + "/x"}).rc == 2);
   CHECK(quantize({kTinyModel, "--verify", out, "--min-sqnr", "nan"}).rc == 2);
   CHECK(quantize({kTinyModel, "--verify", out, "--eval", work.path() + "/absent"}).rc == 66);
+}
+
+TEST_CASE("ds-quantize: a pattern that finds no tensor is named") {
+  ProgramResult r = quantize({kTinyModel, "--dry-run", "--include", "experst"});
+  CHECK(r.rc == 2);
+  CHECK(r.err.find("'experst' finds no tensor") != std::string::npos);
+  r = quantize({kTinyModel, "--dry-run", "--exclude", "experst"});
+  CHECK(r.rc == 0);
+  CHECK(r.err.find("--exclude 'experst' finds no tensor") != std::string::npos);
+  CHECK(quantize({kTinyModel, "--dry-run", "--include", "experts", "--exclude", "layers.1"})
+            .err.find("finds no tensor") == std::string::npos);
 }
 
 TEST_CASE("ds-quantize: exit codes of bad input") {

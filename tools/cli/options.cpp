@@ -10,12 +10,6 @@
 namespace ds::cli {
 namespace {
 
-std::string number_text(const std::string& number) {
-  char text[32];
-  std::snprintf(text, sizeof text, "%.15g", std::strtod(number.c_str(), nullptr));
-  return text;
-}
-
 // CLI11 appends its checks to the type's name: "N:INT in [0 - 4096]", "N:NONNEGATIVE", "NAME:{a,b}".
 std::string range_in_words(const std::string& check) {
   if (check == "NONNEGATIVE") return "0 or more";
@@ -27,6 +21,12 @@ std::string range_in_words(const std::string& check) {
 }
 
 }  // namespace
+
+std::string number_text(const std::string& number) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%.15g", std::strtod(number.c_str(), nullptr));
+  return text;
+}
 
 void add_common_options(CLI::App& app, CommonOptions& o, std::initializer_list<Common> which) {
   for (const Common option : which) {

@@ -58,6 +58,9 @@ int run_command(const CLI::App& app, const std::vector<Command>& table,
 // The parts of a list "a,b".
 std::vector<std::string> split(const std::string& text, char at);
 
+// "0.500000", as CLI11 writes a bound, in the fewest digits.
+std::string number_text(const std::string& number);
+
 // What an option says about itself, for help, man pages and completions.
 struct OptionTexts {
   std::vector<std::string> names;    // "-n", "--requests"; empty for a positional

@@ -51,6 +51,28 @@ std::string did_you_mean(const std::string& meant) {
 
 std::string quoted(const std::string& word) { return "'" + word + "'"; }
 
+// A word of a sentence: neither a path nor an ORG/NAME.
+bool is_plain_word(const std::string& word) {
+  return word.find('/') == std::string::npos && ::access(word.c_str(), F_OK) != 0;
+}
+
+// A sentence without quotes: its first word went to the last argument, or its first two to the last ones,
+// where a tool has arguments of one word before it.
+std::string sentence_hint(const CLI::App& app, const std::string& rest) {
+  const CLI::Option* last = nullptr;
+  std::string begin, skipped;
+  for (const CLI::Option* option : app.get_options()) {
+    const bool is_word = option->get_lnames().empty() && option->get_items_expected_max() == 1;
+    if (!is_word || option->count() == 0) continue;
+    const bool goes_on = last && is_plain_word(begin);
+    if (goes_on && !std::getenv(last->get_envname().c_str())) skipped += last->get_name(true) + " ";
+    begin = (goes_on ? begin + " " : "") + option->results().back();
+    last = option;
+  }
+  if (!last) return "";
+  return "; " + last->get_name(true) + " of several words needs quotes: " + skipped + quoted(begin + rest);
+}
+
 // Words that no option and no argument takes, in the order they were typed.
 std::string surplus_text(CLI::App& app) {
   std::string text, sentence;
@@ -62,13 +84,7 @@ std::string surplus_text(CLI::App& app) {
     text += " " + quoted(word);
     sentence += " " + word;
   }
-  // A sentence without quotes: its first word went to the last argument.
-  std::string hint;
-  for (const CLI::Option* option : chosen(app).get_options())
-    if (option->get_lnames().empty() && option->get_items_expected_max() == 1 && option->count() > 0)
-      hint = "; " + option->get_name(true) +
-             " of several words needs quotes: " + quoted(option->results().back() + sentence);
-  return "not expected:" + text + hint;
+  return "not expected:" + text + sentence_hint(chosen(app), sentence);
 }
 
 // "--to: fp9 not in {bf16,fp8}", as CLI11 says it.
@@ -82,6 +98,49 @@ std::string choice_text(const std::string& what) {
   for (const std::string& choice : choices) list += (list.empty() ? "" : ", ") + choice;
   return what.substr(0, colon) + ": " + quoted(word) + " is none of " + list +
          did_you_mean(nearest(word, choices));
+}
+
+// "--max-bad: Value 2 not in range 0.000000 to 1.000000", as CLI11 says it. Its largest double is
+// written out, all 309 digits of it: no bound.
+std::string range_text(const std::string& what) {
+  const std::string value = ": Value ", no = " not in range ", to = " to ";
+  const size_t at = what.find(value), range = what.find(no), dash = what.rfind(to);
+  if (at == std::string::npos || range == std::string::npos || dash == std::string::npos || dash < range)
+    return "";
+  const std::string low = number_text(what.substr(range + no.size(), dash - range - no.size())),
+                    high = what.substr(dash + to.size()),
+                    word = what.substr(at + value.size(), range - at - value.size());
+  constexpr size_t kMostDigits = 40;
+  // Of a bound just above 0 CLI11 writes 0.
+  const std::string bounds = high.size() <= kMostDigits ? "from " + low + to + number_text(high)
+                             : word == low              ? "above " + low
+                                                        : "from " + low + " up";
+  return what.substr(0, at) + ": " + quoted(word) + " is no number " + bounds;
+}
+
+// "Could not convert: --temperature = hot"
+std::string conversion_text(const CLI::App& app, const std::string& what) {
+  const std::string begin = "Could not convert: ", is = " = ";
+  const size_t at = what.find(is);
+  if (!what.starts_with(begin) || at == std::string::npos) return "";
+  const std::string name = what.substr(begin.size(), at - begin.size());
+  const CLI::Option* option = app.get_option_no_throw(name);
+  const bool flag = option && option->get_items_expected_max() == 0,
+             list = option && option->get_items_expected_max() > 1;
+  return name + ": " + quoted(what.substr(at + is.size())) +
+         (flag   ? " is neither true nor false"
+          : list ? " is no list of numbers"
+                 : " is no number");
+}
+
+// "--threads: 1 required N:INT in [0 - 4096] missing"
+std::string missing_text(const std::string& what) {
+  const std::string required = ": 1 required ", end = " missing";
+  const size_t at = what.find(required);
+  if (at == std::string::npos || !what.ends_with(end)) return "";
+  const size_t type = at + required.size(), type_end = what.find(':', type);
+  return what.substr(0, at) +
+         " needs a value: " + what.substr(type, std::min(type_end, what.size() - end.size()) - type);
 }
 
 std::string words_of(CLI::App& app, const std::vector<std::string>& words, const CLI::ParseError& error) {
@@ -101,16 +160,12 @@ std::string words_of(CLI::App& app, const std::vector<std::string>& words, const
     return surplus_text(app);
   }
   if (const std::string choice = choice_text(error.what()); !choice.empty()) return choice;
-  // CLI11 writes the largest double out, all 309 digits of it.
-  std::string text = error.what();
+  const std::string text = error.what();
+  for (const std::string& said : {range_text(text), conversion_text(chosen(app), text), missing_text(text)})
+    if (!said.empty()) return said;
   const std::string once = ": At Most 1 required but received ";
   if (const size_t at = text.find(once); at != std::string::npos)
     return text.substr(0, at) + " takes one value and was given " + text.substr(at + once.size());
-  const std::string no_bound = "in range 0.000000 to 179769";
-  if (const size_t at = text.find(no_bound); at != std::string::npos) {
-    const size_t end = text.find_first_not_of("0123456789.", at + no_bound.size());
-    text.replace(at, std::min(end, text.size()) - at, "0 or more");
-  }
   return text;
 }
 

@@ -32,7 +32,9 @@ void add_data(CLI::App& app, std::string& folder) {
 }
 void add_limits(CLI::App& app, BenchCommandLine& o) {
   const auto parse = [&o](const std::string& s) { o.stats.objectives = parse_objectives(s, "--slo"); };
-  app.add_option_function<std::string>("--slo", parse, "Limits of goodput: ttft=200ms,tpot=50ms")
+  app.add_option_function<std::string>(
+         "--slo", parse,
+         "Limits of goodput, ttft (time to first token), tpot (per further token), e2e: ttft=200ms,tpot=50ms")
       ->type_name("LIMITS");
 }
 
@@ -107,7 +109,7 @@ void add_stats(CLI::App& app, BenchCommandLine& o) {
 void add_compare(CLI::App& app, BenchCommandLine& o) {
   Rows row{app};
   row("FILE", o.inputs, "A [B]", "Two runs, one interleaved run, or two evaluations")->required()->expected(1, 2);
-  row("--gate", o.gates, "GATE", "p50|p90|p95|p99|mean _ ttft|tpot|itl|e2e, goodput, tok_s; then :+5% or :200ms")->allow_extra_args(false);
+  row("--gate", o.gates, "GATE", "p50|p90|p95|p99|mean _ ttft|tpot|itl|e2e, goodput, tok_s; then :+5% or :200ms. ttft is the time to the first token, tpot per further token, itl between tokens, e2e of the whole request")->allow_extra_args(false);
   row("--margin", o.compare.margin, "SHARE", "Ratios (of evaluations: points) within this are SAME")->capture_default_str()->check(CLI::Range(0.001, 1.0));
   row("--alpha", o.compare.alpha, "P", "Error rate of the whole family of gates")->capture_default_str()->check(CLI::Range(1e-6, 0.5));
   row.flag("--force", o.compare.force, "Compare although plan or environment differ");

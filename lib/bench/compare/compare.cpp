@@ -553,6 +553,24 @@ std::vector<std::string> table_rows(const Table& table, int width) {
   return out;
 }
 
+// What the exit code stands for: how A and B differ or, where bounds were given, whether those are met.
+std::string verdict_text(const Comparison& c) {
+  const auto n_with = [&](GateResult result) {
+    return std::count_if(c.gates.begin(), c.gates.end(), [&](const auto& g) { return g.result == result; });
+  };
+  const bool bounded = std::any_of(c.gates.begin(), c.gates.end(),
+                                   [](const auto& g) { return g.gate.limit_ms || g.gate.change; });
+  std::string text = std::string("verdict: ") + verdict_name(c.overall);
+  if (bounded) {
+    text += "; gates: " + std::to_string(n_with(GateResult::kPass)) + " of " +
+            std::to_string(c.gates.size()) + " passed";
+    if (const auto n = n_with(GateResult::kFail)) text += ", " + std::to_string(n) + " FAILED";
+    if (const auto n = n_with(GateResult::kOpen)) text += ", " + std::to_string(n) + " open";
+    if (c.more_errors) text += ", but B fails more often";
+  }
+  return text + " (exit " + std::to_string(c.exit_code) + ")";
+}
+
 }  // namespace
 
 std::string comparison_text(const Comparison& c, int width) {
@@ -598,7 +616,7 @@ std::string comparison_text(const Comparison& c, int width) {
         ".." + short_number(c.error_share_a.hi * 100) + " %");
   for (const auto& d : c.differences) say("! forced although different: " + d);
   for (const auto& n : c.notes) say("note: " + n);
-  return out + "verdict: " + verdict_name(c.overall) + " (exit " + std::to_string(c.exit_code) + ")\n";
+  return out + fold(verdict_text(c), width, 2);
 }
 
 Json comparison_json(const Comparison& c) {

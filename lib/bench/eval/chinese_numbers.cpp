@@ -72,10 +72,11 @@ std::string chinese_number(std::u32string_view run) {
 
 bool is_numeral(char32_t c) { return chinese_digit(c) >= 0 || chinese_unit(c) > 0; }
 
+bool is_han(char32_t c) { return c >= 0x4E00 && c <= 0x9FFF; }
+
 // Runs of Chinese numerals become digits. A lone numeral inside words ("一些", some) stays what it is:
 // it counts between characters that are no Han letters, or with a unit of its own.
 std::u32string with_digits(const std::u32string& s) {
-  const auto han = [](char32_t c) { return c >= 0x4E00 && c <= 0x9FFF; };
   const auto has = [](std::u32string_view list, char32_t c) { return list.find(c) != list.npos; };
   std::u32string out;
   for (size_t i = 0; i < s.size();) {
@@ -93,12 +94,13 @@ std::u32string with_digits(const std::u32string& s) {
     const std::u32string_view run = std::u32string_view(s).substr(i, end - i);
     const bool and_more =  // 三又二分之一
         end + 1 < s.size() && s[end] == U'又' && (is_numeral(s[end + 1]) || is_ascii_digit(s[end + 1]));
-    const bool alone = !and_more && run.size() == 1 && end < s.size() && han(s[end]) && s[end] != U'\u5206' &&
-                       s[end] != U'\u5143' && s[end] != U'\u4e2a';
+    const bool below_zero = std::u32string_view(s).substr(0, i).ends_with(U"零下");
+    const bool alone = !and_more && !below_zero && run.size() == 1 && end < s.size() && is_han(s[end]) &&
+                       s[end] != U'\u5206' && s[end] != U'\u5143' && s[end] != U'\u4e2a';
     // What may be words is a number between characters that go before and behind numbers.
     const bool word = std::any_of(run.begin(), run.end(), may_be_a_word) &&
-                      ((i > 0 && han(s[i - 1]) && !has(U"是为為得于於共计計负負第", s[i - 1])) ||
-                       (end < s.size() && han(s[end]) && !has(U"分元个個圆圓角整", s[end])));
+                      ((i > 0 && is_han(s[i - 1]) && !has(U"是为為得于於共计計负負第", s[i - 1])) ||
+                       (end < s.size() && is_han(s[end]) && !has(U"分元个個圆圓角整", s[end])));
     const bool unit_alone = run.size() == 1 && chinese_unit(run[0]) > 10;
     const std::string digits = alone || unit_alone || word ? "" : chinese_number(run);
     out += digits.empty() ? std::u32string(run) : decoded(digits);
@@ -145,6 +147,41 @@ void turn_units_behind_digits(std::u32string& s) {
   }
 }
 
+// Whether what stands before i lets a number follow.
+bool may_begin(const std::u32string& s, size_t i) {
+  return i == 0 || (!is_han(s[i - 1]) && !is_ascii_digit(s[i - 1])) ||
+         std::u32string_view(U"是为為得于於共计計").find(s[i - 1]) != std::u32string_view::npos;
+}
+
+// 一半 and 半 are 1/2 where they stand alone, 2个半 is 2.5 before what can be halved: 2个半圆 are two
+// semicircles.
+void turn_halves(std::u32string& s) {
+  for (const std::u32string_view half : {U"一半", U"半"})
+    for (size_t at = s.find(half); at != std::u32string::npos; at = s.find(half, at + 1)) {
+      const size_t end = at + half.size();
+      if (may_begin(s, at) && (end == s.size() || !is_han(s[end]))) s.replace(at, half.size(), U"1/2");
+    }
+  constexpr std::u32string_view kAndHalf = U"个半";
+  for (size_t at = s.find(kAndHalf); at != std::u32string::npos; at = s.find(kAndHalf, at + 1)) {
+    const std::u32string_view rest = std::u32string_view(s).substr(at + kAndHalf.size());
+    size_t begin = at;
+    while (begin > 0 && is_ascii_digit(s[begin - 1])) --begin;
+    const bool whole = begin < at && (begin == 0 || (s[begin - 1] != U'.' && s[begin - 1] != U'/'));
+    bool halved = rest.empty() || !is_han(rest[0]);
+    for (const std::u32string_view unit : {U"小时", U"小時", U"钟头", U"月", U"星期"})
+      halved |= rest.starts_with(unit);
+    if (whole && halved) s.replace(at, kAndHalf.size(), U".5");
+  }
+}
+
+// 零下5 is -5.
+void turn_below_zero(std::u32string& s) {
+  constexpr std::u32string_view kBelow = U"零下";
+  for (size_t at = s.find(kBelow); at != std::u32string::npos; at = s.find(kBelow, at + 1))
+    if (at + kBelow.size() < s.size() && is_ascii_digit(s[at + kBelow.size()]))
+      s.replace(at, kBelow.size(), U"-");
+}
+
 // "1又1/2" is one and a half.
 void turn_mixed(std::u32string& s) {
   for (size_t at = s.find(U'又'); at != std::u32string::npos; at = s.find(U'又', at + 1))
@@ -155,9 +192,7 @@ void turn_mixed(std::u32string& s) {
 void turn_fractions(std::u32string& s) {
   constexpr std::u32string_view kOf = U"\u5206\u4e4b";
   for (size_t at = s.find(kOf); at != std::u32string::npos; at = s.find(kOf, at + 1)) {
-    const auto digit = [&](size_t i) {
-      return i < s.size() && (is_ascii_digit(s[i]) || s[i] == U'.');
-    };
+    const auto digit = [&](size_t i) { return i < s.size() && (is_ascii_digit(s[i]) || s[i] == U'.'); };
     size_t end = at + kOf.size();
     while (digit(end)) ++end;
     const std::u32string above = s.substr(at + kOf.size(), end - at - kOf.size());
@@ -186,6 +221,8 @@ void turn_chinese_numbers(std::u32string& s) {
   replace_all(s, U"廿", U"二十");
   replace_all(s, U"卅", U"三十");
   s = with_digits(s);
+  turn_below_zero(s);
+  turn_halves(s);
   replace_all(s, U"\u8d1f", U"-");
   replace_all(s, U"\u8ca0", U"-");
   turn_units_behind_digits(s);

@@ -185,8 +185,9 @@ std::string entry_text(const DriftResult& r, const DriftOptions& o, bool has_pas
         short_number(mcnemar_mid_p(static_cast<int64_t>(r.lost.size()), static_cast<int64_t>(r.won.size()))) +
         ")\n";
     if (!r.lost.empty()) out += "  lost: " + first_of(r.lost) + "\n";
-    out += "CUSUM " + short_number(r.sum) + " of " + short_number(r.limit) +
-           " (a false alarm about once in " + short_number(o.false_alarm_days) + " entries)\n";
+    out += "CUSUM (evidence of a fall, summed up over entries) " + short_number(r.sum) + " of " +
+           short_number(r.limit) + " (a false alarm about once in " + short_number(o.false_alarm_days) +
+           " entries)\n";
   }
   if (r.outputs_changed)
     out += "! the same model on the same machine answers differently since the last entry, first at " +

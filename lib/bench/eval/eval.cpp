@@ -1,6 +1,7 @@
 #include "bench/eval/eval.h"
 
 #include <algorithm>
+#include <map>
 
 #include "bench/eval/answers.h"
 #include "bench/eval/tally.h"
@@ -31,12 +32,14 @@ Json header(const EvalOptions& o, Json target) {
 // again.
 std::vector<ItemRecord> answered(const std::string& path, const RunHeader& now) {
   const RecordSet old = read_records({path});
-  for (const RunHeader& before : old.headers)
-    if (const auto differences =
-            header_differences(before, now, {"set", "set_digest", "target", "extractor", "max_tokens"});
-        !differences.empty())
+  for (const RunHeader& before : old.headers) {
+    // The same questions are the same set, whatever their file is called.
+    std::vector<std::string> members{"set_digest", "target", "extractor", "max_tokens"};
+    if (before.set_digest.empty()) members.push_back("set");
+    if (const auto differences = header_differences(before, now, members); !differences.empty())
       throw Error(ErrorKind::kBadData, "these answers come from another " + differences[0], path,
                   "resume with the same options, or start anew");
+  }
   std::vector<ItemRecord> out;
   for (const auto& i : old.items)
     if (i.error.empty()) out.push_back(i);
@@ -83,7 +86,13 @@ EvalResult run_eval(const EvalOptions& o) {
     std::vector<ItemRecord> earlier;
     if (!o.resume_path.empty()) earlier = answered(o.resume_path, head);
     o.write_line(dump(head));
-    for (const auto& i : earlier) e.skip.insert(i.id), keep(i);
+    std::map<std::string, std::string> set_of;
+    for (const Question& q : questions) set_of[q.request.id] = q.set;
+    for (ItemRecord& i : earlier) {
+      e.skip.insert(i.id);
+      i.set = set_of[i.id];
+      keep(i);
+    }
     e.on_item = keep;
     try {
       complete = ask(*target, questions, e);

@@ -89,8 +89,10 @@ Matrix measure_matrix(Target& target, const MatrixOptions& o) {
 std::string matrix_text(const Matrix& m, int width) {
   char line[160];
   std::string out;
+  constexpr int kWide = 70;
+  const char* format = width < kWide ? "%-22s %-12s %-17s %4s" : "%-23s %-18s %-20s %5s";
   const auto row = [&](const char* capability, const char* measured, const char* interval, const char* n) {
-    std::snprintf(line, sizeof line, "%-23s %-18s %-20s %5s", capability, measured, interval, n);
+    std::snprintf(line, sizeof line, format, capability, measured, interval, n);
     out += line;
     out.erase(out.find_last_not_of(' ') + 1);
     out += "\n";

@@ -1,6 +1,7 @@
 #include "bench/eval/plain_text.h"
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "bench/eval/chinese_numbers.h"
@@ -80,6 +81,31 @@ bool ends_in_grouped_decimals(std::u32string_view s) {
   return n > 0 && n % 3 == 0 && n < s.size() && s[s.size() - 1 - n] == U'.';
 }
 
+// 0.1\overline{6}: with the decimal that the text ends in turned into the fraction 15/90. False where it ends
+// in none, or in more digits than 64 bits hold.
+bool repeat_decimals(std::u32string& text, std::u32string_view repeated) {
+  constexpr size_t kMostDigits = 17;
+  size_t begin = text.size(), point = text.npos;
+  while (begin > 0 && (is_ascii_digit(text[begin - 1]) || (text[begin - 1] == U'.' && point == text.npos)))
+    if (text[--begin] == U'.') point = begin;
+  const std::u32string_view decimal = std::u32string_view(text).substr(begin);
+  if (point == text.npos || point == begin || repeated.empty() ||
+      !std::all_of(repeated.begin(), repeated.end(), is_ascii_digit) ||
+      decimal.size() + repeated.size() > kMostDigits)
+    return false;
+  // 0.1666... is (16 - 1) / 90: a nine for each repeated digit, a zero for each other decimal.
+  int64_t once = 0, twice = 0;
+  std::string below(repeated.size(), '9');
+  for (const char32_t c : decimal)
+    if (c != U'.') once = 10 * once + (c - U'0');
+  twice = once;
+  for (const char32_t c : repeated) twice = 10 * twice + (c - U'0');
+  below.append(text.size() - point - 1, '0');
+  text.resize(begin);
+  text += decoded(std::to_string(twice - once) + "/" + below);
+  return true;
+}
+
 std::u32string without_latex(std::u32string_view s, int depth = 0) {
   std::u32string out;
   const auto starts = [&](size_t i, std::u32string_view word) { return s.substr(i, word.size()) == word; };
@@ -105,6 +131,11 @@ std::u32string without_latex(std::u32string_view s, int depth = 0) {
       if (done || !starts(i, text) || i + text.size() >= s.size() || s[i + text.size()] != U'{') continue;
       size_t at = i + text.size();
       out += without_latex(group_at(s, at), depth + 1);
+      i = at, done = true;
+    }
+    for (const std::u32string_view bar : {U"\\overline", U"\\bar", U"\\dot"}) {
+      size_t at = i + bar.size();
+      if (done || !starts(i, bar) || at >= s.size() || !repeat_decimals(out, group_at(s, at))) continue;
       i = at, done = true;
     }
     if (done) continue;

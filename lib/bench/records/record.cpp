@@ -8,6 +8,7 @@
 #include "core/json_value.h"
 #include "io/json.h"
 #include "io/lines.h"
+#include "io/other_formats.h"
 #include "report/words.h"
 
 namespace ds::bench {
@@ -400,6 +401,7 @@ RecordSet read_records(const std::vector<std::string>& paths) {
     while (auto line = lines.next()) {
       if (first && line->starts_with("\xEF\xBB\xBF")) line->remove_prefix(3);
       if (first) html = line->starts_with("<!DOCTYPE html>");
+      if (first) refuse_other_formats(line->substr(0, kTellingBytes), true, lines.where());
       first = false;
       if (html) {
         page.append(*line).push_back('\n');

@@ -273,7 +273,7 @@ std::string ledger_chart(const std::vector<Json>& drift) {
   share.y_label = "right, %";
   share.y_from_zero = false;
   share.series = {s};
-  sum.title = "CUSUM: alarm at the dashed line";
+  sum.title = "CUSUM, the summed evidence of a fall: alarm at the dashed line";
   sum.y_label = "sum";
   sum.series = {c};
   sum.marks.push_back({number(drift.back(), "h"), "alarm"});

@@ -36,15 +36,19 @@ std::string overhead_lines(const RecordSet& set, int width) {
   return out;
 }
 
-constexpr int kOneLineTable = 120, kCell = 24, kNarrowCell = 15;
+constexpr int kOneLineTable = 120, kWholeTable = 80;
+constexpr size_t kCell = 24, kNarrowCell = 15, kNarrowestCell = 14;
 
-// A row per metric with the intervals beside the values; on a narrow screen below them.
+// A row per metric with the intervals beside the values; on a narrow screen below them, on a narrower one
+// without P95 and mean.
 std::string metric_table(const GroupSummary& g, int width) {
-  const bool wide = width >= kOneLineTable;
-  const size_t cell = wide ? kCell : kNarrowCell;
+  const bool wide = width >= kOneLineTable, whole = width >= kWholeTable;
+  const size_t cell = wide ? kCell : whole ? kNarrowCell : kNarrowestCell;
   std::string out = pad("ms", 10) + pad("n", 6);
-  for (const char* name : {"P50", "P90", "P95", "P99"}) out += pad(name, cell);
-  out += "mean\n";
+  for (const char* name : {"P50", "P90", "P95", "P99"})
+    if (whole || std::string_view(name) != "P95") out += pad(name, cell);
+  if (whole) out += "mean";
+  out = out.substr(0, out.find_last_not_of(' ') + 1) + "\n";
   for (const MetricSummary& m : g.metrics) {
     const bool between_events = m.metric == Metric::kTpot || m.metric == Metric::kItl;
     if (m.clock == Clock::kResp && (!g.open || between_events)) continue;
@@ -52,10 +56,12 @@ std::string metric_table(const GroupSummary& g, int width) {
     if (g.open && !between_events) name += m.clock == Clock::kSvc ? ".svc" : ".resp";
     std::string first = pad(name, 10) + pad(std::to_string(m.n), 6), second(16, ' ');
     for (const Quantile* q : {&m.p50, &m.p90, &m.p95, &m.p99}) {
+      if (!whole && q == &m.p95) continue;
       first += pad(wide ? quantile_text(*q) : (q->interval ? "" : ">= ") + short_number(q->value), cell);
       second += pad(interval_text(*q), cell);
     }
-    out += first + short_number(m.mean) + "\n";
+    if (whole) first += short_number(m.mean);
+    out += first.substr(0, first.find_last_not_of(' ') + 1) + "\n";
     if (!wide) out += second.substr(0, second.find_last_not_of(' ') + 1) + "\n";
   }
   return out;
@@ -138,16 +144,21 @@ std::string sweep_text(const RecordSet& set, const std::vector<const GroupSummar
   const Clock clock = first.open ? Clock::kResp : Clock::kSvc;
   const Metric metric = first.find(Metric::kTtft, clock) ? Metric::kTtft : Metric::kE2e;
   const bool limits = first.good_share >= 0;
-  std::string out = pad("point", 12) + pad("n", 7) + pad("failed", 8) + pad("req/s", 9) + pad("tok/s", 9) +
-                    (limits ? pad("goodput", 9) : "") + "P90 " + metric_name(metric) +
+  const size_t narrow = width < kWholeTable ? 2 : 0;
+  std::string out = pad("point", 12 - narrow) + pad("n", 7 - narrow) + pad("failed", 8 - narrow / 2) +
+                    pad("req/s", 9 - narrow) + pad("tok/s", 9 - narrow) +
+                    (limits ? pad("goodput", 9 - narrow / 2) : "") + "P90 " + metric_name(metric) +
                     (first.open ? " from plan" : "") + ", ms\n";
   std::vector<std::pair<std::string, std::string>> notes;  // what, at which points
   for (const GroupSummary* g : points) {
     const MetricSummary* m = g->find(metric, clock);
     const std::string name = group_name(set, *g);
-    out += pad(name, 12) + pad(std::to_string(g->n), 7) + pad(std::to_string(g->n - g->n_ok), 8) +
-           pad(short_number(g->requests_per_s), 9) + pad(g->tok_s >= 0 ? short_number(g->tok_s) : "-", 9) +
-           (limits ? pad(short_number(g->goodput), 9) : "") + (m ? quantile_text(m->p90) : "-") + "\n";
+    out += pad(name, 12 - narrow) + pad(std::to_string(g->n), 7 - narrow) +
+           pad(std::to_string(g->n - g->n_ok), 8 - narrow / 2) +
+           pad(short_number(g->requests_per_s), 9 - narrow) +
+           pad(g->tok_s >= 0 ? short_number(g->tok_s) : "-", 9 - narrow) +
+           (limits ? pad(short_number(g->goodput), 9 - narrow / 2) : "") + (m ? quantile_text(m->p90) : "-") +
+           "\n";
     const std::string w = warnings(*g, width);
     if (w.empty()) continue;
     const auto same =
@@ -232,6 +243,10 @@ std::string stats_text(const RecordSet& set, const std::vector<GroupSummary>& gr
       out += group_text(set, points.empty() ? groups[i++] : *points[0], options);
   }
   out += overhead_lines(set, options.width);
+  out += fold(
+      "times: ttft to the first token, tpot per further token, itl (gap) between tokens (events), e2e of the "
+      "whole request",
+      options.width, kLabel);
   out += fold(
       "percentiles: " + std::string(quantile_method_name(options.method)) + "; [ ] " +
           short_number(options.level * 100) +

@@ -23,19 +23,6 @@ std::string lower_case(std::string text) {
   return text;
 }
 
-bool is_data_name(const std::string& file_name) {
-  const std::string packed = lower_case(file_name);
-  const std::string name = packed.substr(0, packed.size() - compression_ending(packed).size());
-  if (name.starts_with("._")) return false;  // macOS: attributes of the file beside it
-  for (const char* ending : {".jsonl", ".jsonlines", ".jl", ".ndjson", ".ldjson", ".json", ".txt"})
-    if (name.ends_with(ending)) return true;
-  for (const std::string_view part : {"part-", "part-r-", "part-m-"})  // what Spark and Hadoop write
-    if (name.starts_with(part) && name.size() > part.size() &&
-        name.find_first_not_of("0123456789", part.size()) == name.npos)
-      return true;
-  return false;
-}
-
 // DVC leaves a.jsonl.dvc where a.jsonl was not fetched; git-annex a link that leads nowhere.
 std::string absent_data(const fs::directory_entry& entry) {
   std::error_code gone;
@@ -68,6 +55,19 @@ void list_folder(const fs::path& folder, InputFiles& out) {
 }
 
 }  // namespace
+
+bool is_data_name(const std::string& file_name) {
+  const std::string packed = lower_case(file_name);
+  const std::string name = packed.substr(0, packed.size() - compression_ending(packed).size());
+  if (name.starts_with("._")) return false;  // macOS: attributes of the file beside it
+  for (const char* ending : {".jsonl", ".jsonlines", ".jl", ".ndjson", ".ldjson", ".json", ".txt"})
+    if (name.ends_with(ending)) return true;
+  for (const std::string_view part : {"part-", "part-r-", "part-m-"})  // what Spark and Hadoop write
+    if (name.starts_with(part) && name.size() > part.size() &&
+        name.find_first_not_of("0123456789", part.size()) == name.npos)
+      return true;
+  return false;
+}
 
 InputFiles find_inputs(const std::vector<std::string>& inputs) {
   InputFiles all;

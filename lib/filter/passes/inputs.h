@@ -18,6 +18,8 @@ struct InputFiles {
 // What macOS keeps beside a file (._a.jsonl) and what was rotated (a.jsonl.1) is none. Throws Error{kNoInput}
 // when one is missing, cannot be read or holds none.
 InputFiles find_inputs(const std::vector<std::string>& inputs);
+// Whether a folder's file of this name is data.
+bool is_data_name(const std::string& file_name);
 // How many files the folders gave and which they did not, for people; "" where no folder was given.
 std::string folder_note(const InputFiles& inputs);
 

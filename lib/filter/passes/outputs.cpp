@@ -6,8 +6,10 @@
 #include <cstdio>
 #include <filesystem>
 #include <map>
+#include <set>
 
 #include "core/json.h"
+#include "filter/passes/inputs.h"
 #include "filter/passes/worker.h"
 #include "io/keep_apart.h"
 
@@ -68,6 +70,23 @@ std::vector<std::string> output_paths(const FilterOptions& o) {
   return out;
 }
 
+// All files that a run writes.
+std::vector<std::string> outputs_of(const FilterOptions& o, const std::vector<std::string>& reports) {
+  std::vector<std::string> outputs;
+  for (const auto& path : reports)
+    if (!path.empty()) outputs.push_back(path);
+  if (is_folder_name(o.output))
+    for (const auto& path : output_paths(o)) outputs.push_back(path);
+  else if (!o.output.empty())
+    outputs.push_back(o.output);
+  if (is_folder_name(o.rejects))
+    for (size_t i = 0; i < stage_table().size(); ++i) outputs.push_back(rejects_path(o, i));
+  else if (!o.rejects.empty())
+    outputs.push_back(o.rejects);
+  if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
+  return outputs;
+}
+
 }  // namespace
 
 PackedOutput::PackedOutput(const std::string& path, const std::function<void(std::string_view)>& write_stdout)
@@ -98,18 +117,7 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
 
 void check_outputs(const FilterOptions& o, const std::vector<std::string>& reports,
                    const std::vector<std::string>& others_read) {
-  std::vector<std::string> outputs;
-  for (const auto& path : reports)
-    if (!path.empty()) outputs.push_back(path);
-  if (is_folder_name(o.output))
-    outputs = output_paths(o);
-  else if (!o.output.empty())
-    outputs.push_back(o.output);
-  if (is_folder_name(o.rejects))
-    for (size_t i = 0; i < stage_table().size(); ++i) outputs.push_back(rejects_path(o, i));
-  else if (!o.rejects.empty())
-    outputs.push_back(o.rejects);
-  if (!o.bad_lines.empty()) outputs.push_back(o.bad_lines);
+  const std::vector<std::string> outputs = outputs_of(o, reports);
   std::vector<std::string> read = o.inputs;
   read.insert(read.end(), others_read.begin(), others_read.end());
   keep_apart(outputs, read);
@@ -122,6 +130,23 @@ void check_outputs(const FilterOptions& o, const std::vector<std::string>& repor
     if (::access(folder.empty() ? "." : folder.c_str(), W_OK) != 0)
       throw Error(ErrorKind::kCannotCreate, "cannot create: " + os_error(), path,
                   "check the folder and its permissions");
+  }
+}
+
+void refuse_mixture(const FilterOptions& o, const std::vector<std::string>& reports) {
+  if (!is_folder_name(o.output)) return;
+  const auto place = [](const fs::path& path) { return fs::absolute(path).lexically_normal(); };
+  std::set<fs::path> ours;
+  FilterOptions part = o;
+  for (part.shard = 0; part.shard < o.n_shards; ++part.shard)
+    for (const auto& path : outputs_of(part, reports)) ours.insert(place(path));
+  std::error_code error;
+  for (fs::directory_iterator it(o.output, error), end; !error && it != end; it.increment(error)) {
+    std::error_code gone;
+    const std::string name = it->path().filename().string();
+    if (it->is_regular_file(gone) && is_data_name(name) && !ours.contains(place(it->path())))
+      throw Error(ErrorKind::kCannotCreate, "is not empty: " + name + " there is no output of this run",
+                  o.output, "give another folder, or empty it: what reads it would read a mixture of runs");
   }
 }
 

@@ -37,6 +37,10 @@ std::string pack(Compression compression, std::span<const std::string_view> piec
 void check_outputs(const FilterOptions& options, const std::vector<std::string>& reports = {},
                    const std::vector<std::string>& others_read = {});
 
+// Throws Error{kCannotCreate} when the folder of the kept records holds data that neither this run nor
+// another shard of it writes: whoever reads the folder later would read a mixture.
+void refuse_mixture(const FilterOptions& options, const std::vector<std::string>& reports);
+
 class Outputs {
  public:
   explicit Outputs(const FilterOptions& options);

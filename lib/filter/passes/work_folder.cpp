@@ -90,7 +90,7 @@ std::string open_work(const Profile& profile, const FilterOptions& o) {
   if (o.resume && file_exists(manifest)) {
     if (read_file(manifest, kMostManifestBytes) != dump(identity) + "\n")
       throw Error(ErrorKind::kUsage, "the unfinished run had other inputs or another configuration", manifest,
-                  "give the same arguments, or run without --resume to start over");
+                  "give the same arguments, or delete " + o.work + " to start over");
     return "";
   }
   const size_t n_lost = file_exists(o.work) ? empty_folder(o.work) : 0;

@@ -24,6 +24,8 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   engine->generation_ = read_generation_config(engine->folder_, engine->model_->config());
   plan.ctx = options.ctx;
   plan.max_sequences = options.max_sequences;
+  plan.n_requests = options.n_requests;
+  plan.cache_tokens = options.cache_tokens;
   plan.cache_type = options.cache_type;
   plan.threads =
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();

@@ -20,8 +20,10 @@ struct EngineOptions {
   std::optional<Isa> isa;                       // unset: the best this machine has
   Activations activations = Activations::kF32;  // in prompts; see kernels/context.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
-  int64_t max_sequences = 1;                    // answered together by one scheduler
-  DType cache_type = DType::kF32;               // of cached rows: kF32, or kBF16 for half the memory, rounded
+  int64_t max_sequences = 1;       // answered together by one scheduler; 0: see MemoryPlanOptions
+  int64_t n_requests = 0;          // that will be made; 0: not known
+  int64_t cache_tokens = 0;        // of all sequences together at most; 0: what memory allows
+  DType cache_type = DType::kF32;  // of cached rows: kF32, or kBF16 for half the memory, rounded
   WeightPlacement weights = WeightPlacement::kAuto;
   bool plan_only = false;  // leave the weights unread: only plan() is wanted
   ModelTextOptions text;

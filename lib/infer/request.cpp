@@ -142,7 +142,8 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   const JsonMembers members = record.members();
   RecordRequest request;
   request.id = record.id;
-  request.generate.stream = static_cast<uint64_t>(record.index);
+  // A record with a seed of its own is answered alike wherever it stands; those that share a seed differ.
+  request.generate.stream = members.find("seed") ? 0 : static_cast<uint64_t>(record.index);
   request.generate.settings =
       with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);
 
@@ -171,6 +172,7 @@ Json answer_record(const Engine& engine, const RecordRequest& request, const Gen
   usage["prompt_tokens"] = answer.n_prompt_tokens;
   usage["completion_tokens"] = n_completion;
   usage["total_tokens"] = answer.n_prompt_tokens + n_completion;
+  usage["cached_tokens"] = answer.n_cached_tokens;
   Json out;
   out["id"] = request.id;
   out["text"] = engine.has_text() ? Json(answer.text) : Json();

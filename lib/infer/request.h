@@ -13,7 +13,7 @@ namespace ds::infer {
 
 struct RecordRequest {
   Json id;
-  GenerateRequest generate;  // its stream is the record's index
+  GenerateRequest generate;  // its stream is the record's index, or 0 with a seed of its own
   bool return_ids = false;   // put output_ids into the answer
 };
 

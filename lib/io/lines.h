@@ -25,7 +25,7 @@ class LineReader {
   // Whether next() waits for a line that is not yet there, as it does at first. Else it returns nothing then,
   // too; at_end() tells which it was.
   void wait_for_input(bool waits) { source_.wait_for_input(waits); }
-  bool at_end() const { return at_end_; }
+  bool at_end() const { return at_end_ && begin_ == buffer_.size(); }
   int64_t line_number() const { return line_number_; }
   // "file:line" of the line last returned; stdin is "<stdin>".
   std::string where() const;

@@ -3,13 +3,16 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "infer/conversation.h"
 #include "infer/engine.h"
 #include "infer/model_change.h"
 #include "infer/score.h"
+#include "infer/shared_scheduler.h"
 #include "io/files.h"
 
 using namespace ds;
@@ -452,6 +455,46 @@ TEST_CASE("an error of one sequence ends that one alone") {
   failing.text = [](Channel, std::string_view) { throw Error(ErrorKind::kIo, "full", "somewhere"); };
   CHECK_THROWS_AS(scheduler.run(talking, failing, {}), Error);
   CHECK(scheduler.run(talking, {}, {}).ids == answers.of[1].ids);
+}
+
+TEST_CASE("several threads share a scheduler, and each gets what it would alone") {
+  EngineOptions options;
+  options.max_sequences = 3;
+  options.ctx = 512;
+  const auto engine = Engine::load(kSmall, options);
+  SharedScheduler shared(*engine);
+  Scheduler alone(small());
+  constexpr size_t kThreads = 5, kEach = 4;
+  Generation answers[kThreads][kEach];
+  const auto request = [](size_t thread, size_t i) {
+    return request_of(some_tokens(static_cast<int64_t>(3 + 40 * i + thread)),
+                      5 + static_cast<int64_t>(thread));
+  };
+  std::atomic<int> n_refused = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (size_t t = 0; t < kThreads; ++t)
+      threads.emplace_back([&, t] {
+        for (size_t i = 0; i < kEach; ++i) answers[t][i] = shared.run(request(t, i), {}, {});
+        try {
+          shared.run(request_of({-1}), {}, {});
+        } catch (const Error&) {
+          ++n_refused;
+        }
+      });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 3; ++i) {
+        std::atomic<bool> stop = false;
+        GenerateSink sink;
+        sink.logits = [&](int64_t, std::span<const float>) { stop = true; };
+        const Generation g = shared.run(request_of(some_tokens(9), 400), sink, [&] { return stop.load(); });
+        CHECK(g.finish_reason == FinishReason::kInterrupted);
+      }
+    });
+  }
+  CHECK(n_refused == kThreads);
+  for (size_t t = 0; t < kThreads; ++t)
+    for (size_t i = 0; i < kEach; ++i) CHECK(answers[t][i].ids == alone.run(request(t, i), {}, {}).ids);
 }
 
 TEST_CASE("the plan refuses what cannot fit and shrinks the default context to what does") {

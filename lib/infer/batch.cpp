@@ -40,10 +40,7 @@ class Batch {
         scheduler_(engine) {}
 
   RecordCounts run() {
-    while (!is_over()) {
-      scheduler_.step();
-      write_done(!options_.unordered);
-    }
+    while (!is_over()) advance();
     if (interrupted_ && job_.answers) write_done(false);
     // What was read but not written when asked to stop was dropped.
     const auto n_dropped = static_cast<int64_t>(pending_.size());
@@ -55,17 +52,30 @@ class Batch {
   bool is_over() {
     read_ahead();
     if (scheduler_.is_idle() && reader_.at_end()) return true;
-    interrupted_ = job_.stop_requested && job_.stop_requested();
+    interrupted_ = stop_requested();
     return interrupted_;
+  }
+
+  bool stop_requested() const { return job_.stop_requested && job_.stop_requested(); }
+
+  void advance() {
+    scheduler_.step();
+    write_done(!options_.unordered);
   }
 
   // Takes up records while there are places. It waits for one only when there is nothing else to do.
   void read_ahead() {
-    while (scheduler_.has_room() && held_bytes_ < options_.most_held_bytes) {
+    while (!is_broken_ && scheduler_.has_room()) {
       reader_.wait_for_input(scheduler_.is_idle());
       if (!submit_next()) return;
-      write_done(!options_.unordered);
+      write_or_hold();
     }
+  }
+
+  // Where too much waits for an earlier answer, no more is read until that is there.
+  void write_or_hold() {
+    write_done(!options_.unordered);
+    while (held_bytes_ >= options_.most_held_bytes && !stop_requested()) advance();
   }
 
   bool submit_next() {
@@ -74,11 +84,14 @@ class Batch {
       bad.record.id = id;
       bad.record.line = line;
       fail(bad, e);
-      write_done(!options_.unordered);  // now: the next line may be long in coming
+      write_or_hold();  // now: the next line may be long in coming
     });
     if (!record) return false;
     Pending& entry = pending_.emplace_back();
-    if (job_.answers && (entry.earlier = job_.answers->take(record->id, record->json))) return true;
+    if (job_.answers && (entry.earlier = job_.answers->take(record->id, record->json))) {
+      hold(entry, held_bytes_of(entry.record, {}));
+      return true;
+    }
     entry.record = std::move(*record);
     try {
       entry.request = is_openai_line(entry.record.json)
@@ -103,7 +116,7 @@ class Batch {
 
   void fail(Pending& entry, const Error& e) {
     entry.error = with_place(e, entry.record.where);
-    if (!fatal_ && !spoils_one_record(e)) fatal_ = entry.error;
+    is_broken_ = is_broken_ || !spoils_one_record(e);
     hold(entry, held_bytes_of(entry.record, {}));
   }
 
@@ -113,7 +126,6 @@ class Batch {
   }
 
   void write_done(bool in_order) {
-    if (fatal_) throw *fatal_;
     for (auto entry = pending_.begin(); entry != pending_.end();) {
       if (entry->is_done()) {
         write(*entry);
@@ -130,6 +142,7 @@ class Batch {
   void write(const Pending& entry) {
     if (entry.earlier) return writer_.keep(*entry.earlier);
     if (entry.error) {
+      if (!spoils_one_record(*entry.error)) throw *entry.error;
       const Record& record = entry.record;
       const Json result = is_openai_line(record.json) ? openai_error(record, *entry.error)
                                                       : error_record(record.id, *entry.error);
@@ -147,7 +160,7 @@ class Batch {
   Scheduler scheduler_;
   std::list<Pending> pending_;  // in the order of input
   int64_t held_bytes_ = 0;      // by those that are done
-  std::optional<Error> fatal_;  // ends the run
+  bool is_broken_ = false;      // by an error that ends the run once what is before it is written
   bool interrupted_ = false;
 };
 

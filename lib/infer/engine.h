@@ -34,6 +34,7 @@ class Engine {
   // Throws Error{kNoInput} or {kBadModel} for a folder that cannot be used, {kOs} when the plan does not fit.
   static std::unique_ptr<const Engine> load(const std::string& folder, const EngineOptions& options);
 
+  std::string name() const;  // the last part of the path that load() was given
   const Model& model() const { return *model_; }
   const MemoryPlan& plan() const { return plan_; }
   // Throws Error{kNoInput} when the folder has no tokenizer.json.
@@ -58,7 +59,7 @@ class Engine {
   std::unique_ptr<ThreadPool> pool_;
   Activations activations_ = Activations::kF32;
   MemoryPlan plan_;
-  std::string folder_;
+  std::string path_, folder_;  // as given; where it was found
 };
 
 }  // namespace ds::infer

@@ -39,18 +39,11 @@ void require_completion(const JsonMembers& members) {
 std::string model_of(const Engine& engine, const Record& record) {
   const Json* body = find(record.json, "body");
   const Json* model = body ? find(*body, "model") : nullptr;
-  if (model && model->is_string()) return as_string(*model);
-  const std::string& path = engine.plan().path;
-  const std::string name = path.substr(0, path.find_last_not_of('/') + 1);
-  return name.substr(name.rfind('/') + 1);
+  return model && model->is_string() ? as_string(*model) : engine.name();
 }
 
 Json usage_of(const Generation& answer) {
-  const auto n_completion = static_cast<int64_t>(answer.ids.size());
-  Json usage;
-  usage["prompt_tokens"] = answer.n_prompt_tokens;
-  usage["completion_tokens"] = n_completion;
-  usage["total_tokens"] = answer.n_prompt_tokens + n_completion;
+  Json usage = token_usage(answer);
   usage["prompt_tokens_details"]["cached_tokens"] = answer.n_cached_tokens;
   return usage;
 }

@@ -166,12 +166,17 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   return request;
 }
 
-Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
-  const int64_t n_completion = static_cast<int64_t>(answer.ids.size());
+Json token_usage(const Generation& answer) {
+  const auto n_completion = static_cast<int64_t>(answer.ids.size());
   Json usage;
   usage["prompt_tokens"] = answer.n_prompt_tokens;
   usage["completion_tokens"] = n_completion;
   usage["total_tokens"] = answer.n_prompt_tokens + n_completion;
+  return usage;
+}
+
+Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
+  Json usage = token_usage(answer);
   usage["cached_tokens"] = answer.n_cached_tokens;
   Json out;
   out["id"] = request.id;
@@ -195,6 +200,7 @@ Json timing_record(const RecordRequest& request, const Generation& answer) {
   Json out;
   out["id"] = request.id;
   out["prompt_tokens"] = answer.n_prompt_tokens;
+  out["cached_tokens"] = answer.n_cached_tokens;
   out["completion_tokens"] = static_cast<int64_t>(answer.ids.size());
   out["ttft_ns"] = answer.token_ns.empty() ? Json() : Json(answer.token_ns[0] - answer.start_ns);
   out["token_ns"] = std::move(times);

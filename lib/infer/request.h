@@ -48,10 +48,13 @@ Json make_message(const std::string& role, const std::string& text);
 // The prompt of a conversation, rendered and encoded.
 std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& chat, const std::string& where);
 
+// {"prompt_tokens", "completion_tokens", "total_tokens"}
+Json token_usage(const Generation& answer);
 // {"id", "text", "reasoning", "finish_reason", "usage"[, "output_ids"]}; text and reasoning are null when the
 // model folder has no tokenizer.
 Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer);
-// {"id", "prompt_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
+// {"id", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token
+// after the start]}
 Json timing_record(const RecordRequest& request, const Generation& answer);
 
 }  // namespace ds::infer

@@ -16,6 +16,7 @@ Generation SharedScheduler::run(GenerateRequest request, GenerateSink sink,
   call.request = std::move(request);
   call.sink = std::move(sink);
   Lock lock(mutex_);
+  if (broken_) std::rethrow_exception(broken_);
   calls_.push_back(&call);
   while (!call.is_over()) {
     if (!is_stepping_) {
@@ -64,17 +65,18 @@ void SharedScheduler::take_over_calls() {
 // The lock is free meanwhile, so that others may come and ask to stop.
 void SharedScheduler::step(Lock& lock) {
   lock.unlock();
-  std::exception_ptr broken;
+  std::exception_ptr error;
   try {
     scheduler_.step();
   } catch (...) {
-    broken = std::current_exception();
+    error = std::current_exception();
   }
   lock.lock();
   hand_over_answers();
-  if (!broken) return;
+  if (!error) return;
+  broken_ = error;
   for (Call* call : calls_)
-    if (!call->is_over()) call->error = broken;
+    if (!call->is_over()) call->error = error;
 }
 
 void SharedScheduler::hand_over_answers() {

@@ -14,7 +14,8 @@ class SharedScheduler {
  public:
   explicit SharedScheduler(const Engine& engine) : scheduler_(engine) {}
 
-  // As Scheduler::run(). The sink is called by any of the threads. What breaks a step breaks it for all.
+  // As Scheduler::run(). Its sink is called by any of the threads, `stop_requested` by its own and must not
+  // throw. What breaks a step is thrown to all that wait, and to all that come later.
   Generation run(GenerateRequest request, GenerateSink sink, const std::function<bool()>& stop_requested);
 
  private:
@@ -36,6 +37,7 @@ class SharedScheduler {
   std::mutex mutex_;                                 // of what follows
   std::condition_variable over_;                     // a call is, or nobody makes steps
   bool is_stepping_ = false;                         // somebody makes them: what follows `calls_` is theirs
+  std::exception_ptr broken_;                        // what ended the scheduler
   std::list<Call*> calls_;                           // whose threads wait
   std::list<std::pair<Call*, Generation>> answers_;  // that are not yet handed over
   Scheduler scheduler_;

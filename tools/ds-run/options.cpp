@@ -52,8 +52,8 @@ that OpenAI's own would be: {"id", "custom_id", "response": {"status_code", "req
 
 --concurrency N: so many records share the work of reading the weights, and as one is answered the next joins. A
 beginning that they have in common is read once, in whole chunks (--plan tells their length). An answer depends
-neither on N nor on the other records, and with a seed in the record not on its place; usage.cached_tokens tells what
-was not read again. auto is 8, fewer where there are fewer records or less memory. Cache is planned for one whole
+neither on N nor on the other records, and with a seed in the record not on its place; only usage.cached_tokens does,
+which tells what was not read again. auto is 8, fewer where there are fewer records or less memory. Cache is planned for one whole
 context and for more in up to half of the memory that is left: records whose longest answer does not fit wait, so
 --max-tokens lets more of them run together. A record is answered when it comes, whether or not others follow.
 --unordered writes answers as they come; otherwise those that wait for earlier ones are held, up to about 64 MB.

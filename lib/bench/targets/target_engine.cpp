@@ -30,8 +30,7 @@ EngineOptions engine_options(const TargetOptions& options) {
 class EngineTarget : public Target {
  public:
   EngineTarget(const std::string& folder, const TargetOptions& options)
-      : folder_(folder),
-        engine_(Engine::load(folder, engine_options(options))),
+      : engine_(Engine::load(folder, engine_options(options))),
         scheduler_(*engine_),
         digest_(checkpoint::model_digest(folder)) {}
 
@@ -39,10 +38,8 @@ class EngineTarget : public Target {
 
   Json describe() const override {
     const MemoryPlan& plan = engine_->plan();
-    const size_t slash = folder_.find_last_not_of('/');
-    const std::string path = folder_.substr(0, slash + 1);
     return Json{{"kind", "engine"},
-                {"model", path.substr(path.rfind('/') + 1)},
+                {"model", engine_->name()},
                 {"model_type", plan.model_type},
                 {"digest", digest_},
                 {"weight_bytes", plan.weight_bytes},
@@ -105,7 +102,6 @@ class EngineTarget : public Target {
     if (g.finish_reason == FinishReason::kInterrupted) o.error = "stopped";
   }
 
-  std::string folder_;
   std::unique_ptr<const Engine> engine_;
   SharedScheduler scheduler_;
   std::string digest_;

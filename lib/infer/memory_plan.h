@@ -18,7 +18,7 @@ enum class WeightPlacement {
 };
 
 // How many sequences share a step where nobody says. Weights are read once for all of them, so each one more
-// gains less; scripts/README.md has the measurements.
+// gains less: scripts/bench/batch.sh.
 constexpr int64_t kAutoSequences = 8;
 
 // What a scheduler costs, known before it exists.

@@ -67,7 +67,8 @@ TEST_CASE("what waits for an earlier answer is bounded, and changes nothing") {
 TEST_CASE("asked to stop, a batch has written a whole prefix, and says how much of the input that is") {
   std::string records;
   for (int i = 0; i < 12; ++i)
-    records += "{\"input_ids\":[" + std::to_string(i + 1) + "],\"max_tokens\":" + std::to_string(40 - i) + "}\n";
+    records +=
+        "{\"input_ids\":[" + std::to_string(i + 1) + "],\"max_tokens\":" + std::to_string(40 - i) + "}\n";
   const auto engine = engine_of(4);
   const std::string want = answer(*engine, records, {}).out;
   for (const bool unordered : {false, true}) {

@@ -95,8 +95,12 @@ int run(RunCommandLine& o) {
                   job.think_out, job.timings, job.logits},
                  {job.model, o.file, o.jsonl, job.engine.text.chat_template});
   const bool takes_records = !takes_prompt && job.kind != Kind::kChat && job.kind != Kind::kPlan;
-  if (!takes_prompt) job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
+  if (!takes_prompt && (job.kind != Kind::kPlan || o.has_jsonl))
+    job.records = !o.jsonl.empty() ? o.jsonl : !o.file.empty() ? o.file : "-";
   if (job.resume == "-") throw Error(ErrorKind::kUsage, "stdout cannot be gone on with", "--resume");
+  if (job.kind != Kind::kBatch && (job.unordered || (job.concurrency > 0 && job.kind != Kind::kPlan)))
+    throw Error(ErrorKind::kUsage, "goes with answers to records",
+                job.unordered ? "--unordered" : "--concurrency", "give the records with --jsonl");
   if (!takes_records && !job.resume.empty())
     throw Error(ErrorKind::kUsage, "goes with records: --jsonl, --score or --render", "--resume");
   if (takes_records && job.records == "-" && cli::stdin_is_terminal())

@@ -20,7 +20,8 @@ constexpr int64_t kWholeBytes = 64 << 20, kSampleBytes = 1 << 20;
 std::map<std::string, std::string> files_of(const std::string& place) {
   std::map<std::string, std::string> files;
   if (is_gguf_file(place)) {
-    for (const WeightFile& part : open_gguf(place, io::GgufArrays::kSkipLong).files) files[part.name] = part.path;
+    for (const WeightFile& part : open_gguf(place, io::GgufArrays::kSkipLong).files)
+      files[part.name] = part.path;
     return files;
   }
   std::error_code error;

@@ -138,9 +138,11 @@ void AnswerFile::read() {
     } catch (const Error&) {
       refuse(where);
     }
-    const Json *id = find(json, "id"), *error = find(json, "error");
+    // A line that answers in OpenAI's form has an id of its own, too.
+    const Json *custom_id = find(json, "custom_id"), *id = custom_id ? custom_id : find(json, "id");
+    const Json* error = find(json, "error");
     const bool failed = error && error->is_object();
-    if (!id || (!failed && !find(json, mark_))) refuse(where);
+    if (!id || (!failed && !find(json, custom_id ? "response" : mark_))) refuse(where);
     if (failed) failed_ids.insert(dump(*id));
     n_failed_ += failed;
     results.push_back({dump(*id),

@@ -34,10 +34,11 @@ class AnswerFile {
   };
   static std::string run_path(const std::string& path) { return path + ".run"; }
 
-  // Opens or makes both files, for this run alone. `mark`: the member that every result of the job has. A
-  // last line that was cut goes, as do error records. Throws Error{kBadData} for a file that holds anything
-  // but such results, {kUsage} when they are of a run of another `identity`, naming what differs,
-  // {kCannotCreate} when it cannot be opened or another run writes it.
+  // Opens or makes both files, for this run alone. `mark`: the member that every result of the job has but
+  // those in OpenAI's form, which have a "custom_id" and a "response". A last line that was cut goes, as do
+  // error records. Throws Error{kBadData} for a file that holds anything but such results, {kUsage} when they
+  // are of a run of another `identity`, naming what differs, {kCannotCreate} when it cannot be opened or
+  // another run writes it.
   AnswerFile(const std::string& path, const char* mark, const Json& identity);
   int64_t n_found() const { return n_found_; }    // answers that were there
   int64_t n_failed() const { return n_failed_; }  // error records that were there

@@ -13,6 +13,7 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   // What is free is asked before the weights are mapped: under ulimit -v they would be counted twice.
   MemoryPlanOptions plan;
   const auto folder = open_model(path);
+  engine->path_ = path;
   engine->folder_ = folder->path();
   // A large vocabulary takes as long to read as the weights take to bind: do both at once, or, where no
   // thread can be started, the one after the other.
@@ -24,6 +25,8 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
   engine->generation_ = read_generation_config(engine->folder_, engine->model_->config());
   plan.ctx = options.ctx;
   plan.max_sequences = options.max_sequences;
+  plan.n_requests = options.n_requests;
+  plan.cache_tokens = options.cache_tokens;
   plan.cache_type = options.cache_type;
   plan.threads =
       options.n_threads > 0 ? ThreadBudget{options.n_threads, "as asked with --threads"} : default_threads();
@@ -43,6 +46,11 @@ std::unique_ptr<const Engine> Engine::load(const std::string& path, const Engine
       if (!engine->is_stop_id(eos)) engine->generation_.stop_ids.push_back(eos);
   }
   return engine;
+}
+
+std::string Engine::name() const {
+  const std::string path = path_.substr(0, path_.find_last_not_of('/') + 1);
+  return path.substr(path.rfind('/') + 1);
 }
 
 const ModelText& Engine::text() const {

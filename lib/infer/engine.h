@@ -20,8 +20,10 @@ struct EngineOptions {
   std::optional<Isa> isa;                       // unset: the best this machine has
   Activations activations = Activations::kF32;  // in prompts; see kernels/context.h
   int64_t ctx = 0;                              // tokens of context; 0: the model's, as far as memory allows
-  int64_t max_sequences = 1;                    // answered together by one scheduler
-  DType cache_type = DType::kF32;               // of cached rows: kF32, or kBF16 for half the memory, rounded
+  int64_t max_sequences = 1;       // answered together by one scheduler; 0: see MemoryPlanOptions
+  int64_t n_requests = 0;          // that will be made; 0: not known
+  int64_t cache_tokens = 0;        // of all sequences together at most; 0: what memory allows
+  DType cache_type = DType::kF32;  // of cached rows: kF32, or kBF16 for half the memory, rounded
   WeightPlacement weights = WeightPlacement::kAuto;
   bool plan_only = false;  // leave the weights unread: only plan() is wanted
   ModelTextOptions text;
@@ -32,6 +34,7 @@ class Engine {
   // Throws Error{kNoInput} or {kBadModel} for a folder that cannot be used, {kOs} when the plan does not fit.
   static std::unique_ptr<const Engine> load(const std::string& folder, const EngineOptions& options);
 
+  std::string name() const;  // the last part of the path that load() was given
   const Model& model() const { return *model_; }
   const MemoryPlan& plan() const { return plan_; }
   // Throws Error{kNoInput} when the folder has no tokenizer.json.
@@ -56,7 +59,7 @@ class Engine {
   std::unique_ptr<ThreadPool> pool_;
   Activations activations_ = Activations::kF32;
   MemoryPlan plan_;
-  std::string folder_;
+  std::string path_, folder_;  // as given; where it was found
 };
 
 }  // namespace ds::infer

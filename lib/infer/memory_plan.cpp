@@ -47,6 +47,37 @@ void check_fits(const MemoryPlan& plan, const SchedulerSize& size, int64_t resid
                                   : "free some memory or raise the limit on it"));
 }
 
+// The largest of least..most that is good, where least is, and all below a good one are.
+template <class Good>
+int64_t largest(int64_t least, int64_t most, const Good& is_good) {
+  if (least >= most || is_good(most)) return most;
+  for (; most - least > 1;) {
+    const int64_t middle = least + (most - least) / 2;
+    (is_good(middle) ? least : most) = middle;
+  }
+  return least;
+}
+
+// Gives several sequences as much cache as they can use of the memory that is left. Where nobody asked for so
+// many, half of that stays free.
+void grow_cache(MemoryPlan& plan, const Model& model, const MemoryPlanOptions& options) {
+  SchedulerSize& size = plan.scheduler;
+  const int64_t free_bytes =
+      std::max<int64_t>(0, plan.available_bytes - plan.memory_of_weights() - size.bytes() - kReserveBytes);
+  const int64_t limit = size.cache_bytes + (options.max_sequences == 0 ? free_bytes / 2 : free_bytes);
+  const auto bytes_of = [&](int64_t n_pages) {
+    KvPoolSize pool = size.pool();
+    pool.total_tokens = n_pages * size.page_tokens;
+    return KvPool::bytes(model.cache_streams(), pool);
+  };
+  const int64_t n_pages = size.cache_tokens / size.page_tokens;
+  int64_t n_most = n_pages * size.max_sequences;
+  if (options.cache_tokens > 0) n_most = std::clamp(options.cache_tokens / size.page_tokens, n_pages, n_most);
+  size.cache_tokens =
+      size.page_tokens * largest(n_pages, n_most, [&](int64_t n) { return bytes_of(n) <= limit; });
+  size.cache_bytes = bytes_of(size.cache_tokens / size.page_tokens);
+}
+
 }  // namespace
 
 std::string bytes_text(int64_t bytes) {
@@ -63,8 +94,8 @@ std::string bytes_text(int64_t bytes) {
   return text;
 }
 
-SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads,
-                             DType cache_type) {
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int64_t cache_tokens,
+                             int n_threads, DType cache_type) {
   SchedulerSize size;
   size.ctx = ctx;
   size.max_sequences = max_sequences;
@@ -78,6 +109,11 @@ SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequen
     size.chunk_tokens /= 2;
   size.chunk_tokens = std::min(size.chunk_tokens, ctx);
   size.page_tokens = kPageTokens;
+  const auto whole_pages = [](int64_t n_tokens) {
+    return (n_tokens + kPageTokens - 1) / kPageTokens * kPageTokens;
+  };
+  size.cache_tokens =
+      std::clamp(whole_pages(cache_tokens), whole_pages(ctx), max_sequences * whole_pages(ctx));
   const int64_t row_bytes = model.config().vocab_size * 4;
   size.scored_tokens = std::clamp<int64_t>(kMaxLogitsBytes / row_bytes, 1, size.chunk_tokens);
   size.workspace_bytes =
@@ -119,29 +155,31 @@ MemoryPlan make_memory_plan(const ModelFolder& folder, const Model& model, const
                 "--ctx " + std::to_string(options.ctx) + " is beyond the " + std::to_string(whole) +
                     " positions that the model knows",
                 config.path, "choose at most max_position_embeddings");
+  // The least that a number of sequences needs: the cache of one, for which the others wait.
+  int64_t n_sequences = std::max<int64_t>(options.max_sequences, 1);
   const auto size_of = [&](int64_t ctx) {
-    return plan_scheduler(model, ctx, options.max_sequences, options.threads.n_threads, options.cache_type);
+    return plan_scheduler(model, ctx, n_sequences, ctx, options.threads.n_threads, options.cache_type);
   };
   // Who says map accepts weights that come and go; else they must fit beside the scheduler.
   const int64_t resident_bytes = options.weights == WeightPlacement::kMapped ? 0 : plan.memory_of_weights();
-  if (options.ctx > 0) {
-    plan.scheduler = size_of(options.ctx);
-    check_fits(plan, plan.scheduler, resident_bytes);
-    return plan;
-  }
-  // The largest context that fits. Its cost grows with the context, so bisect.
-  int64_t fits = std::min(whole, kMinUsefulContext), too_much = whole + 1;
-  check_fits(plan, size_of(fits), resident_bytes);
-  const auto ok = [&](int64_t ctx) {
-    return size_of(ctx).bytes() + resident_bytes + kReserveBytes <= plan.available_bytes;
+  const auto ok = [&](const SchedulerSize& size) {
+    return size.bytes() + resident_bytes + kReserveBytes <= plan.available_bytes;
   };
-  if (ok(whole)) fits = whole;
-  while (too_much - fits > 1 && fits < whole) {
-    const int64_t middle = fits + (too_much - fits) / 2;
-    (ok(middle) ? fits : too_much) = middle;
+  int64_t ctx = options.ctx;
+  if (ctx == 0) {
+    ctx = std::min(whole, kMinUsefulContext);
+    check_fits(plan, size_of(ctx), resident_bytes);
+    ctx = largest(ctx, whole, [&](int64_t c) { return ok(size_of(c)); });
+    plan.ctx_reduced = ctx < whole;
   }
-  plan.ctx_reduced = fits < whole;
-  plan.scheduler = size_of(fits);
+  plan.scheduler = size_of(ctx);
+  check_fits(plan, plan.scheduler, resident_bytes);
+  if (options.max_sequences == 0) {
+    n_sequences = options.n_requests > 0 ? std::min(kAutoSequences, options.n_requests) : kAutoSequences;
+    while (n_sequences > 1 && !ok(size_of(ctx))) n_sequences /= 2;
+    plan.scheduler = size_of(ctx);
+  }
+  grow_cache(plan, model, options);
   return plan;
 }
 
@@ -184,6 +222,9 @@ std::string MemoryPlan::text() const {
                     " per token" +
                     (window_tokens > 0 ? " beyond the last " + std::to_string(window_tokens) : "") +
                     ", rows in " + cache_type_name());
+  if (scheduler.max_sequences > 1)
+    line("together", std::to_string(scheduler.max_sequences) + " records, which share " +
+                         std::to_string(scheduler.cache_tokens) + " tokens of cache or wait for it");
   line("scratch", bytes_text(scheduler.workspace_bytes + scheduler.logits_bytes) + ", prompts read " +
                       std::to_string(scheduler.chunk_tokens) + " tokens at a time");
   line("memory",
@@ -211,6 +252,8 @@ Json MemoryPlan::json() const {
   out["weight_bytes_per_token"] = weight_bytes_per_token;
   out["ctx_tokens"] = scheduler.ctx;
   out["max_position_embeddings"] = max_position_embeddings;
+  out["max_sequences"] = scheduler.max_sequences;
+  out["cache_tokens"] = scheduler.cache_tokens;
   out["cache_type"] = cache_type_name();
   out["cache_bytes"] = scheduler.cache_bytes;
   out["cache_bytes_per_token"] = cache_bytes_per_token;

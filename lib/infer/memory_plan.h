@@ -17,6 +17,10 @@ enum class WeightPlacement {
   kCopied,  // in memory of this process, in large pages: read once at the start, then streamed faster
 };
 
+// How many sequences share a step where nobody says. Weights are read once for all of them, so each one more
+// gains less: scripts/bench/batch.sh.
+constexpr int64_t kAutoSequences = 8;
+
 // What a scheduler costs, known before it exists.
 struct SchedulerSize {
   int64_t ctx = 0;            // tokens of one sequence
@@ -24,16 +28,20 @@ struct SchedulerSize {
   int64_t chunk_tokens = 0;   // of a prompt, read in one forward pass
   int64_t scored_tokens = 0;  // the same when each wants its logits
   int64_t page_tokens = 0;    // of the cache
+  int64_t cache_tokens = 0;   // that all sequences together may hold: a multiple of page_tokens
   DType cache_type = DType::kF32;
   int64_t cache_bytes = 0, workspace_bytes = 0, logits_bytes = 0;
   // One sequence reads a chunk while every other reads one token.
   int64_t step_tokens() const { return chunk_tokens + max_sequences - 1; }
-  KvPoolSize pool() const { return {max_sequences, ctx, chunk_tokens, page_tokens, cache_type}; }
+  KvPoolSize pool() const {
+    return {max_sequences, ctx, chunk_tokens, page_tokens, cache_type, cache_tokens};
+  }
   int64_t step_rows() const { return scored_tokens + max_sequences - 1; }  // of logits
   int64_t bytes() const { return cache_bytes + workspace_bytes + logits_bytes; }
 };
-SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int n_threads,
-                             DType cache_type);
+// cache_tokens: as many pages as hold them; at least one sequence's context, at most that of all.
+SchedulerSize plan_scheduler(const Model& model, int64_t ctx, int64_t max_sequences, int64_t cache_tokens,
+                             int n_threads, DType cache_type);
 
 struct MemoryPlan {
   std::string path, model_type;
@@ -66,8 +74,12 @@ struct MemoryPlan {
 };
 
 struct MemoryPlanOptions {
-  int64_t ctx = 0;            // tokens of context; 0: the model's, as far as memory allows
-  int64_t max_sequences = 1;  // answered together
+  int64_t ctx = 0;  // tokens of context; 0: the model's, as far as memory allows
+  // Answered together. 0: as many as pay, if their memory allows (kAutoSequences), at most one for each of
+  // n_requests.
+  int64_t max_sequences = 1;
+  int64_t n_requests = 0;    // that will be made; 0: not known
+  int64_t cache_tokens = 0;  // of all together at most, but no less than a context; 0: what memory allows
   DType cache_type = DType::kF32;
   ThreadBudget threads;
   Isa isa = Isa::kScalar;

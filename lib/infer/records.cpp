@@ -72,8 +72,8 @@ std::string counts_text(const RecordCounts& counts) {
          (counts.interrupted ? ", interrupted: --resume OUT goes on" : "");
 }
 
-JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known)
-    : job_(job), known_(std::move(known)), reader_(job.input) {
+JsonlRecordReader::JsonlRecordReader(const RecordJob& job, MemberNames known, WithBody with_body)
+    : job_(job), known_(std::move(known)), with_body_(std::move(with_body)), reader_(job.input) {
   reader_.stop_when(job.stop_requested);
 }
 
@@ -122,19 +122,26 @@ void JsonlRecordReader::keep_names_apart(const Record& record) {
 
 void JsonlRecordReader::note_unknown(const Record& record) {
   if (!job_.on_note) return;
+  const Json* body = with_body_.known.empty() ? nullptr : find(record.json, "body");
+  if (!body || !body->is_object()) return note_unknown(record.json, known_, record.where);
+  note_unknown(record.json, with_body_.known, record.where);
+  note_unknown(*body, with_body_.known_in_body, record.where);
+}
+
+void JsonlRecordReader::note_unknown(const Json& object, const MemberNames& known, const std::string& where) {
   const auto is_known = [&](std::string_view name) {
     for (const JsonSynonym& synonym : kSynonyms)
       if (synonym.other == name) name = synonym.name;
-    return std::find(known_.begin(), known_.end(), name) != known_.end();
+    return std::find(known.begin(), known.end(), name) != known.end();
   };
-  for (const auto& [name, value] : record.json.items()) {
+  for (const auto& [name, value] : object.items()) {
     const auto idle = value.empty() ? job_.idle_members.end() : job_.idle_members.find(name);
     const bool is_idle = idle != job_.idle_members.end();
     if (noted_.size() > kMostNotes || (is_known(name) && !is_idle) || !noted_.insert(name).second) continue;
-    job_.on_note(record.where + (noted_.size() > kMostNotes
-                                     ? ": more members are not known and have no effect"
-                                     : ": member \"" + name + "\" " +
-                                           (is_idle ? idle->second : "is not known") + " and has no effect"));
+    job_.on_note(where + (noted_.size() > kMostNotes
+                              ? ": more members are not known and have no effect"
+                              : ": member \"" + name + "\" " + (is_idle ? idle->second : "is not known") +
+                                    " and has no effect"));
   }
 }
 
@@ -190,14 +197,14 @@ void RecordWriter::put(const std::string& line) {
   if (job_.flush_each) job_.output->flush();
 }
 
-void RecordWriter::write_error(const Json& id, const Error& error, std::string_view line) {
+void RecordWriter::write_error(const Json& result, const Error& error, std::string_view line) {
   ++counts_.n_failed;
   if (job_.on_bad) job_.on_bad(error);
   if (bad_lines_) bad_lines_->write(std::string(line) + "\n");
   count();
-  const std::string result = dump(error_record(id, error)) + "\n";
-  if (job_.answers) return job_.answers->append_error(result);
-  put(result);
+  const std::string text = dump(result) + "\n";
+  if (job_.answers) return job_.answers->append_error(text);
+  put(text);
 }
 
 RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
@@ -210,13 +217,14 @@ RecordCounts RecordWriter::finish(int64_t n_read, bool interrupted) {
   return counts_;
 }
 
-int64_t count_records(const std::string& path) {
+int64_t count_records(const std::string& path, int64_t most) {
   std::error_code ignored;
   if (path == "-" || !std::filesystem::is_regular_file(path, ignored)) return 0;
   try {
     LineReader lines(path);
     int64_t n = 0;
-    while (const auto line = lines.next()) n += line->find_first_not_of(" \t\r") != std::string_view::npos;
+    for (std::optional<std::string_view> line; n < most && (line = lines.next());)
+      n += line->find_first_not_of(" \t\r") != std::string_view::npos;
     return n;
   } catch (const Error&) {
     return 0;  // whoever reads the records will say what is wrong
@@ -228,7 +236,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
   RecordWriter writer(job);
   bool dropped = false;  // the record under way, when asked to stop
   const auto on_bad = [&](const Json& id, const Error& e, std::string_view line) {
-    writer.write_error(id, e, line);
+    writer.write_error(error_record(id, e), e, line);
   };
   while (const std::optional<Record> record = reader.next(on_bad)) {
     if (const auto answer = job.answers ? job.answers->take(record->id, record->json) : std::nullopt) {
@@ -242,7 +250,7 @@ RecordCounts for_each_record(const RecordJob& job, MemberNames known, const Reco
       dropped = e.kind() == ErrorKind::kInterrupted;
       if (dropped) break;
       if (!spoils_one_record(e)) throw;
-      writer.write_error(record->id, e, record->line);
+      writer.write_error(error_record(record->id, e), e, record->line);
       continue;
     }
     Json out;

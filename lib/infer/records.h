@@ -67,8 +67,12 @@ using MemberNames = std::vector<std::string_view>;  // of literals
 
 class JsonlRecordReader {
  public:
+  // Records that have a "body" know these members, and in the body these.
+  struct WithBody {
+    MemberNames known, known_in_body;
+  };
   // Members other than `known` and their synonyms are told to job.on_note, as are job.idle_members.
-  JsonlRecordReader(const RecordJob& job, MemberNames known);
+  JsonlRecordReader(const RecordJob& job, MemberNames known, WithBody with_body = {});
 
   // The next record, nothing at the end or when asked to stop. A line that is no JSON object, or whose "id"
   // is neither string nor number, is handed to on_bad with what is known of its id: an id that stands before
@@ -78,13 +82,18 @@ class JsonlRecordReader {
   std::optional<Record> next(const OnBad& on_bad);
   int64_t n_read() const { return reader_.n_read(); }
   bool interrupted() const { return interrupted_; }
+  // Whether next() waits for a record that is not yet there, as it does at first; at_end() tells then.
+  void wait_for_input(bool waits) { reader_.wait_for_input(waits); }
+  bool at_end() const { return reader_.at_end(); }
 
  private:
   void note_unknown(const Record& record);
   void keep_names_apart(const Record& record);
+  void note_unknown(const Json& object, const MemberNames& known, const std::string& where);
 
   const RecordJob& job_;
   MemberNames known_;
+  WithBody with_body_;
   JsonlReader reader_;
   std::set<std::string, std::less<>> noted_;
   std::vector<bool> nameless_;              // by line: a record without an id
@@ -99,7 +108,7 @@ class RecordWriter {
   void write(const Json& result, const Record& record);
   // An answer that an earlier run left.
   void keep(const AnswerFile::Line& answer);
-  void write_error(const Json& id, const Error& error, std::string_view line);
+  void write_error(const Json& result, const Error& error, std::string_view line);
   // Everything out and closed. n_read is checked against what was written.
   RecordCounts finish(int64_t n_read, bool interrupted);
 
@@ -112,8 +121,9 @@ class RecordWriter {
   RecordCounts counts_;
 };
 
-// How many records a file holds; 0 where reading them would take them away: stdin, a pipe.
-int64_t count_records(const std::string& path);
+// How many records a file holds, counted up to `most`; 0 where reading them would take them away: stdin, a
+// pipe.
+int64_t count_records(const std::string& path, int64_t most = INT64_MAX);
 
 // Runs `handle` over all records, which have `known` members; what it returns is written with the record's id
 // in front.

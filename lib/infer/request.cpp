@@ -143,7 +143,8 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   const JsonMembers members = record.members();
   RecordRequest request;
   request.id = record.id;
-  request.generate.stream = static_cast<uint64_t>(record.index);
+  // A record with a seed of its own is answered alike wherever it stands; those that share a seed differ.
+  request.generate.stream = members.find("seed") ? 0 : static_cast<uint64_t>(record.index);
   request.generate.settings =
       with_overrides(defaults.settings, overrides_of(record), ErrorKind::kBadData, record.where);
 
@@ -166,12 +167,18 @@ RecordRequest make_request(const Engine& engine, const Record& record, const Req
   return request;
 }
 
-Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
-  const int64_t n_completion = static_cast<int64_t>(answer.ids.size());
+Json token_usage(const Generation& answer) {
+  const auto n_completion = static_cast<int64_t>(answer.ids.size());
   Json usage;
   usage["prompt_tokens"] = answer.n_prompt_tokens;
   usage["completion_tokens"] = n_completion;
   usage["total_tokens"] = answer.n_prompt_tokens + n_completion;
+  return usage;
+}
+
+Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer) {
+  Json usage = token_usage(answer);
+  usage["cached_tokens"] = answer.n_cached_tokens;
   Json out;
   out["id"] = request.id;
   out["text"] = engine.has_text() ? Json(answer.text) : Json();

@@ -13,7 +13,7 @@ namespace ds::infer {
 
 struct RecordRequest {
   Json id;
-  GenerateRequest generate;  // its stream is the record's index
+  GenerateRequest generate;  // its stream is the record's index, or 0 with a seed of its own
   bool return_ids = false;   // put output_ids into the answer
 };
 
@@ -51,10 +51,13 @@ bool has_role(const Json& message, std::string_view role);
 // The prompt of a conversation, rendered and encoded.
 std::vector<int32_t> encode_chat(const ModelText& text, const RenderRequest& chat, const std::string& where);
 
+// {"prompt_tokens", "completion_tokens", "total_tokens"}
+Json token_usage(const Generation& answer);
 // {"id", "text", "reasoning", "finish_reason", "usage"[, "output_ids"]}; text and reasoning are null when the
 // model folder has no tokenizer.
 Json answer_record(const Engine& engine, const RecordRequest& request, const Generation& answer);
-// {"id", "prompt_tokens", "cached_tokens": of them, not read again, "completion_tokens", "ttft_ns", "token_ns": [time of each token after the start]}
+// {"id", "prompt_tokens", "cached_tokens", "completion_tokens", "ttft_ns", "token_ns": [time of each token
+// after the start]}
 Json timing_record(const RecordRequest& request, const Generation& answer);
 
 }  // namespace ds::infer

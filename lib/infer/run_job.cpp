@@ -79,7 +79,8 @@ RunEnd run_batch_job(const RunJob& job, const RunStreams& streams, const Engine&
   options.job = record_job(job, streams, text_of(engine), answers);
   if (timings.replaces_answers()) options.job.output = nullptr;
   options.defaults = job.defaults;
-  options.on_timing = [&](const Json& record) { timings.add(record); };
+  options.unordered = job.unordered;
+  if (timings.is_wanted()) options.on_timing = [&](const Json& record) { timings.add(record); };
   return end_of(run_batch(engine, options), streams, answers);
 }
 
@@ -193,6 +194,9 @@ RunEnd run_job(RunJob job, const RunStreams& streams) {
   std::optional<AtomicFile> think_out;
   if (!job.think_out.empty()) think_out.emplace(job.think_out);
   job.engine.plan_only = job.kind == Kind::kPlan;
+  const bool is_batch = job.kind == Kind::kBatch || (job.kind == Kind::kPlan && !job.records.empty());
+  job.engine.max_sequences = is_batch || job.concurrency > 0 ? job.concurrency : 1;
+  if (is_batch && job.concurrency == 0) job.engine.n_requests = count_records(job.records, kAutoSequences);
   const auto engine = Engine::load(job.model, job.engine);
   const auto& plan = engine->plan();
   if (job.kind == Kind::kPlan) {

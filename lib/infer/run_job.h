@@ -22,8 +22,12 @@ struct RunJob {
   std::string prompt;              // of an answer; text or ids of kTokenize and kDetokenize
   std::string records;             // file of records; empty for kTokenize and kDetokenize of `prompt`
   std::string resume;              // file of answers to go on with, in place of the output; empty: none
-  bool json = false;               // an answer as a record, a plan as an object
-  bool add_special = false;        // kTokenize: what the tokenizer adds to a text, too
+  // Records of kBatch that share the steps; 0: as suits their number, the model and the memory. kPlan plans
+  // for as many, or for one where there are no `records` either.
+  int64_t concurrency = 0;
+  bool unordered = false;    // kBatch: answers as they come
+  bool json = false;         // an answer as a record, a plan as an object
+  bool add_special = false;  // kTokenize: what the tokenizer adds to a text, too
   std::string logits, bad_lines, think_out,
       timings;  // files; empty: not wanted; all but logits are opened first
 };

@@ -77,6 +77,44 @@ Sequence& Scheduler::place_for(const GenerateRequest& request, const Sequence& d
   return *place;
 }
 
+// What a request may come to hold, so that those that run never wait for each other.
+int64_t Scheduler::pages_for(const GenerateRequest& request) const {
+  const SchedulerSize& size = engine_.plan().scheduler;
+  const int64_t n_new = request.prompt_logits ? 0 : request.settings.max_tokens;
+  const auto n_prompt = static_cast<int64_t>(request.prompt.size());
+  const bool is_open = n_new == 0 && !request.prompt_logits;
+  const int64_t n_tokens = is_open ? size.ctx : std::min(size.ctx, n_prompt + n_new);
+  return (n_tokens + size.page_tokens - 1) / size.page_tokens;
+}
+
+bool Scheduler::may_start(const GenerateRequest& request, const Sequence& donor) const {
+  const SchedulerSize& size = engine_.plan().scheduler;
+  if (n_promised_pages_ + pages_for(request) > size.cache_tokens / size.page_tokens) return false;
+  // A prompt that begins like one that is being read waits for it: both cost no more than one.
+  const int64_t n_here = donor.n_reusable(request);
+  return std::none_of(running_.begin(), running_.end(),
+                      [&](const Sequence* s) { return s->n_coming(request) > n_here; });
+}
+
+// Sequences that have ended keep their rows for those that begin alike, as long as nobody else needs the
+// pages: the oldest go first.
+void Scheduler::drop_ended_for(const Sequence& started) {
+  const SchedulerSize& size = engine_.plan().scheduler;
+  const int64_t n_most = size.cache_tokens / size.page_tokens - n_promised_pages_;
+  for (;;) {
+    int64_t n_kept = 0;
+    Sequence* oldest = nullptr;
+    for (const auto& s : sequences_) {
+      const int64_t n = (s->cache().length() + size.page_tokens - 1) / size.page_tokens;
+      if (s->is_running() || s.get() == &started || n == 0) continue;
+      n_kept += n;
+      if (!oldest || s->id() < oldest->id()) oldest = s.get();
+    }
+    if (n_kept <= n_most) return;
+    oldest->forget();
+  }
+}
+
 void Scheduler::start_waiting() {
   for (; !waiting_.empty() && running_.size() < sequences_.size(); waiting_.pop_front()) {
     Waiting& next = waiting_.front();
@@ -84,8 +122,13 @@ void Scheduler::start_waiting() {
         **std::max_element(sequences_.begin(), sequences_.end(), [&](const auto& a, const auto& b) {
           return a->n_reusable(next.request) < b->n_reusable(next.request);
         });
-    running_.push_back(&place_for(next.request, donor));
-    running_.back()->start(next.id, std::move(next.request), std::move(next.sink), next.submit_ns, donor);
+    if (!may_start(next.request, donor)) break;
+    Sequence& place = place_for(next.request, donor);
+    const int64_t n_pages = pages_for(next.request);
+    n_promised_pages_ += n_pages;
+    running_.push_back(&place);
+    place.start(next.id, std::move(next.request), std::move(next.sink), next.submit_ns, donor, n_pages);
+    drop_ended_for(place);
   }
   forget_ended();
 }
@@ -126,7 +169,10 @@ void Scheduler::step() {
 }
 
 void Scheduler::forget_ended() {
-  std::erase_if(running_, [](const Sequence* s) { return !s->is_running(); });
+  std::erase_if(running_, [&](const Sequence* s) {
+    if (!s->is_running()) n_promised_pages_ -= s->n_promised_pages();
+    return !s->is_running();
+  });
 }
 
 void Scheduler::cancel(RequestId id) {

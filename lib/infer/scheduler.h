@@ -19,10 +19,12 @@ class Scheduler {
   // Reserves memory as engine.plan() says; it is committed as contexts grow.
   explicit Scheduler(const Engine& engine);
 
-  // Whether a request submitted now starts with the next step.
+  // Whether there is a place for one more.
   bool has_room() const { return waiting_.size() + running_.size() < sequences_.size(); }
-  // Requests start in the order of submission. Throws Error{kBadData} without a place for a prompt that is
-  // empty, holds ids outside the vocabulary, or leaves no room for an answer.
+  // Requests start in the order of submission: each once there is a place for it, cache for the longest
+  // answer it may give, and whatever of its prompt another sequence is just reading. Throws Error{kBadData}
+  // without a place for a prompt that is empty, holds ids outside the vocabulary, or leaves no room for an
+  // answer.
   RequestId submit(GenerateRequest request, GenerateSink sink);
   bool is_idle() const { return waiting_.empty() && running_.empty(); }
   // One forward pass. An Error of one sequence (its sink's, too) ends that one alone, as Generation::error;
@@ -45,7 +47,10 @@ class Scheduler {
   };
   void check(const GenerateRequest& request) const;
   Sequence& place_for(const GenerateRequest& request, const Sequence& donor) const;
+  bool may_start(const GenerateRequest& request, const Sequence& donor) const;
+  int64_t pages_for(const GenerateRequest& request) const;
   void start_waiting();
+  void drop_ended_for(const Sequence& started);
   void gather(bool prompts);
   void forget_ended();
 
@@ -56,6 +61,7 @@ class Scheduler {
   std::unique_ptr<float[]> logits_;  // [step_rows, V]
   std::vector<std::unique_ptr<Sequence>> sequences_;
   std::vector<Sequence*> running_;  // in the order of submission
+  int64_t n_promised_pages_ = 0;    // of the cache, to those that run
   std::deque<Waiting> waiting_;
   RequestId n_submitted_ = 0;
 

@@ -17,12 +17,32 @@ Sequence::Sequence(const Engine& engine, KvPool& pool)
   ids_.reserve(engine.plan().scheduler.ctx);
 }
 
-int64_t Sequence::n_reusable(const GenerateRequest& request) const {
-  if (request.reuse == PrefixReuse::kNone || request.prompt_logits) return 0;
-  // The last token is always read: its logits are wanted.
-  const int64_t n_most = std::min(cache_.length(), static_cast<int64_t>(request.prompt.size()) - 1);
+// Leading tokens of both, but for the request's last: that is always read, as its logits are wanted.
+int64_t Sequence::n_alike(const GenerateRequest& request, int64_t n_most) const {
+  n_most = std::min(n_most, static_cast<int64_t>(request.prompt.size()) - 1);
   int64_t n = 0;
   while (n < n_most && ids_[n] == request.prompt[n]) ++n;
+  return n;
+}
+
+int64_t Sequence::n_coming(const GenerateRequest& request) const {
+  const bool reads_all = request.reuse == PrefixReuse::kNone || request.prompt_logits;
+  if (reads_all || !is_running_ || !reads_prompt() || request_.prompt_logits) return 0;
+  const int64_t chunk = engine_.plan().scheduler.chunk_tokens;
+  // Only while it reads whole chunks from its beginning; what is cut otherwise is of no use to others.
+  if (n_chunked_ != cache_.length()) return 0;
+  const int64_t n = whole_chunks(n_alike(request, static_cast<int64_t>(ids_.size())));
+  return n > n_chunked_ ? n_chunked_ + chunk : 0;
+}
+
+void Sequence::forget() {
+  cache_.truncate(0);
+  n_chunked_ = 0;
+}
+
+int64_t Sequence::n_reusable(const GenerateRequest& request) const {
+  if (request.reuse == PrefixReuse::kNone || request.prompt_logits) return 0;
+  int64_t n = n_alike(request, cache_.length());
   if (request.reuse == PrefixReuse::kSameBits) n = whole_chunks(std::min(n, n_chunked_));
   return cache_.cut_length(n);
 }
@@ -32,7 +52,8 @@ int64_t Sequence::whole_chunks(int64_t n_tokens) const {
 }
 
 void Sequence::start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns,
-                     const Sequence& donor) {
+                     const Sequence& donor, int64_t n_promised_pages) {
+  n_promised_pages_ = n_promised_pages;
   const std::vector<int32_t>& prompt = request.prompt;
   const auto n_prompt = static_cast<int64_t>(prompt.size());
   const int64_t n_kept = donor.n_reusable(request);

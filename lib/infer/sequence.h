@@ -20,9 +20,14 @@ class Sequence {
 
   // How many tokens of the request's prompt are here and may be kept.
   int64_t n_reusable(const GenerateRequest& request) const;
-  // Begins the request, whose prompt fits, with what `donor` (perhaps itself) has of its prompt.
+  // How many of them this one, which is still reading them, will have with its next step.
+  int64_t n_coming(const GenerateRequest& request) const;
+  // Begins the request, whose prompt fits, with what `donor` (perhaps itself) has of its prompt. It may come
+  // to hold so many pages of the cache.
   void start(RequestId id, GenerateRequest request, GenerateSink sink, int64_t submit_ns,
-             const Sequence& donor);
+             const Sequence& donor, int64_t n_promised_pages);
+  int64_t n_promised_pages() const { return n_promised_pages_; }
+  void forget();  // what it kept for others
   bool is_running() const { return is_running_; }
   RequestId id() const { return id_; }
 
@@ -39,6 +44,7 @@ class Sequence {
   void finish(FinishReason reason);
 
  private:
+  int64_t n_alike(const GenerateRequest& request, int64_t n_most) const;
   int64_t whole_chunks(int64_t n_tokens) const;
   void take_token(int32_t token);
   void fail(const Error& error);
@@ -47,6 +53,7 @@ class Sequence {
   const Engine& engine_;
   KvSequence cache_;
   int64_t n_chunked_ = 0;  // leading tokens that were read in whole chunks
+  int64_t n_promised_pages_ = 0;
   Sampler sampler_;
   std::vector<int32_t> ids_;  // prompt and answer; the cache holds the first cache_.length() of them
 

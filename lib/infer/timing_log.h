@@ -16,6 +16,7 @@ class TimingLog {
   TimingLog(const std::string& path, OutputStream& standard_output)
       : stream_(path == "-" ? &standard_output : nullptr),
         file_(path.empty() || path == "-" ? nullptr : std::make_unique<AtomicFile>(path)) {}
+  bool is_wanted() const { return stream_ || file_; }
   bool replaces_answers() const { return stream_ != nullptr; }
   void add(const Json& record) {
     if (stream_) stream_->write(dump(record) + "\n");

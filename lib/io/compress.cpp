@@ -270,11 +270,18 @@ struct ByteSource::State {
   bool in_frame = false;        // inside a member or frame
   std::optional<Error> damage;  // to be thrown once all content before it is handed out
   std::function<bool()> stop;
+  bool waits = true;
 
-  bool stopped() const { return stop && stop(); }
-  // False: asked to stop. A signal between the question and poll() is seen 200 ms late at most.
+  // More may come, but not now.
+  bool is_held_up() const { return (stop && stop()) || (!waits && !at_end); }
+  // False: asked to stop, or not to wait. A signal between the question and poll() is seen 200 ms late at
+  // most.
   bool wait_for_input() const {
     constexpr int kAskEveryMs = 200;
+    if (!waits) {
+      pollfd ready{fd, POLLIN, 0};
+      return ::poll(&ready, 1, 0) != 0;
+    }
     while (stop) {
       if (stop()) return false;
       pollfd ready{fd, POLLIN, 0};
@@ -289,13 +296,14 @@ struct ByteSource::State {
     const auto head = [this] { return std::string_view(raw.data() + begin, end - begin); };
     const auto undecided = [&](const Magic& m) { return head().size() < m.bytes.size() && agree(head(), m); };
     while (!kind) {
-      if (std::any_of(std::begin(kMagics), std::end(kMagics), undecided) && fill()) continue;
-      if (stopped()) return;
+      const bool needs_more = std::any_of(std::begin(kMagics), std::end(kMagics), undecided);
+      if (needs_more && fill()) continue;
+      if (needs_more && is_held_up()) return;
       kind = compression_from_bytes(head());
       decoder = make_decoder(*kind);
     }
   }
-  // Reads more raw bytes behind what is left. False at the end of the file, or when asked to stop.
+  // Reads more raw bytes behind what is left. False at the end of the file, or when held up.
   bool fill() {
     if (at_end) return false;
     if (begin == end) begin = end = 0;
@@ -345,7 +353,7 @@ struct ByteSource::State {
       const size_t produced = n - flow.n_out;
       if (!what.empty())
         note_damage(decoder->kind(), decoder->kind() == ErrorKind::kOs ? what : "stream is damaged: " + what);
-      else if (!more && !ended && produced == 0 && !stopped())
+      else if (!more && !ended && produced == 0 && !is_held_up())
         note_damage(ErrorKind::kBadData, "stream ends early");
       if (produced || (!more && !damage)) return produced;
     }
@@ -415,6 +423,8 @@ Compression ByteSource::compression() const {
 uint64_t ByteSource::raw_bytes() const { return state_->n_raw; }
 int64_t ByteSource::raw_size() const { return state_->size; }
 void ByteSource::stop_when(std::function<bool()> asked) { state_->stop = std::move(asked); }
+void ByteSource::wait_for_input(bool waits) { state_->waits = waits; }
+bool ByteSource::at_end() const { return state_->at_end; }
 
 namespace {
 

@@ -40,6 +40,10 @@ class ByteSource {
   // Asked a few times a second while waiting for input, and after each signal: true makes read() return 0 and
   // compression() kNone. What was read stays; the stream goes on once the answer is false again.
   void stop_when(std::function<bool()> asked);
+  // Whether read() waits for input that is not there yet, as it does at first. Else it returns 0 then, too;
+  // at_end() tells which it was.
+  void wait_for_input(bool waits);
+  bool at_end() const;  // nothing more will be read from the file
 
  private:
   struct State;

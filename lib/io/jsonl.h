@@ -36,6 +36,8 @@ class JsonlReader {
 
   void stop_when(std::function<bool()> stop);
   bool stopped() const { return stop_ && stop_(); }
+  void wait_for_input(bool waits) { lines_.wait_for_input(waits); }  // as LineReader's
+  bool at_end() const { return lines_.at_end(); }
   int64_t n_read() const { return n_read_; }  // records and bad lines
   int64_t line_number() const { return lines_.line_number(); }
   std::string where() const { return lines_.where(); }

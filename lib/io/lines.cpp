@@ -33,7 +33,7 @@ bool LineReader::fill() {
   buffer_.resize(old + kReadBytes);
   const size_t n = source_.read(buffer_.data() + old, kReadBytes);
   buffer_.resize(old + n);
-  if (n == 0 && stop_ && stop_()) return false;
+  if (n == 0 && ((stop_ && stop_()) || !source_.at_end())) return false;
   at_end_ = n == 0;
   return true;
 }

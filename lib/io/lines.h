@@ -22,12 +22,16 @@ class LineReader {
   // While waiting for input, asks `stop` a few times a second (and after each signal); once it says true,
   // next() returns nothing. For tools that must end on SIGTERM although their input stays open and silent.
   void stop_when(std::function<bool()> stop);
+  // Whether next() waits for a line that is not yet there, as it does at first. Else it returns nothing then,
+  // too; at_end() tells which it was.
+  void wait_for_input(bool waits) { source_.wait_for_input(waits); }
+  bool at_end() const { return at_end_ && begin_ == buffer_.size(); }
   int64_t line_number() const { return line_number_; }
   // "file:line" of the line last returned; stdin is "<stdin>".
   std::string where() const;
 
  private:
-  bool fill();  // reads more into the buffer; false: asked to stop
+  bool fill();  // reads more into the buffer; false: asked to stop, or not to wait
   [[noreturn]] void too_long();
 
   ByteSource source_;

@@ -35,6 +35,10 @@ std::vector<KvPool::Group> KvPool::lay_out(const std::vector<CacheStream>& strea
       const int64_t step_rows = divide_up(size.step_tokens, s.tokens_per_row) + 1;
       if (s.window > 0)
         g.sequence_pages = std::min(g.sequence_pages, divide_up(s.window + step_rows, g.page_rows));
+      g.n_pages = size.n_sequences * g.sequence_pages;
+      if (s.window == 0 && size.total_tokens > 0)
+        g.n_pages = std::min(g.n_pages, divide_up(size.total_tokens, size.page_tokens));
+      DS_CHECK(g.n_pages >= g.sequence_pages);
       group = groups.insert(groups.end(), std::move(g));
     }
     places.push_back({group - groups.begin(), group->page_bytes, s.width});
@@ -47,8 +51,7 @@ std::vector<KvPool::Group> KvPool::lay_out(const std::vector<CacheStream>& strea
 int64_t KvPool::bytes(const std::vector<CacheStream>& streams, const KvPoolSize& size) {
   std::vector<Place> places;
   int64_t bytes = 0;
-  for (const Group& g : lay_out(streams, size, places))
-    bytes += size.n_sequences * g.sequence_pages * g.page_bytes;
+  for (const Group& g : lay_out(streams, size, places)) bytes += g.n_pages * g.page_bytes;
   return bytes;
 }
 
@@ -74,10 +77,9 @@ KvPool::KvPool(const std::vector<CacheStream>& streams, const KvPoolSize& size)
   auto* at = static_cast<char*>(memory_);
   for (Group& g : groups_) {
     g.base = at;
-    const int64_t n_pages = size.n_sequences * g.sequence_pages;
-    at += n_pages * g.page_bytes;
-    g.n_owners.assign(n_pages, 0);
-    for (int64_t page = n_pages; page-- > 0;) g.free.push_back(static_cast<int32_t>(page));
+    at += g.n_pages * g.page_bytes;
+    g.n_owners.assign(g.n_pages, 0);
+    for (int64_t page = g.n_pages; page-- > 0;) g.free.push_back(static_cast<int32_t>(page));
   }
 }
 

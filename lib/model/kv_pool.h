@@ -32,6 +32,9 @@ struct KvPoolSize {
   int64_t step_tokens = 0;    // that one sequence appends at most before it reads
   int64_t page_tokens = 0;    // a multiple of every stream's tokens_per_row
   DType dtype = DType::kF32;  // of rows: kF32 or kBF16
+  // Of all sequences together where rows are kept for ever, at least ctx; 0: n_sequences times ctx. Windows
+  // are there for each sequence.
+  int64_t total_tokens = 0;
 };
 
 class KvPool {
@@ -56,6 +59,7 @@ class KvPool {
     int64_t tokens_per_row = 1, window = 0;
     int64_t page_rows = 0, page_bytes = 0;
     int64_t sequence_pages = 0;  // that one sequence has at most
+    int64_t n_pages = 0;
     char* base = nullptr;
     std::vector<int32_t> n_owners, free;  // per page; pages without an owner
   };
@@ -73,7 +77,7 @@ class KvPool {
   int64_t memory_bytes_ = 0;
 };
 
-// One sequence's rows. The pool has pages for n_sequences of them.
+// One sequence's rows. Who makes a pool of fewer total_tokens keeps what its sequences hold below that.
 class KvSequence {
  public:
   explicit KvSequence(KvPool& pool);

@@ -32,6 +32,8 @@ std::string event(const std::string& content) {
   return "data: {\"choices\":[{\"delta\":{\"content\":\"" + content + "\"}}]}\n\n";
 }
 
+const std::string kTinyModel = DS_SOURCE_DIR "/data/dsv3-tiny";
+
 TargetOptions fast() {
   TargetOptions o;
   o.timeout_s = 1;
@@ -556,4 +558,47 @@ TEST_CASE("commands: stdin, placeholders, exit codes, signals, timeouts") {
         std::vector<std::string>{"a", "b c", "d \" e", "f g", ""});
   CHECK_THROWS_AS(split_command_line("a 'b"), ds::Error);
   CHECK_THROWS_AS(split_command_line("  "), ds::Error);
+}
+
+TEST_CASE("the engine answers several clients in the same steps, each as it would alone") {
+  constexpr int kClients = 4, kEach = 3;
+  TargetOptions options;
+  options.context_tokens = 256;
+  const auto request = [](int client, int i) {
+    Request r;
+    r.id = std::to_string(client) + "." + std::to_string(i);
+    r.prompt = "Tell me about a penguin, a panda and " + std::to_string(client * kEach + i) + " bears.";
+    r.max_tokens = 4 + 5 * client + i;
+    r.ignore_eos = true;
+    r.temperature = i % 2;
+    r.seed = static_cast<uint64_t>(client);
+    return r;
+  };
+  options.concurrency = 3;  // one waits
+  const auto shared = make_engine_target(kTinyModel, options);
+  CHECK(as_int(shared->describe()["max_sequences"]) == 3);
+  Outcome got[kClients][kEach];
+  {
+    std::vector<std::jthread> threads;
+    for (int c = 0; c < kClients; ++c)
+      threads.emplace_back([&, c] {
+        for (int i = 0; i < kEach; ++i) got[c][i] = shared->send(request(c, i), {});
+      });
+  }
+  options.concurrency = 1;
+  const auto alone = make_engine_target(kTinyModel, options);
+  for (int c = 0; c < kClients; ++c)
+    for (int i = 0; i < kEach; ++i) {
+      const Outcome want = alone->send(request(c, i), {});
+      CHECK(got[c][i].error == "");
+      CHECK(got[c][i].n_out == 4 + 5 * c + i);
+      CHECK(got[c][i].text == want.text);
+      CHECK(got[c][i].t_send_ns <= got[c][i].event_ns.front());
+      CHECK(got[c][i].event_ns.back() <= got[c][i].t_done_ns);
+    }
+  Request too_long = request(0, 0);
+  for (int i = 0; i < 200; ++i) too_long.prompt += " bear";
+  CHECK(shared->send(too_long, {}).error == "bad_request");
+  CHECK(shared->send(request(0, 0), [] { return true; }).error == "stopped");
+  CHECK(shared->send(request(1, 1), {}).text == got[1][1].text);
 }

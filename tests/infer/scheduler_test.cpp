@@ -3,13 +3,16 @@
 #include <doctest/doctest.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cmath>
 #include <filesystem>
+#include <thread>
 
 #include "infer/conversation.h"
 #include "infer/engine.h"
 #include "infer/model_change.h"
 #include "infer/score.h"
+#include "infer/shared_scheduler.h"
 #include "io/files.h"
 
 using namespace ds;
@@ -164,6 +167,85 @@ TEST_CASE("a sequence that begins like one under way shares its pages") {
   CHECK(answers.of[1].n_cached_tokens == chunk);
   CHECK(answers.of[0].ids == alone.run(request_of(ids, 30), {}, {}).ids);
   CHECK(answers.of[1].ids == alone.run(request_of(other, 30), {}, {}).ids);
+}
+
+TEST_CASE("of several that begin alike and come at once, one reads the beginning for all") {
+  EngineOptions options;
+  options.max_sequences = 4;
+  options.ctx = 4096;
+  const auto engine = Engine::load(kSmall, options);
+  Scheduler scheduler(*engine), alone(small());
+  const int64_t chunk = engine->plan().scheduler.chunk_tokens;
+  Answers answers(5);
+  std::vector<GenerateRequest> requests;
+  for (size_t i = 0; i < 5; ++i) {
+    std::vector<int32_t> ids = some_tokens(2 * chunk + 30);
+    ids.push_back(static_cast<int32_t>(i));
+    if (i == 3) ids = some_tokens(5);  // stays behind those before it
+    requests.push_back(request_of(ids, 6));
+    scheduler.submit(requests[i], answers.sink(i));
+  }
+  while (!scheduler.is_idle()) scheduler.step();
+  for (size_t i = 0; i < 5; ++i) {
+    CAPTURE(i);
+    CHECK(answers.of[i].n_cached_tokens == (i == 0 || i == 3 ? 0 : 2 * chunk));
+    CHECK(answers.of[i].ids == alone.run(requests[i], {}, {}).ids);
+  }
+}
+
+TEST_CASE("where the cache holds fewer tokens than all sequences may, they wait for it") {
+  const auto folder = open_model(kSmall);
+  const auto model = load_model(folder);
+  MemoryPlanOptions wanted;
+  wanted.ctx = 2048;
+  wanted.max_sequences = 4;
+  wanted.available_bytes = int64_t{1} << 30;
+  const SchedulerSize whole = make_memory_plan(*folder, *model, wanted).scheduler;
+  CHECK(whole.cache_tokens == 4 * 2048);
+  wanted.max_sequences = 1;
+  const SchedulerSize one = make_memory_plan(*folder, *model, wanted).scheduler;
+  CHECK(one.cache_tokens == 2048);
+  // Room for one context and a half.
+  wanted.max_sequences = 4;
+  wanted.available_bytes = (64 << 20) + model->weight_bytes() + whole.bytes() - whole.cache_bytes +
+                           one.cache_bytes + one.cache_bytes / 2;
+  const SchedulerSize half = make_memory_plan(*folder, *model, wanted).scheduler;
+  CHECK(half.max_sequences == 4);
+  CHECK(half.cache_tokens == 3072);
+  CHECK(half.cache_bytes == one.cache_bytes + one.cache_bytes / 2);
+  // Where it may choose, it leaves half of what is free, and takes no more sequences than there are requests.
+  wanted.max_sequences = 0;
+  wanted.n_requests = 3;
+  const SchedulerSize chosen = make_memory_plan(*folder, *model, wanted).scheduler;
+  CHECK(chosen.max_sequences == 3);
+  CHECK(chosen.cache_tokens < half.cache_tokens);
+  wanted.n_requests = 0;
+  CHECK(make_memory_plan(*folder, *model, wanted).scheduler.max_sequences == kAutoSequences);
+
+  EngineOptions options;
+  options.max_sequences = 4;
+  options.ctx = 640;
+  options.cache_tokens = 640;
+  const auto engine = Engine::load(kSmall, options);
+  CHECK(engine->plan().scheduler.cache_tokens == 640);
+  Scheduler scheduler(*engine), alone(small());
+  Answers answers(12);
+  std::vector<GenerateRequest> requests;
+  for (size_t i = 0; i < 12; ++i) {
+    // Some would fill the cache alone; all begin alike, so that pages are shared and kept, too.
+    GenerateRequest request = request_of(some_tokens(i % 4 == 3 ? 600 : 100 + 7 * i), i % 4 == 3 ? 40 : 30);
+    request.reuse = i % 2 ? PrefixReuse::kSameBits : PrefixReuse::kNone;
+    scheduler.submit(request, answers.sink(i));
+    requests.push_back(request);
+  }
+  int64_t n_steps = 0;
+  for (; !scheduler.is_idle(); ++n_steps) scheduler.step();
+  CHECK(n_steps < 12 * 30);
+  for (size_t i = 0; i < 12; ++i) {
+    CAPTURE(i);
+    requests[i].reuse = PrefixReuse::kNone;
+    CHECK(answers.of[i].ids == alone.run(requests[i], {}, {}).ids);
+  }
 }
 
 TEST_CASE("with windows a prefix is kept while its rows are, and every bit is as if it were read anew") {
@@ -373,6 +455,46 @@ TEST_CASE("an error of one sequence ends that one alone") {
   failing.text = [](Channel, std::string_view) { throw Error(ErrorKind::kIo, "full", "somewhere"); };
   CHECK_THROWS_AS(scheduler.run(talking, failing, {}), Error);
   CHECK(scheduler.run(talking, {}, {}).ids == answers.of[1].ids);
+}
+
+TEST_CASE("several threads share a scheduler, and each gets what it would alone") {
+  EngineOptions options;
+  options.max_sequences = 3;
+  options.ctx = 512;
+  const auto engine = Engine::load(kSmall, options);
+  SharedScheduler shared(*engine);
+  Scheduler alone(small());
+  constexpr size_t kThreads = 5, kEach = 4;
+  Generation answers[kThreads][kEach];
+  const auto request = [](size_t thread, size_t i) {
+    return request_of(some_tokens(static_cast<int64_t>(3 + 40 * i + thread)),
+                      5 + static_cast<int64_t>(thread));
+  };
+  std::atomic<int> n_refused = 0;
+  {
+    std::vector<std::jthread> threads;
+    for (size_t t = 0; t < kThreads; ++t)
+      threads.emplace_back([&, t] {
+        for (size_t i = 0; i < kEach; ++i) answers[t][i] = shared.run(request(t, i), {}, {});
+        try {
+          shared.run(request_of({-1}), {}, {});
+        } catch (const Error&) {
+          ++n_refused;
+        }
+      });
+    threads.emplace_back([&] {
+      for (int i = 0; i < 3; ++i) {
+        std::atomic<bool> stop = false;
+        GenerateSink sink;
+        sink.logits = [&](int64_t, std::span<const float>) { stop = true; };
+        const Generation g = shared.run(request_of(some_tokens(9), 400), sink, [&] { return stop.load(); });
+        CHECK(g.finish_reason == FinishReason::kInterrupted);
+      }
+    });
+  }
+  CHECK(n_refused == kThreads);
+  for (size_t t = 0; t < kThreads; ++t)
+    for (size_t i = 0; i < kEach; ++i) CHECK(answers[t][i].ids == alone.run(request(t, i), {}, {}).ids);
 }
 
 TEST_CASE("the plan refuses what cannot fit and shrinks the default context to what does") {

@@ -155,6 +155,31 @@ TEST_CASE("a line is handed out as soon as it is complete, and a request to stop
   later.join();
 }
 
+TEST_CASE("who does not wait gets what is there; the end is told from a pause") {
+  for (const Compression kind : {Compression::kNone, Compression::kGzip}) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const FileHandle read_end(ends[0]);
+    FileHandle write_end(ends[1]);
+    const std::string bytes = kind == Compression::kNone ? "one\ntwo" : packed("one\ntwo", kind);
+    LineReader reader("/dev/fd/" + std::to_string(ends[0]));
+    reader.wait_for_input(false);
+    CHECK(!reader.next());
+    CHECK_FALSE(reader.at_end());
+    write_all(ends[1], bytes.substr(0, 5), "pipe");
+    if (kind == Compression::kNone) CHECK(*reader.next() == "one");
+    CHECK(!reader.next());
+    CHECK_FALSE(reader.at_end());
+    write_all(ends[1], bytes.substr(5), "pipe");
+    if (kind == Compression::kGzip) CHECK(*reader.next() == "one");
+    CHECK(!reader.next());
+    write_end.reset();
+    CHECK(*reader.next() == "two");
+    CHECK(!reader.next());
+    CHECK(reader.at_end());
+  }
+}
+
 TEST_CASE("compressed streams are read through, whatever the file is called") {
   const test::TempFolder folder;
   for (const Compression kind : {Compression::kGzip, Compression::kZstd}) {

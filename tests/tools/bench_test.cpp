@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 #include <sys/wait.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -509,4 +510,41 @@ TEST_CASE("why requests failed stands on the screen") {
   const Ran r = shell(
       "$B run --cmd 'sh -c \"echo out of luck >&2; exit 3\"' -n 3 --warmup 0 --no-overhead 2>&1 > /dev/null");
   CHECK(r.out.find("3 exit_3: out of luck") != std::string::npos);
+}
+
+TEST_CASE("clients of the engine share its steps: closed, at rates, and questions") {
+  if (!ds::io::file_exists(kModel + "/model.safetensors")) return ds::test::skip_test("no embedded model");
+  const std::string run =
+      "$B run " + kModel + " --warmup 0 --no-overhead --ignore-eos --output-tokens 30 -q ";
+  const auto requests = [](const std::string& out) {
+    std::vector<ds::Json> all;
+    for (size_t begin = 0, end; (end = out.find('\n', begin)) != out.npos; begin = end + 1) {
+      ds::Json record = ds::io::parse_json(out.substr(begin, end - begin), "stdout");
+      if (ds::as_string(record["type"]) == "request") all.push_back(std::move(record));
+    }
+    return all;
+  };
+  const Ran closed = shell(run + "-n 12 --concurrency 4");
+  CHECK(closed.code == 0);
+  CHECK(closed.out.find("\"max_sequences\":4") != std::string::npos);
+  const auto four = requests(closed.out);
+  REQUIRE(four.size() == 12);
+  int n_overlapping = 0;  // whose first token came while another answer was under way
+  for (const ds::Json& r : four) {
+    CHECK(ds::as_int(r["n_out"]) == 30);
+    n_overlapping += std::any_of(four.begin(), four.end(), [&](const ds::Json& other) {
+      const int64_t first = ds::as_int(r["t_first_ns"]);
+      return ds::as_int(other["t_first_ns"]) < first && first < ds::as_int(other["t_last_ns"]);
+    });
+  }
+  CHECK(n_overlapping >= 6);
+  const Ran open = shell(run + "-n 12 --arrivals poisson --rate 200,400");
+  CHECK(open.code == 0);
+  CHECK(requests(open.out).size() == 24);
+  CHECK(count(open.out, "\"error\"") == 0);
+  const Ran eval = shell("$B eval " + kModel + " --set math --limit 8 --max-tokens 40 -q ");
+  const Ran eval_four = shell("$B eval " + kModel + " --set math --limit 8 --max-tokens 40 -q -c 4");
+  CHECK(eval.code == 0);
+  CHECK(count(eval_four.out, "\"correct\":true") == count(eval.out, "\"correct\":true"));
+  CHECK(count(eval_four.out, "\"type\":\"item\"") == 8);
 }

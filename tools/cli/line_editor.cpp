@@ -239,6 +239,7 @@ std::optional<std::string> LineEditor::read(const std::string& prompt, const std
     s.interrupted = false;
     s.begin = wide(begin);
     if (!s.begin.empty()) ::el_wpush(s.edit, kPasteBegin);
+    ::el_wset(s.edit, EL_PREP_TERM, 1);  // before the prompt is seen: keys typed at once are not echoed twice
     std::fputs(kPasteOn, s.out);
     int n = 0;
     const wchar_t* typed = ::el_wgets(s.edit, &n);

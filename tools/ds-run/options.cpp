@@ -20,6 +20,7 @@ Examples:
   ds-run MODEL -f report.txt -s 'Sum up'  text from a file, a system prompt
   ds-run MODEL                            on a terminal: a chat; /help, Ctrl-D
   ds-run MODEL --jsonl < in > out         a record a line, answers in order
+  producer | ds-run MODEL --jsonl --concurrency 4 --unordered | consumer
   ds-run MODEL --jsonl in --resume out    the same, also after a kill: goes on
   ds-run MODEL --raw -p 'Once upon'       continue text, no chat template
   while read -r q; do ds-run MODEL "$q" < /dev/null; done < questions.txt
@@ -45,7 +46,17 @@ Records (--jsonl): {"id", "prompt" | "messages" | "input_ids", "system", "tools"
 (max_new_tokens, max_completion_tokens, n_predict, repetition_penalty, stop_sequences, enable_thinking ...); other
 members are named once on stderr. A last message of the assistant is gone on with. The token that ends a turn is
 neither counted nor shown. A record without id is called "line:7". A bad record gives {"id", "error": {"message",
-"where", "hint"}}, the others go on, and the exit code is 65. Records may be compressed (gzip, zstd).
+"where", "hint"}}, the others go on, and the exit code is 65. Records may be compressed (gzip, zstd). A line of an
+OpenAI batch file, {"custom_id", "method", "url": "/v1/chat/completions" | "/v1/completions", "body"}, gets the line
+that OpenAI's own would be: {"id", "custom_id", "response": {"status_code", "request_id", "body"}, "error"}.
+
+--concurrency N: so many records share the work of reading the weights, and as one is answered the next joins. A
+beginning that they have in common is read once, in whole chunks (--plan tells their length). An answer depends
+neither on N nor on the other records, and with a seed in the record not on its place; only usage.cached_tokens does,
+which tells what was not read again. auto is 8, fewer where there are fewer records or less memory. Cache is planned for one whole
+context and for more in up to half of the memory that is left: records whose longest answer does not fit wait, so
+--max-tokens lets more of them run together. A record is answered when it comes, whether or not others follow.
+--unordered writes answers as they come; otherwise those that wait for earlier ones are held, up to about 64 MB.
 
 --resume OUT makes OUT or goes on with it: after a stop, a kill or a power cut the same command does what is missing,
 and in the end OUT holds what stdout would have. Answers find their records by id, or by line where there is none;
@@ -92,6 +103,10 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   jsonl->expected(0, 1)->excludes(file);
   auto* resume = option("--resume", job.resume, "OUT",
                         "Put the answers to records into this file; those that are in it are not done again");
+  auto* together =
+      option("--concurrency", o.concurrency, "N|auto", "Records answered together, with --jsonl");
+  together->capture_default_str()->check(CLI::IsMember({"auto"}) | CLI::Range(1, 1024));
+  flag("--unordered", job.unordered, "With --jsonl: answers as they come, not in the order of the records");
   option("--chat-template", job.engine.text.chat_template, "FILE", "Jinja template instead of the folder's");
   auto* think = flag("--think", o.think, "Ask for reasoning, where the template has a switch");
   flag("--no-think", o.no_think, "Ask for none, where the template has a switch")->excludes(think);
@@ -135,7 +150,10 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   cli::add_choice(app, "--weights", job.engine.weights, kPlacements, "Map, or copy into large pages");
   for (const char* name : {"--activations", "--cache-type", "--weights"})
     app.get_option(name)->group("Machine");
-  app.callback([&o, jsonl] { o.has_jsonl = jsonl->count() > 0; });
+  app.callback([&o, jsonl] {
+    o.has_jsonl = jsonl->count() > 0;
+    if (o.concurrency != "auto") o.job.concurrency = std::stoll(o.concurrency);
+  });
 }
 
 }  // namespace ds::infer

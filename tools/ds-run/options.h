@@ -13,7 +13,7 @@ struct RunCommandLine {
   cli::CommonOptions common;
   std::optional<std::string> prompt;
   std::optional<RunJob::Kind> kind;  // of a job that is no answer
-  std::string file, jsonl;
+  std::string file, jsonl, concurrency = "auto";
   bool has_jsonl = false, think = false, no_think = false;
 };
 

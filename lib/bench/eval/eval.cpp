@@ -80,7 +80,9 @@ EvalResult run_eval(const EvalOptions& o) {
   } else {
     const auto questions = read_questions(o.set, o.data_folder);
     AskOptions e = o.ask;
-    const auto target = make_target(o.target);
+    TargetChoice choice = o.target;
+    choice.options.concurrency = o.ask.clients;
+    const auto target = make_target(choice);
     Json head = header(o, target->describe());
     head["set_digest"] = set_digest(questions);
     std::vector<ItemRecord> earlier;

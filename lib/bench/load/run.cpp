@@ -22,6 +22,14 @@ namespace {
 constexpr double kProbeSeconds = 2;
 constexpr int64_t kLeastClosed = 8;  // requests of the closed runs that find where a search begins
 
+// The engine plans its cache for the clients of a closed load; an open one has as many as come.
+TargetChoice with_concurrency(const RunOptions& o) {
+  TargetChoice c = o.target;
+  const std::vector<int64_t>& clients = o.plan.options.clients;
+  c.options.concurrency = o.plan.open() ? 0 : *std::max_element(clients.begin(), clients.end());
+  return c;
+}
+
 std::string target_kind(const TargetChoice& c) {
   return !c.command.empty() ? "cmd" : !c.url.empty() ? "url" : "engine";
 }
@@ -198,8 +206,9 @@ RunResult run_bench(const RunOptions& o) {
                 "--find-goodput", "each rate depends on what the one before it showed");
   RunResult result;
   const OwnCost cost = o.overhead ? measure_own_cost(o) : OwnCost{};
-  const auto target = make_target(o.target);
-  const auto second = o.ab.empty() ? nullptr : make_second_target(o.target, o.ab);
+  const TargetChoice choice = with_concurrency(o);
+  const auto target = make_target(choice);
+  const auto second = o.ab.empty() ? nullptr : make_second_target(choice, o.ab);
   LoadOptions load;
   load.shard = o.shard;
   load.stop = o.stop;

@@ -69,6 +69,7 @@ struct TargetOptions {
   int threads = 0;
   std::string isa = "auto";
   int64_t context_tokens = 0;  // 0: what the longest request needs
+  int64_t concurrency = 1;     // requests that share its steps; 0: as many as ds-run --jsonl would let
 };
 
 // Words are split as a shell would (quotes, backslash; no expansion). "{prompt}", "{max_tokens}" and "{seed}"

@@ -1,8 +1,6 @@
-// The engine in this process as a target, and as a source. The model is loaded once. Its threads serve one
-// scheduler at a time, so one request is answered at a time: under an open load the others wait, and that
-// waiting shows between planned and actual send time.
-#include <mutex>
-
+// The engine in this process as a target, and as a source. The model is loaded once. The requests of several
+// clients share the steps of its scheduler; those for which there is no place wait, which their first token
+// shows.
 #include "bench/eval/perplexity.h"
 #include "bench/records/environment.h"
 #include "bench/targets/target.h"
@@ -12,46 +10,48 @@
 #include "infer/engine.h"
 #include "infer/request.h"
 #include "infer/score.h"
+#include "infer/shared_scheduler.h"
 
 namespace ds::bench {
 namespace {
+
+constexpr int64_t kMostTogether = 64;  // sequences in a step
+constexpr int kMostClients = 1024;
 
 EngineOptions engine_options(const TargetOptions& options) {
   EngineOptions out;
   out.n_threads = options.threads;
   if (options.isa != "auto") out.isa = parse_isa(options.isa);
   out.ctx = options.context_tokens;
+  out.max_sequences = std::min(options.concurrency, kMostTogether);
   return out;
 }
 
 class EngineTarget : public Target {
  public:
   EngineTarget(const std::string& folder, const TargetOptions& options)
-      : folder_(folder),
-        engine_(Engine::load(folder, engine_options(options))),
+      : engine_(Engine::load(folder, engine_options(options))),
         scheduler_(*engine_),
         digest_(checkpoint::model_digest(folder)) {}
 
-  int max_concurrency() const override { return 1; }
+  int max_concurrency() const override { return kMostClients; }
 
   Json describe() const override {
     const MemoryPlan& plan = engine_->plan();
-    const size_t slash = folder_.find_last_not_of('/');
-    const std::string path = folder_.substr(0, slash + 1);
     return Json{{"kind", "engine"},
-                {"model", path.substr(path.rfind('/') + 1)},
+                {"model", engine_->name()},
                 {"model_type", plan.model_type},
                 {"digest", digest_},
                 {"weight_bytes", plan.weight_bytes},
                 {"weight_bytes_per_token", plan.weight_bytes_per_token},
                 {"cache_bytes_per_token", plan.cache_bytes_per_token},
                 {"threads", plan.threads.n_threads},
+                {"max_sequences", plan.scheduler.max_sequences},
                 {"isa", isa_name(plan.isa)}};
   }
 
   Outcome send(const Request& request, const StopRequest& stop) override {
     Outcome o;
-    const std::lock_guard lock(mutex_);
     o.t_send_ns = now_ns();
     try {
       const std::vector<int32_t> prompt = encode(request);
@@ -102,10 +102,8 @@ class EngineTarget : public Target {
     if (g.finish_reason == FinishReason::kInterrupted) o.error = "stopped";
   }
 
-  std::string folder_;
   std::unique_ptr<const Engine> engine_;
-  std::mutex mutex_;
-  Scheduler scheduler_;
+  SharedScheduler scheduler_;
   std::string digest_;
 };
 

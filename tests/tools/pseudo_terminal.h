@@ -5,6 +5,7 @@
 
 class PseudoTerminal {
  public:
+  static bool is_possible();  // a bare root has no /dev/pts
   // Runs an absolute path or DS_BIN_DIR/name as leader of a session on an xterm of 80 columns.
   PseudoTerminal(const std::string& name, const std::vector<std::string>& arguments,
                  const std::vector<std::string>& environment);

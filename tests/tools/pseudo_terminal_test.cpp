@@ -15,6 +15,14 @@ namespace {
 constexpr int kPatienceMs = 30'000;
 }
 
+bool PseudoTerminal::is_possible() {
+  int ours = -1, theirs = -1;
+  if (::openpty(&ours, &theirs, nullptr, nullptr, nullptr) != 0) return false;
+  ::close(ours);
+  ::close(theirs);
+  return true;
+}
+
 PseudoTerminal::PseudoTerminal(const std::string& name, const std::vector<std::string>& arguments,
                                const std::vector<std::string>& environment) {
   const std::string path = name[0] == '/' ? name : DS_BIN_DIR "/" + name;

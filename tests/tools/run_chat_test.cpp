@@ -7,6 +7,7 @@
 #include "io/json.h"
 #include "pseudo_terminal.h"
 #include "run_program.h"
+#include "skip.h"
 
 namespace {
 
@@ -52,6 +53,7 @@ int64_t count(const ds::Json& record, const char* name) { return ds::find(record
 }  // namespace
 
 TEST_CASE("chat: answers, commands, and a slash that is no command is no prompt") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   const std::string saved = folder.path() + "/chat.jsonl";
   Chat chat(folder);
@@ -83,6 +85,7 @@ TEST_CASE("chat: answers, commands, and a slash that is no command is no prompt"
 }
 
 TEST_CASE("chat: a paste, a block and an edited message are one message each, of any length and script") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   const std::string saved = folder.path() + "/chat.jsonl";
   const std::string wide = "\xE4\xB8\xAD\xE6\x96\x87 \xC3\xA9 \xF0\x9F\x98\x80";
@@ -108,6 +111,7 @@ TEST_CASE("chat: a paste, a block and an edited message are one message each, of
 }
 
 TEST_CASE("chat: what was typed is there the next time, for its owner alone") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   {
     Chat chat(folder);
@@ -125,6 +129,7 @@ TEST_CASE("chat: what was typed is there the next time, for its owner alone") {
 
 TEST_CASE(
     "chat: Ctrl-C stops an answer or clears a line, and the session goes on; twice on an empty line ends") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   Chat chat(folder);
   chat.say("/set temperature 1000");  // every token alike: an end is not soon chosen
@@ -150,6 +155,7 @@ TEST_CASE(
 
 TEST_CASE(
     "chat: suspended and resumed, the shell has its terminal meanwhile; a narrower window is drawn anew") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   PseudoTerminal shell("/bin/bash", {"--norc", "--noprofile", "-i"}, folder.environment());
   shell.type("PS1='sh''ell> '\r");
@@ -177,6 +183,7 @@ TEST_CASE(
 }
 
 TEST_CASE("chat: of twenty turns and more none is read twice") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   const std::string timings = folder.path() + "/timings";
   {
@@ -194,6 +201,7 @@ TEST_CASE("chat: of twenty turns and more none is read twice") {
 }
 
 TEST_CASE("chat: a context that fills is told, then the oldest turns go and the system prompt stays") {
+  if (!PseudoTerminal::is_possible()) return ds::test::skip_test("no pseudo-terminal here");
   const ChatFolder folder;
   const std::string saved = folder.path() + "/chat.jsonl";
   Chat chat(folder, {"--ctx", "160", "-s", "Be brief."});

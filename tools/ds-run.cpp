@@ -107,7 +107,7 @@ int run(RunCommandLine& o) {
     streams.note("reading records from the terminal, one JSON object a line; Ctrl-D ends");
   std::optional<cli::LineEditor> editor;
   streams.ask = [&](const std::string& prompt, const std::string& begin) {
-    if (!editor) editor.emplace(cli::stderr_is_terminal() ? 2 : 1, cli::history_path("ds-run_history"));
+    if (!editor) editor.emplace(cli::stderr_is_terminal() ? 2 : 1, "ds-run");
     return editor->read(prompt, begin);
   };
   const RunEnd end = run_job(job, streams);

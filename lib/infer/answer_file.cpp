@@ -5,7 +5,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <cstdlib>
 #include <unordered_set>
 
@@ -25,11 +24,6 @@ bool may_be_cut_result(std::string_view line) {
   return line.substr(0, kBegin.size()) == kBegin.substr(0, line.size());
 }
 
-std::string hex_of(uint64_t value) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx", static_cast<unsigned long long>(value));
-  return text;
-}
 uint64_t number_of_hex(const std::string& text) { return std::strtoull(text.c_str(), nullptr, 16); }
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "infer/openai_line.h"
 
-#include <cstdio>
-
 #include "core/hash.h"
 #include "core/json_value.h"
 
@@ -10,11 +8,8 @@ namespace {
 
 constexpr std::string_view kChatUrl = "/v1/chat/completions", kTextUrl = "/v1/completions";
 
-std::string made_id(const char* kind, const Record& record) {
-  char text[48];
-  std::snprintf(text, sizeof text, "%s%016llx", kind,
-                static_cast<unsigned long long>(fnv1a(dump(record.json))));
-  return text;
+std::string made_id(const std::string& kind, const Record& record) {
+  return kind + hex_of(fnv1a(dump(record.json)));
 }
 
 bool is_chat(const Record& record) {

@@ -79,13 +79,15 @@ void use_utf8() {
   if (std::strcmp(::nl_langinfo(CODESET), "UTF-8") != 0) ::setlocale(LC_CTYPE, "C.UTF-8");
 }
 
-}  // namespace
-
-std::string history_path(const std::string& name) {
+// Empty where there is no home.
+std::string history_path(const std::string& tool) {
   const char *state = std::getenv("XDG_STATE_HOME"), *home = std::getenv("HOME");
-  if (state && *state == '/') return std::string(state) + "/dstools/" + name;
-  return home && *home == '/' ? std::string(home) + "/.local/state/dstools/" + name : "";
+  const std::string name = "/dstools/" + tool + "_history";
+  if (state && *state == '/') return state + name;
+  return home && *home == '/' ? std::string(home) + "/.local/state" + name : "";
 }
+
+}  // namespace
 
 struct LineEditor::State {
   EditLine* edit = nullptr;
@@ -198,20 +200,20 @@ struct LineEditor::State {
   }
 };
 
-LineEditor::LineEditor(int out_fd, const std::string& history) : state_(std::make_unique<State>()) {
+LineEditor::LineEditor(int out_fd, const std::string& tool) : state_(std::make_unique<State>()) {
   State& s = *state_;
   use_utf8();
   s.out = ::fdopen(::dup(out_fd), "w");
-  s.edit = ::el_init("ds-run", stdin, s.out, s.out);
+  s.edit = ::el_init(tool.c_str(), stdin, s.out, s.out);
   HistEventW event;
   s.lines = ::history_winit();
   ::history_w(s.lines, &event, H_SETSIZE, kLinesKept);
   ::history_w(s.lines, &event, H_SETUNIQUE, 1);
-  if (!history.empty()) {
+  s.history = history_path(tool);
+  if (!s.history.empty()) {
     std::error_code error;
-    std::filesystem::create_directories(std::filesystem::path(history).parent_path(), error);
-    s.history = history;
-    ::history_w(s.lines, &event, H_LOAD, history.c_str());
+    std::filesystem::create_directories(std::filesystem::path(s.history).parent_path(), error);
+    ::history_w(s.lines, &event, H_LOAD, s.history.c_str());
   }
   ::el_wset(s.edit, EL_CLIENTDATA, &s);
   ::el_wset(s.edit, EL_PROMPT, State::prompt_of);

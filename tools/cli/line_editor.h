@@ -6,15 +6,12 @@
 
 namespace ds::cli {
 
-// Where a tool keeps what was typed: $XDG_STATE_HOME/dstools/NAME, else under ~/.local/state. Empty where
-// there is no home.
-std::string history_path(const std::string& name);
-
 class LineEditor {
  public:
-  // Both streams are terminals; what is typed is shown on `out_fd`. Earlier lines come from the history's
-  // file and are kept there, for their owner alone; a file that cannot be written is none. Empty: none.
-  LineEditor(int out_fd, const std::string& history);
+  // Both streams are terminals; what is typed is shown on `out_fd`. Earlier lines come from the tool's file
+  // and are kept there, for their owner alone: $XDG_STATE_HOME/dstools/TOOL_history, else under
+  // ~/.local/state. Where that cannot be written they are kept as long as this lives.
+  LineEditor(int out_fd, const std::string& tool);
   ~LineEditor();
   LineEditor(const LineEditor&) = delete;
   LineEditor& operator=(const LineEditor&) = delete;

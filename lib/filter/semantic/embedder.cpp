@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <cstring>
 
+#include "core/hash.h"
 #include "core/json_value.h"
 #include "core/numbers.h"
 #include "core/utf8.h"
@@ -82,10 +82,7 @@ bool normalise(float* v, int dim) {
 }
 
 std::string hex_digest(const void* data, size_t n, uint64_t seed) {
-  char text[20];
-  std::snprintf(text, sizeof text, "%016llx",
-                static_cast<unsigned long long>(XXH3_64bits_withSeed(data, n, seed)));
-  return text;
+  return hex_of(XXH3_64bits_withSeed(data, n, seed));
 }
 
 bool is_folder(const std::string& path) {

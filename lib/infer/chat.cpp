@@ -159,7 +159,7 @@ class Chat {
   }
 
   void save(const std::string& path) {
-    if (path.empty()) usage("needs a file", "/save");
+    if (path.empty() || path == "-") usage("needs a file", "/save");
     Json record;
     record["messages"] = conversation_.messages();
     AtomicFile file(path);
@@ -169,7 +169,7 @@ class Chat {
   }
 
   void load(const std::string& path) {
-    if (path.empty()) usage("needs a file", "/load");
+    if (path.empty() || path == "-") usage("needs a file", "/load");
     JsonlReader reader(path);
     const std::optional<JsonlRecord> record = reader.next();
     const Json* messages = record ? find(record->json, "messages") : nullptr;

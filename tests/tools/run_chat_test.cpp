@@ -75,6 +75,7 @@ TEST_CASE("chat: answers, commands, and a slash that is no command is no prompt"
   CHECK(has(chat.say("/regen"), "there is no turn yet"));
   CHECK(has(chat.say("/edit"), "there is no turn yet"));
   CHECK(has(chat.say("/load " + folder.path() + "/none"), "none"));
+  CHECK(has(chat.say("/load -"), "needs a file"));  // stdin is what is typed
   CHECK(has(chat.say("/load " + saved), "turns: 1"));
   CHECK(has(chat.say("/regen"), "Paris"));
   chat.end();

@@ -1,6 +1,8 @@
-// bench_model FOLDER [--threads N] [--isa LEVEL] [--rounds R] [--prefill T] [--decode N] [--mapped]
+// bench_model FOLDER [--threads N] [--isa LEVEL] [--rounds R] [--prefill T] [--decode N] [--streams N]
+// [--mapped]
 //
-// Decode and prefill of a model folder beside what the machine can do at best, measured in the same process
+// Decode (also of N sequences in the same steps) and prefill of a model folder beside what the machine can do
+// at best, measured in the same process
 // and interleaved: read bandwidth before and after each decode run, peak multiply-add rate beside each
 // prefill. Prints medians and ratios; the ratios are the result, the absolute figures only say on what they
 // were measured.
@@ -28,7 +30,7 @@ double median(std::vector<double> v) {
 struct Options {
   std::string folder, isa = "auto";
   int n_threads = default_threads().n_threads, rounds = 5;
-  int64_t n_prefill = 512, n_decode = 16;
+  int64_t n_prefill = 512, n_decode = 16, n_streams = 16;
   bool mapped = false;  // leave the weights mapped, as for models that fill the memory
 };
 
@@ -42,6 +44,32 @@ double matmul_flops(const Model& model, bool is_fp8, int64_t T) {
   return 2 * (layers * static_cast<double>(T) + head);
 }
 
+// Seconds of each of n_decode steps of n_streams sequences that have their prompts' last token in common
+// only.
+std::vector<double> decode_seconds(const Model& model, const Context& context, const Options& o,
+                                   int64_t n_streams) {
+  const auto n = static_cast<size_t>(n_streams);
+  KvPool pool(model.cache_streams(), {n_streams, o.n_decode + 1, 1, 64, DType::kF32});
+  std::vector<std::unique_ptr<KvSequence>> caches;
+  std::vector<Segment> segments;
+  std::vector<int32_t> tokens(n), rows(n);
+  for (size_t s = 0; s < n; ++s) {
+    caches.push_back(std::make_unique<KvSequence>(pool));
+    segments.push_back({caches.back().get(), 1});
+    rows[s] = static_cast<int32_t>(s);
+  }
+  std::vector<float> logits(n * static_cast<size_t>(model.config().vocab_size));
+  std::vector<double> seconds;
+  for (int64_t i = 0; i < o.n_decode; ++i) {
+    for (size_t s = 0; s < n; ++s)
+      tokens[s] = static_cast<int32_t>((static_cast<int64_t>(s) * 7919 + i * 13) % model.config().vocab_size);
+    const int64_t begin = now_ns();
+    model.forward(context, tokens, segments, rows, logits.data());
+    seconds.push_back(seconds_since(begin));
+  }
+  return seconds;
+}
+
 void measure(const Options& o) {
   ThreadPool pool(o.n_threads);
   const Isa isa = parse_isa(o.isa);
@@ -49,14 +77,15 @@ void measure(const Options& o) {
   const auto model = load_model(folder);
   if (!o.mapped) model->copy_into_large_pages(pool);
   const int64_t V = model->config().vocab_size, ctx = o.n_prefill + o.n_decode + 1;
-  Arena arena(model->workspace_floats(o.n_prefill, ctx, o.n_threads));
+  Arena arena(std::max(model->workspace_floats(o.n_prefill, ctx, o.n_threads),
+                       model->workspace_floats(o.n_streams, ctx, o.n_threads, o.n_streams)));
   std::vector<float> logits(V);
   std::vector<int32_t> prompt;
   for (int64_t i = 0; i < o.n_prefill; ++i) prompt.push_back(static_cast<int32_t>((i * 7919 + 13) % V));
   const int32_t last = static_cast<int32_t>(o.n_prefill) - 1, zero = 0;
 
   std::vector<double> decode_share, decode_gbs, bandwidth, f32_share, f32_rate, bf16_share, bf16_rate,
-      peak_share;
+      peak_share, streams_gain;
   const auto bytes = static_cast<double>(model->weight_bytes_per_token());
   const double flops = matmul_flops(*model, folder->quantization().block_rows > 0, o.n_prefill);
   for (int round = 0; round < o.rounds + 1; ++round) {
@@ -90,6 +119,9 @@ void measure(const Options& o) {
       bandwidth.push_back(best_read);
       decode_gbs.push_back(bytes / median(seconds));
       decode_share.push_back(decode_gbs.back() / best_read);
+      const double one_stream = median(decode_seconds(*model, context, o, 1));
+      streams_gain.push_back(static_cast<double>(o.n_streams) * one_stream /
+                             median(decode_seconds(*model, context, o, o.n_streams)));
     }
   }
   std::printf("model %s, %s, %d threads, isa %s, %d rounds\n", o.folder.c_str(), cpu_model_name().c_str(),
@@ -99,6 +131,8 @@ void measure(const Options& o) {
       "tokens/s)\n",
       median(decode_gbs) / 1e9, median(bandwidth) / 1e9, median(decode_share) * 100,
       median(decode_gbs) / bytes);
+  std::printf("  decode of %lld streams in the same steps: %.2f times one stream's tokens/s\n",
+              static_cast<long long>(o.n_streams), median(streams_gain));
   const auto prefill = [&](const char* name, const std::vector<double>& rate,
                            const std::vector<double>& share) {
     std::printf(
@@ -128,6 +162,8 @@ int main(int argc, char** argv) {
       o.n_prefill = std::stoll(value());
     else if (arg == "--decode")
       o.n_decode = std::stoll(value());
+    else if (arg == "--streams")
+      o.n_streams = std::stoll(value());
     else if (arg == "--mapped")
       o.mapped = true;
     else

@@ -35,6 +35,11 @@ namespace infer {
 using namespace model;
 using namespace text;
 }  // namespace infer
+namespace train {
+using namespace model;
+using namespace text;
+using namespace report;
+}  // namespace train
 
 // L5
 namespace bench {
@@ -47,6 +52,7 @@ namespace cli {
 using namespace bench;
 using namespace quant;
 using namespace filter;
+using namespace train;
 }  // namespace cli
 
 }  // namespace ds

@@ -15,6 +15,7 @@ namespace report {}
 namespace checkpoint {
 using namespace io;
 using namespace kernels;
+using namespace text;
 }  // namespace checkpoint
 
 // L3

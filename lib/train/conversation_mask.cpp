@@ -131,15 +131,28 @@ class Masker {
       refuse(reply, "the chat template prints this reply twice");
   }
 
-  // A reply that calls tools: what the text up to it has beyond its own prompt.
+  // A reply that calls tools: what the text up to it has beyond its own prompt. A template that prints the
+  // last message otherwise than one in the middle (Qwen3 does) has it end where the next end of text stands.
   void locate_printed(Reply& reply) const {
     const std::string prompt = render(reply.message, true, {}), said = render(reply.message + 1, false, {});
-    if (!said.starts_with(prompt) || !full_.starts_with(said))
+    if (!full_.starts_with(prompt) || said.size() <= prompt.size())
       refuse(reply, "the chat template does not print this call of tools right behind its generation prompt");
     reply.begin = prompt.size();
-    reply.end = said.size();
+    reply.end = full_.starts_with(said) ? said.size() : next_end_of_text(reply.begin);
     while (reply.end > reply.begin && kSpaces.find(full_[reply.end - 1]) != kSpaces.npos) --reply.end;
-    if (reply.end == reply.begin) refuse(reply, "the chat template prints nothing of this reply");
+    if (reply.end == reply.begin)
+      refuse(reply, "the chat template prints no end of turn behind this call of tools");
+  }
+
+  // Where the next EOS ends; `from` when there is none.
+  size_t next_end_of_text(size_t from) const {
+    size_t end = std::string::npos;
+    for (const int32_t id : text_.eos_ids()) {
+      const std::string_view eos = text_.tokenizer().token_bytes(id);
+      if (const size_t at = full_.find(eos, from); at != std::string::npos)
+        end = std::min(end, at + eos.size());
+    }
+    return end == std::string::npos ? from : end;
   }
 
   void add(std::string_view text, bool special, bool trained) {

@@ -9,7 +9,6 @@
 #include "report/html.h"
 #include "report/svg_chart.h"
 #include "report/terminal_plot.h"
-#include "report/words.h"
 
 namespace ds::train {
 namespace {
@@ -35,17 +34,13 @@ void split(const Series& series, std::vector<double>& x, std::vector<double>& y)
   }
 }
 
-std::string plot(const char* name, const std::vector<double>& y, int width, bool unicode) {
-  std::vector<double> finite;
-  for (const double v : y)
-    if (std::isfinite(v)) finite.push_back(v);
-  if (finite.empty()) return "";
-  const auto [low, high] = std::minmax_element(finite.begin(), finite.end());
-  std::string label = name;
-  label.resize(6, ' ');
-  return label + report::sparkline(finite, std::max(10, width - 8), unicode) + "\n      " +
-         report::short_number(finite.front()) + " to " + report::short_number(finite.back()) + ", between " +
-         report::short_number(*low) + " and " + report::short_number(*high) + "\n";
+std::string plot(const char* name, const std::vector<double>& x, const std::vector<double>& y, int width,
+                 bool unicode) {
+  report::PlotStyle style;
+  style.width = std::max(24, width);
+  style.unicode = unicode;
+  const std::string curve = report::plot_curve(x, y, style);
+  return curve.empty() ? "" : std::string(name) + "\n" + curve;
 }
 
 }  // namespace
@@ -77,8 +72,9 @@ RunCurves read_curves(const std::string& path) {
 }
 
 std::string curves_text(const RunCurves& c, int width, bool unicode) {
-  return std::to_string(c.steps.size()) + " updates\n" + plot("loss", c.losses, width, unicode) +
-         plot("eval", c.evals, width, unicode) + plot("lr", c.rates, width, unicode);
+  return plot("loss", c.steps, c.losses, width, unicode) +
+         plot("loss of evaluations", c.eval_steps, c.evals, width, unicode) +
+         plot("learning rate", c.rate_steps, c.rates, width, unicode);
 }
 
 std::string curves_html(const RunCurves& c, const std::string& title, const std::string& command_line) {

@@ -20,7 +20,7 @@ struct RunCurves {
 // an update.
 RunCurves read_curves(const std::string& path);
 
-// Two plots of at most so many columns, each with its range and its last value.
+// A plot for each curve that has values, at most so many columns wide.
 std::string curves_text(const RunCurves& curves, int width, bool unicode);
 // A page on its own, light or dark as its reader's system is.
 std::string curves_html(const RunCurves& curves, const std::string& title, const std::string& command_line);

@@ -220,10 +220,19 @@ void run(const Context& context, const AttentionJob& job, std::span<const Attent
 
 void attention(const Context& context, const AttentionJob& job,
                std::span<const AttentionSequence> sequences) {
-  AttentionJob with_lse = job;
-  if (context.tape && !job.lse) with_lse.lse = context.tape->room(context, job.q.rows, job.H);
-  run(context, with_lse, sequences);
-  if (context.tape) record(context, with_lse, sequences);
+  if (!context.tape) return run(context, job, sequences);
+  // The rows of these sequences alone: there may be others in the step.
+  int64_t begin = job.q.rows, end = 0;
+  for (const AttentionSequence& s : sequences)
+    begin = std::min(begin, s.first_token), end = std::max(end, s.first_token + s.n_tokens);
+  const int64_t n = std::max<int64_t>(end - begin, 0);
+  AttentionJob part = job;
+  part.q = job.q.rows_from(begin, n), part.out = job.out.rows_from(begin, n);
+  part.lse = job.lse ? job.lse.rows_from(begin, n) : context.tape->room(context, n, job.H);
+  std::vector<AttentionSequence> moved(sequences.begin(), sequences.end());
+  for (AttentionSequence& s : moved) s.first_token -= begin;
+  run(context, part, moved);
+  record(context, part, moved);
 }
 
 }  // namespace ds::kernels

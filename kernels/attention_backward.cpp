@@ -45,7 +45,8 @@ void attention_backward(const Context& context, const AttentionJob& job,
       }
     });
   }
-  clear(context, dout);
+  for (const AttentionBackwardSequence& s : sequences)
+    clear(context, dout.rows_from(s.of.first_token, s.of.n_tokens));
 }
 
 }  // namespace ds::kernels

@@ -96,7 +96,8 @@ void Decoder::forward_hidden(const Context& context, std::span<const int32_t> to
                              bool recompute, const std::function<void(TensorView hidden)>& then) const {
   const ScratchScope scope(context.arena);
   for (const Segment& s : segments) DS_CHECK(s.cache->length() == 0);
-  run_hidden(context, tokens, open_segments(context, tokens, segments), logit_rows, recompute,
+  run_hidden(context, tokens, open_segments(context, tokens, segments), logit_rows,
+             recompute ? Pass::kRecomputed : Pass::kTraining,
              [&](TensorView hidden, std::span<const TokenRun>) { then(hidden); });
 }
 
@@ -107,7 +108,7 @@ void Decoder::head(const Context& context, TensorView hidden, TensorView logits)
 
 void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
                   std::span<const int32_t> logit_rows, float* logits) const {
-  run_hidden(context, tokens, segments, logit_rows, false,
+  run_hidden(context, tokens, segments, logit_rows, Pass::kInference,
              [&](TensorView hidden, std::span<const TokenRun> runs) {
                const int64_t V = config_.vocab_size;
                const MatmulJob job[] = {
@@ -129,7 +130,7 @@ void Decoder::run_layer(const Step& step, const Layer& layer, TensorView x, Tens
 }
 
 void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens,
-                         std::span<StepSegment> segments, std::span<const int32_t> logit_rows, bool recompute,
+                         std::span<StepSegment> segments, std::span<const int32_t> logit_rows, Pass kind,
                          const Hidden& then) const {
   Arena& arena = context.arena;
   const ScratchScope scope(arena);
@@ -154,7 +155,7 @@ void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens
     logit_runs[i] = {row - first_row, few_or_many(row - first_row)};
   }
   DS_CHECK(t == T && row == n_rows);
-  const Step step{context, tokens, positions, segments, segment_tokens, runs};
+  const Step step{context, tokens, positions, segments, segment_tokens, runs, kind != Pass::kInference};
 
   const TensorView x = arena.take(T, D);  // residual stream
   const TensorView h = arena.take(T, D);  // normalised
@@ -162,10 +163,15 @@ void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens
   embed(context, embed_tokens_, tokens, x);
   for (const Layer& layer : layers_) {
     const auto run_once = [&step, &layer, this, x, h, y](const Context& c) {
-      run_layer({c, step.tokens, step.positions, step.segments, step.segment_tokens, step.runs}, layer, x, h,
-                y);
+      run_layer(
+          {c, step.tokens, step.positions, step.segments, step.segment_tokens, step.runs, step.training},
+          layer, x, h, y);
     };
-    recompute&& context.tape ? context.tape->run_again(context, x, run_once) : run_once(context);
+    if (kind == Pass::kRecomputed && context.tape) {
+      context.tape->run_again(context, x, run_once);
+    } else {
+      run_once(context);
+    }
   }
   const TensorView last = h.rows_from(0, n_rows);
   gather_rows(context, x, logit_rows, last);

@@ -5,7 +5,6 @@
 #include <iostream>
 
 #include "cli/output.h"
-#include "cli/progress.h"
 #include "cli/run.h"
 #include "cli/signals.h"
 #include "cli/terminal.h"
@@ -281,6 +280,29 @@ constexpr const char* kPrivacyExamples =
   ds-finetune privacy --phase 0.01,?,1000 --delta 1e-5 --epsilon 3)";
 
 }  // namespace
+
+AccountedDataSet::AccountedDataSet(const std::string& folder, DataSetOptions options, bool quiet,
+                                   cli::ProgressLine& line)
+    : quiet_(quiet), line_(line), set_(folder, [&] {
+        options.stop = cli::stop_requested;
+        options.on_bad = [this](const Error& e) {
+          if (quiet_ || ++n_told_ > kMostTold) return;
+          line_.clear();
+          cli::note(e.message());
+        };
+        return std::move(options);
+      }()) {}
+
+bool AccountedDataSet::next(TrainingDocument& document) {
+  if (finished_) return false;
+  if (set_.next(document)) return true;
+  finished_ = true;
+  line_.clear();
+  if (!quiet_)
+    for (const std::string& text : counts_text(set_.counts())) cli::note(text);
+  set_.finish();
+  return false;
+}
 
 // clang-format off
 void add_data_options(CLI::App& app, DataSetOptions& d) {

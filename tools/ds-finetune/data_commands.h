@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "cli/options.h"
+#include "cli/progress.h"
 #include "train/data_set.h"
 
 namespace ds::train {
@@ -22,6 +23,20 @@ struct DataCommandLine {
   std::vector<std::string> adapters;
   std::string run, html, command_line;  // of plot
   bool json = false, ascii = false;
+};
+
+// The data set of a training run: at its end it says what it was made of, and refuses one of which nothing
+// would be learnt.
+class AccountedDataSet : public DocumentSource {
+ public:
+  AccountedDataSet(const std::string& folder, DataSetOptions options, bool quiet, cli::ProgressLine& line);
+  bool next(TrainingDocument& document) override;
+
+ private:
+  bool quiet_, finished_ = false;
+  int n_told_ = 0;
+  cli::ProgressLine& line_;
+  DataSet set_;
 };
 
 // How records become documents: the options that prep, show and a training run share.

@@ -49,7 +49,7 @@ TEST_CASE("prep: exit codes of bad records, empty input, unknown folders, a read
   CHECK(r.rc == 0);
   CHECK(lines_of(r.out).size() == 1);
   CHECK(has(r.err, "<stdin>:2: "));
-  CHECK(has(r.err, "has no \"answer\", which the template names, first at <stdin>:3"));
+  CHECK(has(r.err, "has no \"answer\", first at <stdin>:3"));
   const TemporaryFolder folder;
   const std::string bad = folder.path() + "/bad.jsonl";
   CHECK(finetune({"prep", kTinyModel, "--bad-lines", bad, "--max-bad", "0.5"}, mixed).rc == 65);

@@ -4,7 +4,9 @@
 #include <cmath>
 
 #include "kernels/attention_kernels.h"
+#include "kernels/kv_gradients.h"
 #include "kernels/op.h"
+#include "kernels/tape.h"
 
 namespace ds::kernels {
 
@@ -124,10 +126,38 @@ void check(const AttentionJob& job, const AttentionSequence& sequence) {
   DS_CHECK(!sequence.sparse || (job.selected && end <= job.selected.rows));
 }
 
-}  // namespace
+// Rows that lie in scratch are kept as they are now: one page then.
+OwnKvRows kept_rows(const Context& context, const KvRows& rows, int64_t end) {
+  OwnKvRows own(rows, end, context);
+  if (context.tape->is_lasting(rows.pages[0])) return own;
+  DS_CHECK(rows.n_pages == 1 && rows.dtype == DType::kF32);
+  own.keep_page(context.tape->keep(
+      context, {rows.pages[0], DType::kF32, context.device, rows.page_rows, rows.width, rows.width}));
+  return own;
+}
 
-void attention(const Context& context, const AttentionJob& job,
-               std::span<const AttentionSequence> sequences) {
+void record(const Context& context, AttentionJob job, std::span<const AttentionSequence> sequences) {
+  Tape* tape = context.tape;
+  const TensorView q = job.q, out = job.out;
+  job.q = tape->keep(context, q), job.out = tape->keep(context, out);
+  std::vector<AttentionBackwardSequence> all;
+  std::vector<OwnKvRows> rows;
+  for (const AttentionSequence& s : sequences) {
+    DS_CHECK(!s.sparse);
+    all.push_back({s, {}, {}});
+    const int64_t end = s.position + s.n_tokens;
+    rows.push_back(kept_rows(context, s.k, end)), rows.push_back(kept_rows(context, s.v, end));
+  }
+  tape->push([tape, job, all, rows, q, out](const Context& c) mutable {
+    for (size_t i = 0; i < all.size(); ++i) {
+      all[i].of.k = rows[2 * i].rows(), all[i].dk = rows[2 * i].gradients(*tape, c);
+      all[i].of.v = rows[2 * i + 1].rows(), all[i].dv = rows[2 * i + 1].gradients(*tape, c);
+    }
+    attention_backward(c, job, all, tape->gradient(c, out), tape->gradient(c, q));
+  });
+}
+
+void run(const Context& context, const AttentionJob& job, std::span<const AttentionSequence> sequences) {
   const Op op(context, job.q, job.out, job.selected, job.lse);
   DS_CHECK(job.KV > 0 && job.H % job.KV == 0);
   DS_CHECK(is_f32(job.q, job.q.rows, job.H * job.Dk) && is_f32(job.out, job.out.rows, job.H * job.Dv));
@@ -184,6 +214,25 @@ void attention(const Context& context, const AttentionJob& job,
       }
     });
   }
+}
+
+}  // namespace
+
+void attention(const Context& context, const AttentionJob& job,
+               std::span<const AttentionSequence> sequences) {
+  if (!context.tape) return run(context, job, sequences);
+  // The rows of these sequences alone: there may be others in the step.
+  int64_t begin = job.q.rows, end = 0;
+  for (const AttentionSequence& s : sequences)
+    begin = std::min(begin, s.first_token), end = std::max(end, s.first_token + s.n_tokens);
+  const int64_t n = std::max<int64_t>(end - begin, 0);
+  AttentionJob part = job;
+  part.q = job.q.rows_from(begin, n), part.out = job.out.rows_from(begin, n);
+  part.lse = job.lse ? job.lse.rows_from(begin, n) : context.tape->room(context, n, job.H);
+  std::vector<AttentionSequence> moved(sequences.begin(), sequences.end());
+  for (AttentionSequence& s : moved) s.first_token -= begin;
+  run(context, part, moved);
+  record(context, part, moved);
 }
 
 }  // namespace ds::kernels

@@ -41,4 +41,14 @@ struct AttentionJob {
 
 void attention(const Context& context, const AttentionJob& job, std::span<const AttentionSequence> sequences);
 
+// With P the softmax (recomputed from lse), dP = dout . v and dS = scale P (dP - sum_s P dP):
+//   dq += dS k    dk += dS^T q    dv += P^T dout                                    (a group's heads summed)
+// job is attention()'s with lse; rows are F32, none selected. Of dout the rows of the sequences are taken.
+struct AttentionBackwardSequence {
+  AttentionSequence of;
+  KvRows dk, dv;  // as of.k and of.v
+};
+void attention_backward(const Context& context, const AttentionJob& job,
+                        std::span<const AttentionBackwardSequence> sequences, TensorView dout, TensorView dq);
+
 }  // namespace ds::kernels

@@ -9,4 +9,9 @@ namespace ds::kernels {
 void combine_experts(const Context& context, TensorView sorted, TensorView slots, TensorView weights,
                      bool add, TensorView y);
 
+// dsorted[slots[t, k]] += weights[t, k] dy[t], dweights[t, k] += dy[t] . sorted[slots[t, k]]; dy is taken
+// unless `add`, y's old value having counted for as much. sorted and weights are what combine_experts() read.
+void combine_experts_backward(const Context& context, TensorView sorted, TensorView slots, TensorView weights,
+                              bool add, TensorView dy, TensorView dsorted, TensorView dweights);
+
 }  // namespace ds::kernels

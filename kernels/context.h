@@ -26,15 +26,20 @@ class MemoryGate {
   virtual void close() = 0;
 };
 
+class Tape;
+
 struct Context {
   ThreadPool* pool = nullptr;  // may be null where the arena only measures
   Arena& arena;
   Policy policy;
   Device device = Device::kCpu;
   MemoryGate* gate = nullptr;  // set where device is kGuarded
+  Tape* tape = nullptr;        // where ops leave what their backward needs (kernels/tape.h); null: nowhere
 
   // The same with activations in float32, for what must not be rounded: routers, indexers.
-  Context exact() const { return {pool, arena, {policy.isa, Activations::kF32}, device, gate}; }
+  Context exact() const { return {pool, arena, {policy.isa, Activations::kF32}, device, gate, tape}; }
+  // The same without a tape: for what nobody walks back.
+  Context untaped() const { return {pool, arena, policy, device, gate}; }
   int n_threads() const { return arena.measuring() ? arena.measured_threads() : pool->n_threads(); }
 };
 

@@ -12,4 +12,10 @@ void gather_rows(const Context& context, TensorView x, std::span<const int32_t> 
 // y[i] = x[i / n]: every row of x n times. x: [R, D], y: [R * n, D]
 void repeat_rows(const Context& context, TensorView x, int64_t n, TensorView y);
 
+// dx[rows[i]] += dy[i], in the order of i; dy is taken.
+void gather_rows_backward(const Context& context, std::span<const int32_t> rows, TensorView dy,
+                          TensorView dx);
+// dx[i / n] += dy[i]; dy is taken.
+void repeat_rows_backward(const Context& context, int64_t n, TensorView dy, TensorView dx);
+
 }  // namespace ds::kernels

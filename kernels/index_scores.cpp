@@ -10,6 +10,7 @@ namespace ds::kernels {
 void index_scores(const Context& context, TensorView q, TensorView weights, float factor, const KvRows& keys,
                   TensorView scores) {
   const Op op(context, q, weights, scores);
+  DS_CHECK(!context.tape);
   const int64_t H = weights.cols, Di = keys.width, n_keys = scores.cols;
   DS_CHECK(is_f32(q, 1, H * Di) && is_f32(weights, 1, H) && is_f32(scores, 1, n_keys));
   float* head_scores = op.scratch(H * n_keys);  // [H, n_keys]

@@ -3,7 +3,9 @@
 #include <cstring>
 
 #include "core/numbers.h"
+#include "kernels/kv_gradients.h"
 #include "kernels/op.h"
+#include "kernels/tape.h"
 
 namespace ds::kernels {
 namespace {
@@ -14,6 +16,18 @@ void check(const KvRows& rows, int64_t begin, int64_t n) {
   DS_CHECK(n <= room && (rows.ring || begin + n <= room));
 }
 
+std::vector<OwnKvRows> own_rows(const Context& context, std::span<const KvAppendJob> jobs) {
+  std::vector<OwnKvRows> rows;
+  for (const KvAppendJob& job : jobs) rows.emplace_back(job.rows, job.position + job.n_rows, context);
+  return rows;
+}
+
+// to += from, which becomes 0.
+void take(float* from, int64_t n, float* to) {
+  for (int64_t c = 0; c < n; ++c) to[c] += from[c];
+  std::memset(from, 0, n * sizeof(float));
+}
+
 }  // namespace
 
 void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob> jobs) {
@@ -21,6 +35,13 @@ void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob
   for (const KvAppendJob& job : jobs) {
     DS_CHECK(is_f32(x, x.rows, job.rows.width) && job.first_row + job.n_rows <= x.rows);
     check(job.rows, job.position, job.n_rows);
+  }
+  if (Tape* tape = context.tape) {
+    std::vector<KvAppendJob> kept(jobs.begin(), jobs.end());
+    tape->push([tape, rows = own_rows(context, jobs), kept, x](const Context& c) mutable {
+      for (size_t i = 0; i < kept.size(); ++i) kept[i].rows = rows[i].gradients(*tape, c);
+      kv_append_backward(c, kept, tape->gradient(c, x));
+    });
   }
   if (op.dry()) return;
   for (const KvAppendJob& job : jobs) {
@@ -42,6 +63,12 @@ void kv_read(const Context& context, const KvRows& rows, int64_t first_row, Tens
   const Op op(context, y);
   DS_CHECK(is_f32(y, y.rows, rows.width));
   check(rows, first_row, y.rows);
+  if (Tape* tape = context.tape) {
+    tape->push(
+        [tape, own = OwnKvRows(rows, first_row + y.rows, context), first_row, y](const Context& c) mutable {
+          kv_read_backward(c, own.gradients(*tape, c), first_row, tape->gradient(c, y));
+        });
+  }
   if (op.dry()) return;
   op.parallel_for(y.rows, 16, [&](int64_t begin, int64_t end, int) {
     for (int64_t i = begin; i < end; ++i) {
@@ -53,6 +80,28 @@ void kv_read(const Context& context, const KvRows& rows, int64_t first_row, Tens
           f32(y, i)[c] = bf16_to_f32(static_cast<const uint16_t*>(from)[c]);
       }
     }
+  });
+}
+
+void kv_append_backward(const Context& context, std::span<const KvAppendJob> jobs, TensorView dx) {
+  const Op op(context, dx);
+  if (op.dry()) return;
+  for (const KvAppendJob& job : jobs) {
+    DS_CHECK(job.rows.dtype == DType::kF32);
+    op.parallel_for(job.n_rows, 16, [&](int64_t begin, int64_t end, int) {
+      for (int64_t i = begin; i < end; ++i)
+        take(static_cast<float*>(job.rows.row(job.position + i)), dx.cols, f32(dx, job.first_row + i));
+    });
+  }
+}
+
+void kv_read_backward(const Context& context, const KvRows& drows, int64_t first_row, TensorView dy) {
+  const Op op(context, dy);
+  DS_CHECK(drows.dtype == DType::kF32);
+  if (op.dry()) return;
+  op.parallel_for(dy.rows, 16, [&](int64_t begin, int64_t end, int) {
+    for (int64_t i = begin; i < end; ++i)
+      take(f32(dy, i), dy.cols, static_cast<float*>(drows.row(first_row + i)));
   });
 }
 

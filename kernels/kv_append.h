@@ -15,9 +15,13 @@ struct KvAppendJob {
 };
 // x: [T, width] f32. A ring must hold all rows of one call.
 void kv_append(const Context& context, TensorView x, std::span<const KvAppendJob> jobs);
+// dx += the gradients of the rows, which are taken; jobs name those: F32.
+void kv_append_backward(const Context& context, std::span<const KvAppendJob> jobs, TensorView dx);
 
 // y[i] = row first_row + i of the stream. y: [n, width] f32
 void kv_read(const Context& context, const KvRows& rows, int64_t first_row, TensorView y);
+// drows[first_row + i] += dy[i], F32; dy is taken.
+void kv_read_backward(const Context& context, const KvRows& drows, int64_t first_row, TensorView dy);
 
 // The n_bytes at `from` to `to`, both of the context's device: a page, whatever streams and row types it
 // holds. They must not overlap.

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "core/error.h"
+#include "kernels/low_rank.h"
 #include "kernels/matmul_tasks.h"
 
 namespace ds::kernels {
@@ -216,6 +217,11 @@ class TaskLists {
   size_t n_few_ = 0, n_many_ = 0;
 };
 
+void add_low_ranks(const Op& op, std::span<const MatmulJob> jobs) {
+  for (const MatmulJob& job : jobs)
+    if (job.w.low_rank) add_low_rank(op, job.w, job.x, job.y);
+}
+
 int64_t n_runs(std::span<const TokenRun> runs) {
   return std::max<int64_t>(1, static_cast<int64_t>(runs.size()));
 }
@@ -231,13 +237,16 @@ WeightView head_weight(const HeadsMatmulJob& job, int64_t h) {
 
 void matmul(const Context& context, std::span<const MatmulJob> jobs, std::span<const TokenRun> runs) {
   const Op op(context);
+  if (context.tape) record_matmul(context, jobs);
   TaskLists tasks(op, static_cast<int64_t>(jobs.size()) * n_runs(runs));
   tasks.add(jobs, runs);
   tasks.run();
+  add_low_ranks(op, jobs);
 }
 
 void matmul_heads(const Context& context, const HeadsMatmulJob& job, std::span<const TokenRun> runs) {
   const Op op(context, job.x, job.y);
+  DS_CHECK(!context.tape && !job.w.low_rank);
   TaskLists tasks(op, job.H * n_runs(runs));
   for_each_run(runs, job.x.rows, [&](int64_t begin, int64_t n, TokenRun::Kind kind) {
     for (int64_t h = 0; h < job.H; ++h) {
@@ -253,6 +262,7 @@ void matmul_heads(const Context& context, const HeadsMatmulJob& job, std::span<c
 void matmul_heads_transposed(const Context& context, const HeadsMatmulJob& job,
                              std::span<const TokenRun> runs) {
   const Op op(context, job.x, job.y);
+  DS_CHECK(!context.tape && !job.w.low_rank);
   if (op.dry()) return;
   const MatmulKernels& kernels = matmul_kernels(op.isa());
   for_each_run(runs, job.x.rows, [&](int64_t first, int64_t n, TokenRun::Kind) {
@@ -278,6 +288,7 @@ void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> rout
   const auto E = static_cast<int64_t>(routed[0].w.size()), n_slots = routed[0].x.rows;
   const auto n_routed = static_cast<int64_t>(routed.size());
   DS_CHECK(is_i32(starts, 1, 2 * E + 1));
+  if (context.tape) record_matmul_routed(context, routed, starts, dense);
   if (op.dry()) {
     // Who goes where is not known: scratch for every row as a few-token one, and for any expert with all
     // tokens.
@@ -296,6 +307,9 @@ void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> rout
         many.add(make_task(job.w[e], job.x.rows_from(0, T), job.y.rows_from(0, T)), TokenRun::Kind::kMany);
       many.run();
     }
+    for (const RoutedMatmulJob& job : routed)
+      if (job.w[0].low_rank) add_low_rank(op, job.w[0], job.x, job.y);
+    add_low_ranks(op, dense);
     return;
   }
   TaskLists tasks(op,
@@ -310,6 +324,14 @@ void matmul_routed(const Context& context, std::span<const RoutedMatmulJob> rout
   }
   tasks.add(dense, runs);
   tasks.run();
+  for (const RoutedMatmulJob& job : routed) {
+    for (int64_t e = 0; e < E; ++e) {
+      const int64_t begin = start[2 * e], n = start[2 * e + 2] - begin;
+      if (job.w[e].low_rank && n > 0)
+        add_low_rank(op, job.w[e], job.x.rows_from(begin, n), job.y.rows_from(begin, n));
+    }
+  }
+  add_low_ranks(op, dense);
 }
 
 }  // namespace ds::kernels

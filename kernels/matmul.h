@@ -40,6 +40,20 @@ struct MatmulJob {
 // share its packed form. runs: how the T tokens of each job are multiplied; none: as many as they are.
 void matmul(const Context& context, std::span<const MatmulJob> jobs, std::span<const TokenRun> runs = {});
 
+//   dx += dy W    dw += dy^T x    dbias += sum_t dy        where wanted; an adapter of w included:
+//   da += scale (dy B)^T x    db += scale dy^T (x A^T)
+// dy is taken. Sums are float32, over tokens in their order. No job may write what another reads.
+struct MatmulBackwardJob {
+  WeightView w;                        // [out, in]
+  TensorView x;                        // [T, in]; none where neither dw nor da is wanted
+  TensorView dy;                       // [T, out]
+  TensorView dx;                       // [T, in] or none
+  float* dw = nullptr;                 // [out, in] or none
+  float* dbias = nullptr;              // [out] or none
+  float *da = nullptr, *db = nullptr;  // [r, in] and [out of the whole matrix, r] or none
+};
+void matmul_backward(const Context& context, std::span<const MatmulBackwardJob> jobs);
+
 // One matrix per head, all cut out of `w`: head h has the rows [h * head_rows + first_row, + n_rows).
 //   y[t, h, o] = sum_i x[t, h, i] * W_h[o, i]                      transposed: sum_o x[t, h, o] * W_h[o, i]
 struct HeadsMatmulJob {

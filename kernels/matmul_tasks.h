@@ -12,4 +12,9 @@ void run_few(const Op& op, std::span<MatmulTask> tasks);
 // Many-token tasks: neighbours of one input share its packed form.
 void run_many(const Op& op, std::span<MatmulTask> tasks);
 
+// Leave a node on context.tape.
+void record_matmul(const Context& context, std::span<const MatmulJob> jobs);
+void record_matmul_routed(const Context& context, std::span<const RoutedMatmulJob> routed, TensorView starts,
+                          std::span<const MatmulJob> dense);
+
 }  // namespace ds::kernels

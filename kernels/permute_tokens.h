@@ -15,4 +15,7 @@ void permute_tokens(const Context& context, TensorView x, TensorView experts,
                     std::span<const int64_t> segment_tokens, TensorView slots, TensorView starts,
                     TensorView sorted);
 
+// dx[t] += sum_k dsorted[slots[t, k]], in the order of k; dsorted is taken.
+void permute_tokens_backward(const Context& context, TensorView slots, TensorView dsorted, TensorView dx);
+
 }  // namespace ds::kernels

@@ -24,5 +24,8 @@ struct RopeTable {
 // reference does; cos and sin are then computed in double.
 void rope(const Context& context, const RopeTable& table, RopePairs pairs, std::span<const int32_t> positions,
           TensorView x, int64_t H, int64_t head_stride);
+// dx is rotated back, in place: a rotation's transpose, times the table's magnitude.
+void rope_backward(const Context& context, const RopeTable& table, RopePairs pairs,
+                   std::span<const int32_t> positions, TensorView dx, int64_t H, int64_t head_stride);
 
 }  // namespace ds::kernels

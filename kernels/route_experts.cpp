@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "kernels/op.h"
+#include "kernels/tape.h"
 
 namespace ds::kernels {
 namespace {
@@ -35,11 +36,7 @@ void mask_groups(const RouterOptions& o, float* choice, float* group_scores) {
   }
 }
 
-// One token's choice. scratch: 2 * E + n_group floats.
-void route(const RouterOptions& o, const float* logits, const float* bias, float* scratch, int32_t* experts,
-           float* expert_weights) {
-  float* score = scratch;         // [E]
-  float* choice = scratch + o.E;  // [E]
+void score_experts(const RouterOptions& o, const float* logits, float* score) {
   if (o.sigmoid) {
     for (int64_t e = 0; e < o.E; ++e) score[e] = 1.0f / (1.0f + std::exp(-logits[e]));
   } else {
@@ -48,6 +45,38 @@ void route(const RouterOptions& o, const float* logits, const float* bias, float
     for (int64_t e = 0; e < o.E; ++e) sum += score[e] = std::exp(logits[e] - top);
     for (int64_t e = 0; e < o.E; ++e) score[e] /= sum;
   }
+}
+
+// One token's gradient. With s the scores, S = sum of the chosen ones + 1e-20 and weight = factor s / S:
+//   ds_e = factor / S (dweight_e - sum_chosen dweight s / S)    (not normalised: factor dweight_e)
+// scratch: 2 * E floats.
+void route_backward(const RouterOptions& o, const float* logits, const int32_t* experts, float* dweights,
+                    float* scratch, float* dlogits) {
+  float* score = scratch;         // [E]
+  float* dscore = scratch + o.E;  // [E]
+  score_experts(o, logits, score);
+  std::fill(dscore, dscore + o.E, 0.0f);
+  float sum = 1e-20f, mean = 0;
+  for (int64_t k = 0; k < o.K; ++k) sum += score[experts[k]];
+  for (int64_t k = 0; k < o.K; ++k) mean += dweights[k] * score[experts[k]] / sum;
+  for (int64_t k = 0; k < o.K; ++k) {
+    const float d = o.norm_topk_prob ? (dweights[k] - mean) / sum : dweights[k];
+    dscore[experts[k]] += o.routed_scaling_factor * d;
+    dweights[k] = 0;
+  }
+  float inner = 0;  // of a softmax
+  if (!o.sigmoid)
+    for (int64_t e = 0; e < o.E; ++e) inner += score[e] * dscore[e];
+  for (int64_t e = 0; e < o.E; ++e)
+    dlogits[e] += o.sigmoid ? dscore[e] * score[e] * (1 - score[e]) : score[e] * (dscore[e] - inner);
+}
+
+// One token's choice. scratch: 2 * E + n_group floats.
+void route(const RouterOptions& o, const float* logits, const float* bias, float* scratch, int32_t* experts,
+           float* expert_weights) {
+  float* score = scratch;         // [E]
+  float* choice = scratch + o.E;  // [E]
+  score_experts(o, logits, score);
   for (int64_t e = 0; e < o.E; ++e) choice[e] = bias ? score[e] + bias[e] : score[e];
   if (o.method != RouterOptions::Method::kGreedy) mask_groups(o, choice, scratch + 2 * o.E);
 
@@ -78,10 +107,33 @@ void route_experts(const Context& context, const RouterOptions& o, TensorView lo
   const int64_t T = logits.rows, per_thread = 2 * o.E + o.n_group;
   DS_CHECK(is_f32(logits, T, o.E) && is_i32(experts, T, o.K) && is_f32(weights, T, o.K));
   float* scratch = op.scratch(per_thread * op.context().n_threads());
+  if (!op.dry()) {
+    op.parallel_for(T, 16, [&](int64_t begin, int64_t end, int thread_idx) {
+      for (int64_t t = begin; t < end; ++t)
+        route(o, f32(logits, t), bias, scratch + thread_idx * per_thread, i32(experts, t), f32(weights, t));
+    });
+  }
+  if (Tape* tape = context.tape) {
+    const TensorView kept_logits = tape->keep(context, logits), kept_experts = tape->keep(context, experts);
+    tape->push([tape, o, kept_logits, kept_experts, logits, weights](const Context& c) {
+      route_experts_backward(c, o, kept_logits, kept_experts, tape->gradient(c, weights),
+                             tape->gradient(c, logits));
+    });
+  }
+}
+
+void route_experts_backward(const Context& context, const RouterOptions& o, TensorView logits,
+                            TensorView experts, TensorView dweights, TensorView dlogits) {
+  const Op op(context, logits, experts, dweights, dlogits);
+  const int64_t T = logits.rows, per_thread = 2 * o.E;
+  DS_CHECK(is_f32(logits, T, o.E) && is_i32(experts, T, o.K) && is_f32(dweights, T, o.K) &&
+           is_f32(dlogits, T, o.E));
+  float* scratch = op.scratch(per_thread * op.context().n_threads());
   if (op.dry()) return;
   op.parallel_for(T, 16, [&](int64_t begin, int64_t end, int thread_idx) {
     for (int64_t t = begin; t < end; ++t)
-      route(o, f32(logits, t), bias, scratch + thread_idx * per_thread, i32(experts, t), f32(weights, t));
+      route_backward(o, f32(logits, t), i32(experts, t), f32(dweights, t), scratch + thread_idx * per_thread,
+                     f32(dlogits, t));
   });
 }
 

@@ -23,4 +23,10 @@ struct RouterOptions {
 void route_experts(const Context& context, const RouterOptions& options, TensorView logits, const float* bias,
                    TensorView experts, TensorView weights);
 
+// dlogits += what the weights were made of, the choice being constant: through the normalisation and the
+// scores, softmax over all experts included; none through the bias. logits and experts are route_experts()'s;
+// dweights [T, K] is taken.
+void route_experts_backward(const Context& context, const RouterOptions& options, TensorView logits,
+                            TensorView experts, TensorView dweights, TensorView dlogits);
+
 }  // namespace ds::kernels

@@ -7,4 +7,9 @@ namespace ds::kernels {
 
 void silu_mul(const Context& context, TensorView gate, TensorView up, TensorView y);
 
+// With s = sigmoid(gate): dgate += dy up s (1 + gate (1 - s)), dup += dy gate s. dy is taken and may be dgate
+// or dup; gate and up are what silu_mul() read.
+void silu_mul_backward(const Context& context, TensorView gate, TensorView up, TensorView dy,
+                       TensorView dgate, TensorView dup);
+
 }  // namespace ds::kernels

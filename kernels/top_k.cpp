@@ -9,6 +9,7 @@ namespace ds::kernels {
 
 void top_k(const Context& context, TensorView x, TensorView y) {
   const Op op(context, x, y);
+  DS_CHECK(!context.tape);
   const int64_t T = x.rows, n = x.cols, k = std::min(y.cols, n);
   DS_CHECK(is_f32(x, T, n) && is_i32(y, T, y.cols));
   int32_t* scratch = reinterpret_cast<int32_t*>(op.scratch(n * op.context().n_threads()));

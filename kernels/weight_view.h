@@ -1,3 +1,11 @@
+// What an adapter adds to a matrix: y += scale * B (A x) (LoRA, Hu et al. 2021). Owns nothing.
+struct LowRank {
+  const float* a = nullptr;  // [r, in]
+  const float* b = nullptr;  // [out, r]
+  int64_t r = 0;
+  float scale = 1;
+};
+
 // A matrix as the checkpoint stores it. Owns nothing; FP8 stays FP8 in memory, blocks stay blocks.
 #pragma once
 #include <cstdint>
@@ -20,7 +28,9 @@ struct WeightView {
   // comes from the file; scale types other than F32 are decoded when the weights are bound.
   const float* scales = nullptr;  // [ceil((first_row + rows) / block_rows), n_col_blocks] or none
   int64_t block_rows = 0, block_cols = 0;
-  int64_t first_row = 0;  // where `data` starts in the matrix that `scales` describes
+  int64_t first_row = 0;  // where `data` starts in the matrix that `scales` and `low_rank` describe
+
+  const LowRank* low_rank = nullptr;  // an adapter beside it, or none
 
   int64_t n_col_blocks() const { return (cols + block_cols - 1) / block_cols; }
   int64_t row_bytes() const { return blocks ? blocks->bytes_of(cols) : cols * dtype_bytes(dtype); }

@@ -4,6 +4,6 @@
 
 namespace ds::kernels {
 
-extern const SiluMulKernel kSiluMul_avx2 = {"avx2", silu_mul_row};
+extern const SiluMulKernel kSiluMul_avx2 = {"avx2", silu_mul_row, silu_mul_backward_row};
 
 }  // namespace ds::kernels

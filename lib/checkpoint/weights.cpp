@@ -17,8 +17,8 @@ namespace {
 
 }  // namespace
 
-Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access)
-    : folder_(std::move(folder)), access_(access), bound_(folder_->tensors().size()) {
+Weights::Weights(std::shared_ptr<const ModelFolder> folder, Access access, WeightBinder* binder)
+    : folder_(std::move(folder)), access_(access), binder_(binder), bound_(folder_->tensors().size()) {
   if (access_ == Access::kValues) {
     folder_->make_files();
     files_.reserve(folder_->files().size());
@@ -140,7 +140,8 @@ const float* Weights::vector(const std::string& name, int64_t n) {
   if (t.info.shape != std::vector<int64_t>{n})
     bad(folder_->where(t),
         "has shape " + shape_text(t.info.shape) + ", [" + std::to_string(n) + "] was expected");
-  return floats(t);
+  const float* values = floats(t);
+  return binder_ ? binder_->bind_vector(name, values, n) : values;
 }
 
 void Weights::bind_scales(const StoredTensor& weight, WeightView& view) {
@@ -179,6 +180,7 @@ WeightView Weights::matrix(const std::string& name, int64_t rows, int64_t cols, 
         "config.json (model_type " + folder_->model_type() + ") and weights do not belong together");
   }
   bound_bytes_ += static_cast<int64_t>(t.bytes());
+  if (binder_) binder_->bind_matrix(name, view);
   return view;
 }
 

@@ -11,13 +11,24 @@
 
 namespace ds::checkpoint {
 
+// Who wants to have a hand in it when tensors are bound: training, whose values change, and adapters.
+class WeightBinder {
+ public:
+  virtual ~WeightBinder() = default;
+  // `view` is what NAME.weight was bound to, bias included; it may be made to point elsewhere.
+  virtual void bind_matrix(const std::string& name, WeightView& view) = 0;
+  // The n values of the tensor `name`, or others in their place.
+  virtual const float* bind_vector(const std::string& name, const float* values, int64_t n) = 0;
+};
+
 class Weights {
  public:
   // kNames: names, shapes and types are all that is asked; no file is mapped, no value read, and what is
   // bound points nowhere.
   enum class Access { kValues, kNames };
   // Maps the files. A tensor of a layer that the config does not have is Error{kBadModel}.
-  explicit Weights(std::shared_ptr<const ModelFolder> folder, Access access = Access::kValues);
+  explicit Weights(std::shared_ptr<const ModelFolder> folder, Access access = Access::kValues,
+                   WeightBinder* binder = nullptr);
 
   bool has(const std::string& name) const { return folder_->find(name) != nullptr; }
 
@@ -54,6 +65,7 @@ class Weights {
 
   std::shared_ptr<const ModelFolder> folder_;
   Access access_;
+  WeightBinder* binder_;           // of the time of binding
   std::vector<MappedFile> files_;  // beside folder_->files()
   std::vector<std::unique_ptr<float[]>> decoded_;
   std::vector<bool> bound_;  // beside folder_->tensors()

@@ -15,6 +15,7 @@ namespace report {}
 namespace checkpoint {
 using namespace io;
 using namespace kernels;
+using namespace text;
 }  // namespace checkpoint
 
 // L3
@@ -35,6 +36,11 @@ namespace infer {
 using namespace model;
 using namespace text;
 }  // namespace infer
+namespace train {
+using namespace model;
+using namespace text;
+using namespace report;
+}  // namespace train
 
 // L5
 namespace bench {
@@ -47,6 +53,7 @@ namespace cli {
 using namespace bench;
 using namespace quant;
 using namespace filter;
+using namespace train;
 }  // namespace cli
 
 }  // namespace ds

@@ -12,6 +12,18 @@ constexpr size_t kReservedBytes = 32768, kReservedPieceBytes = 256;
 
 }  // namespace
 
+TokenTexts token_texts(const Tokenizer& tokenizer) {
+  TokenTexts texts;
+  texts.bytes = [&tokenizer](int32_t id) { return tokenizer.token_bytes(id); };
+  texts.is_special = [&tokenizer](int32_t id) { return tokenizer.is_special(id); };
+  const auto open = tokenizer.token_id("<think>"), close = tokenizer.token_id("</think>");
+  if (open && close) {
+    texts.think_open = *open;
+    texts.think_close = *close;
+  }
+  return texts;
+}
+
 bool ends_in_reasoning(const TokenTexts& texts, std::span<const int32_t> prompt) {
   if (texts.think_open < 0) return false;
   for (size_t i = prompt.size(); i-- > 0;) {

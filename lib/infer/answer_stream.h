@@ -8,6 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "core/rooms.h"
+#include "text/tokenizer/tokenizer.h"
+
 namespace ds::infer {
 
 // What the stream must know of a tokenizer.
@@ -19,6 +22,8 @@ struct TokenTexts {
 
 enum class Channel { kAnswer, kReasoning };
 using PieceSink = std::function<void(Channel, std::string_view)>;
+
+TokenTexts token_texts(const Tokenizer& tokenizer);  // which must outlive them
 
 // Whether a prompt ends inside an opened <think>, so that generation begins with reasoning.
 bool ends_in_reasoning(const TokenTexts& texts, std::span<const int32_t> prompt);

@@ -7,9 +7,9 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/model_text.h"
 #include "infer/generation_config.h"
 #include "infer/memory_plan.h"
-#include "infer/model_text.h"
 #include "kernels/context.h"
 #include "model/model.h"
 

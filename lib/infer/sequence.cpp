@@ -71,7 +71,7 @@ void Sequence::start(RequestId id, GenerateRequest request, GenerateSink sink, i
   answer_.n_cached_tokens = n_kept;
   stream_.reset();
   if (engine_.has_text() && !request.prompt_logits) {
-    const TokenTexts texts = engine_.text().token_texts();
+    const TokenTexts texts = token_texts(engine_.text().tokenizer());
     const bool in_reasoning = ends_in_reasoning(texts, prompt);
     stream_.emplace(texts, request.settings.stop, in_reasoning, sink.text);
   }

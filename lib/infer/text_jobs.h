@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "infer/model_text.h"
+#include "checkpoint/model_text.h"
 #include "infer/records.h"
 #include "infer/request.h"
 

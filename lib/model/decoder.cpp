@@ -7,6 +7,7 @@
 #include "kernels/gather_rows.h"
 #include "kernels/norm.h"
 #include "kernels/residual_add.h"
+#include "kernels/tape.h"
 #include "model/gqa.h"
 #include "model/mla.h"
 #include "model/mlp.h"
@@ -33,9 +34,9 @@ Decoder::Layer::Layer(const ModelConfig& c, const BlockSpec& block, const RopeTa
 }
 
 Decoder::Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture,
-                 Weights::Access access)
+                 Weights::Access access, WeightBinder* binder)
     : config_(folder->config()),
-      weights_(folder, access),
+      weights_(folder, access, binder),
       rope_(make_rope_table(config_, config_.kv_lora_rank ? config_.qk_rope_head_dim : config_.head_dim)) {
   const int64_t D = config_.hidden_size, V = config_.vocab_size;
   embed_tokens_ = weights_.matrix("model.embed_tokens", V, D);
@@ -67,12 +68,10 @@ void Decoder::check(std::span<const int32_t> tokens, std::span<const Segment> se
   }
 }
 
-void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
-                      std::span<const Segment> segments, std::span<const int32_t> logit_rows,
-                      float* logits) const {
+std::span<StepSegment> Decoder::open_segments(const Context& context, std::span<const int32_t> tokens,
+                                              std::span<const Segment> segments) const {
   check(tokens, segments);
   for (const Segment& s : segments) s.cache->make_room(context, s.n_tokens);
-  const ScratchScope scope(context.arena);
   const auto steps = context.arena.list<StepSegment>(static_cast<int64_t>(segments.size()));
   for (size_t i = 0; i < segments.size(); ++i) {
     const auto rows = context.arena.list<KvRows>(static_cast<int64_t>(streams_.size()));
@@ -81,12 +80,58 @@ void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
     steps[i].position = segments[i].cache->length();
     steps[i].streams = rows;
   }
-  run(context, tokens, steps, logit_rows, logits);
+  return steps;
+}
+
+void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
+                      std::span<const Segment> segments, std::span<const int32_t> logit_rows,
+                      float* logits) const {
+  const ScratchScope scope(context.arena);
+  run(context, tokens, open_segments(context, tokens, segments), logit_rows, logits);
   for (const Segment& s : segments) s.cache->advance(s.n_tokens);
+}
+
+void Decoder::forward_hidden(const Context& context, std::span<const int32_t> tokens,
+                             std::span<const Segment> segments, std::span<const int32_t> logit_rows,
+                             bool recompute, const std::function<void(TensorView hidden)>& then) const {
+  const ScratchScope scope(context.arena);
+  for (const Segment& s : segments) DS_CHECK(s.cache->length() == 0);
+  run_hidden(context, tokens, open_segments(context, tokens, segments), logit_rows,
+             recompute ? Pass::kRecomputed : Pass::kTraining,
+             [&](TensorView hidden, std::span<const TokenRun>) { then(hidden); });
+}
+
+void Decoder::head(const Context& context, TensorView hidden, TensorView logits) const {
+  const MatmulJob job[] = {{lm_head_, hidden, logits}};
+  matmul(context, job);
 }
 
 void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
                   std::span<const int32_t> logit_rows, float* logits) const {
+  run_hidden(context, tokens, segments, logit_rows, Pass::kInference,
+             [&](TensorView hidden, std::span<const TokenRun> runs) {
+               const int64_t V = config_.vocab_size;
+               const MatmulJob job[] = {
+                   {lm_head_, hidden, {logits, DType::kF32, context.device, hidden.rows, V, V}}};
+               matmul(context, job, runs);
+             });
+}
+
+void Decoder::run_layer(const Step& step, const Layer& layer, TensorView x, TensorView h,
+                        TensorView y) const {
+  const Context& context = step.context;
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  rms_norm(context, x, layer.input_layernorm, eps, h);
+  layer.attention->forward(step, h, y);
+  residual_add(context, x, y);
+  rms_norm(context, x, layer.post_attention_layernorm, eps, h);
+  layer.ffn->forward(step, h, y);
+  residual_add(context, x, y);
+}
+
+void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens,
+                         std::span<StepSegment> segments, std::span<const int32_t> logit_rows, Pass kind,
+                         const Hidden& then) const {
   Arena& arena = context.arena;
   const ScratchScope scope(arena);
   const int64_t T = static_cast<int64_t>(tokens.size()), D = config_.hidden_size;
@@ -110,26 +155,28 @@ void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::
     logit_runs[i] = {row - first_row, few_or_many(row - first_row)};
   }
   DS_CHECK(t == T && row == n_rows);
-  const Step step{context, tokens, positions, segments, segment_tokens, runs};
+  const Step step{context, tokens, positions, segments, segment_tokens, runs, kind != Pass::kInference};
 
   const TensorView x = arena.take(T, D);  // residual stream
   const TensorView h = arena.take(T, D);  // normalised
   const TensorView y = arena.take(T, D);  // what a sublayer adds
   embed(context, embed_tokens_, tokens, x);
   for (const Layer& layer : layers_) {
-    rms_norm(context, x, layer.input_layernorm, eps, h);
-    layer.attention->forward(step, h, y);
-    residual_add(context, x, y);
-    rms_norm(context, x, layer.post_attention_layernorm, eps, h);
-    layer.ffn->forward(step, h, y);
-    residual_add(context, x, y);
+    const auto run_once = [&step, &layer, this, x, h, y](const Context& c) {
+      run_layer(
+          {c, step.tokens, step.positions, step.segments, step.segment_tokens, step.runs, step.training},
+          layer, x, h, y);
+    };
+    if (kind == Pass::kRecomputed && context.tape) {
+      context.tape->run_again(context, x, run_once);
+    } else {
+      run_once(context);
+    }
   }
   const TensorView last = h.rows_from(0, n_rows);
   gather_rows(context, x, logit_rows, last);
   rms_norm(context, last, norm_, eps, last);
-  const int64_t V = config_.vocab_size;
-  const MatmulJob head[] = {{lm_head_, last, {logits, DType::kF32, context.device, n_rows, V, V}}};
-  matmul(context, head, logit_runs);
+  then(last, logit_runs);
 }
 
 int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,
@@ -190,8 +237,9 @@ const Architecture& check_folder(const ModelFolder& folder) {
 
 }  // namespace
 
-std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder) {
-  return std::make_unique<Decoder>(folder, check_folder(*folder));
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder,
+                                        WeightBinder* binder) {
+  return std::make_unique<Decoder>(folder, check_folder(*folder), Weights::Access::kValues, binder);
 }
 
 std::string check_loadable(const std::shared_ptr<const ModelFolder>& folder) {

@@ -14,7 +14,7 @@ namespace ds::model {
 class Decoder : public Model {
  public:
   Decoder(const std::shared_ptr<const ModelFolder>& folder, const Architecture& architecture,
-          Weights::Access access = Weights::Access::kValues);
+          Weights::Access access = Weights::Access::kValues, WeightBinder* binder = nullptr);
 
   const ModelConfig& config() const override { return config_; }
   std::vector<CacheStream> cache_streams() const override { return streams_; }
@@ -22,6 +22,10 @@ class Decoder : public Model {
                            DType cache_type) const override;
   void forward(const Context& context, std::span<const int32_t> tokens, std::span<const Segment> segments,
                std::span<const int32_t> logit_rows, float* logits) const override;
+  void forward_hidden(const Context& context, std::span<const int32_t> tokens,
+                      std::span<const Segment> segments, std::span<const int32_t> logit_rows, bool recompute,
+                      const std::function<void(TensorView hidden)>& then) const override;
+  void head(const Context& context, TensorView hidden, TensorView logits) const override;
   void copy_into_large_pages(ThreadPool& pool) const override { weights_.copy_into_large_pages(pool); }
   int64_t weight_bytes_per_token() const override;
   int64_t weight_bytes() const override { return weights_.bound_bytes(); }
@@ -36,8 +40,17 @@ class Decoder : public Model {
     std::unique_ptr<Ffn> ffn;
   };
   void check(std::span<const int32_t> tokens, std::span<const Segment> segments) const;
+  std::span<StepSegment> open_segments(const Context& context, std::span<const int32_t> tokens,
+                                       std::span<const Segment> segments) const;
   void run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
            std::span<const int32_t> logit_rows, float* logits) const;
+  // Up to the final norm; `then` gets the hidden states and how their rows are multiplied.
+  enum class Pass { kInference, kTraining, kRecomputed };
+  using Hidden = std::function<void(TensorView hidden, std::span<const TokenRun> runs)>;
+  void run_hidden(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
+                  std::span<const int32_t> logit_rows, Pass kind, const Hidden& then) const;
+  // x [T, D] += attention and feed-forward of a layer; h and y [T, D] are scratch.
+  void run_layer(const Step& step, const Layer& layer, TensorView x, TensorView h, TensorView y) const;
   int64_t measure(const Context& context, std::span<const int64_t> segment_tokens, int64_t context_tokens,
                   DType cache_type) const;
 

@@ -8,7 +8,9 @@
 // whose oldest rows later ones overwrite. Pages are counted by reference and copied when one of several
 // owners writes.
 #pragma once
+#include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -46,6 +48,10 @@ class KvPool {
   KvPool& operator=(const KvPool&) = delete;
 
   int64_t n_used_pages() const;
+  // Where all rows lie: their gradients lie as far from the beginning of a memory of their own.
+  std::span<std::byte> memory() const {
+    return {static_cast<std::byte*>(memory_), static_cast<size_t>(memory_bytes_)};
+  }
 
   static int64_t bytes(const std::vector<CacheStream>& streams, const KvPoolSize& size);
   // Bytes one more token costs, windows not counted.

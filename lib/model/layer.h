@@ -28,6 +28,7 @@ struct Step {
   std::span<const StepSegment> segments;
   std::span<const int64_t> segment_tokens;  // n_tokens of each
   std::span<const TokenRun> runs;           // how the tokens are multiplied
+  bool training = false;                    // only what has a backward is chosen, with or without a tape
   int64_t T() const { return static_cast<int64_t>(tokens.size()); }
 
   // Appends x [T, width] to a stream of every sequence.

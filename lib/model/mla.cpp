@@ -83,9 +83,10 @@ void LatentAttention::forward(const Step& step, TensorView x, TensorView y) cons
     const int64_t S = s.position + s.n_tokens;
     const bool sparse = indexer_ && S > indexer_->topk();  // up to then every position is selected
     if (sparse) indexer_->select(step, s, x, q_latent, selected);
-    const bool absorbed = sparse || absorbed_is_cheaper(s.n_tokens, S);
+    // Only the expanded form has a backward.
+    const bool absorbed = sparse || (!step.training && absorbed_is_cheaper(s.n_tokens, S));
     runs[i] = {s.n_tokens, absorbed ? few_or_many(s.n_tokens) : TokenRun::Kind::kSkip};
-    if (absorbed || measuring) {
+    if (absorbed || (measuring && !step.training)) {
       sequences[n_absorbed++] = {s.first_token,      s.n_tokens,         s.position,
                                  s.streams[stream_], s.streams[stream_], sparse};
     }
@@ -139,7 +140,8 @@ void LatentAttention::attend_expanded(const Step& step, const StepSegment& segme
   const ScratchScope scope(context.arena);
   const int64_t n = segment.n_tokens, kv_row = Dn_ + Dv_, k_row = Dn_ + Dr_;
   // Beyond the largest expansion the absorbed form is taken.
-  const int64_t S = std::min(segment.position + n, std::max<int64_t>(kMaxExpandedFloats / kv_row, 1));
+  int64_t S = segment.position + n;
+  if (!step.training) S = std::min(S, std::max<int64_t>(kMaxExpandedFloats / kv_row, 1));
   const int64_t budget = kExpandedFloats / kv_row;  // rows times heads
   const int64_t max_heads = std::clamp<int64_t>(budget / S, 1, H_);
   // As much as the longest context up to S needs: heads times rows do not grow with S alone.

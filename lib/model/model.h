@@ -1,12 +1,14 @@
 // A loaded model: immutable, shared by any number of sequences. What a caller sees of every architecture.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "checkpoint/model_folder.h"
+#include "checkpoint/weights.h"
 #include "kernels/context.h"
 #include "model/kv_pool.h"
 
@@ -40,6 +42,16 @@ class Model {
                        std::span<const Segment> segments, std::span<const int32_t> logit_rows,
                        float* logits) const = 0;
 
+  // forward() for training, in two parts. The first ends with the normalised hidden states of logit_rows,
+  // [n, D], and hands them to `then`, which may walk context.tape back: what the tape points to lives as long
+  // as that call. Every segment's cache is empty, and stays so. `recompute`: of a layer only its input is
+  // kept, and it is run again when the tape comes to it; the same bits, more time, less memory.
+  virtual void forward_hidden(const Context& context, std::span<const int32_t> tokens,
+                              std::span<const Segment> segments, std::span<const int32_t> logit_rows,
+                              bool recompute, const std::function<void(TensorView hidden)>& then) const = 0;
+  // logits [n, V] of normalised hidden states [n, D].
+  virtual void head(const Context& context, TensorView hidden, TensorView logits) const = 0;
+
   // Moves the mapped weights into private memory in large pages (io/files.h): faster to stream, slower to
   // start.
   virtual void copy_into_large_pages(ThreadPool& pool) const = 0;
@@ -49,10 +61,12 @@ class Model {
   virtual int64_t weight_bytes() const = 0;
 };
 
-// Maps the files and binds every tensor the architecture needs, strictly by name, shape and dtype. Throws
+// Maps the files and binds every tensor the architecture needs, strictly by name, shape and dtype; `binder`
+// has a hand in that. Throws
 // Error{kBadModel} naming file and tensor, also for tensors that it has no use for; architectures not (yet)
 // supported are named.
-std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder);
+std::unique_ptr<const Model> load_model(const std::shared_ptr<const ModelFolder>& folder,
+                                        WeightBinder* binder = nullptr);
 
 // Throws what load_model() throws, values apart: of config.json and the tensors' names, shapes and dtypes
 // nothing is left unchecked, and no file is mapped. A family that is known but not run yet passes; what is to

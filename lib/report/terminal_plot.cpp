@@ -113,6 +113,35 @@ std::string plot_cdf(std::span<const double> sorted, const PlotStyle& style) {
                            is_log ? " ms (log)" : " ms", kMargin + 1);
 }
 
+std::string plot_curve(std::span<const double> x, std::span<const double> y, const PlotStyle& style) {
+  constexpr int kMargin = 10;
+  double lo = INFINITY, hi = -INFINITY;
+  for (const double v : y)
+    if (std::isfinite(v)) lo = std::min(lo, v), hi = std::max(hi, v);
+  if (x.empty() || x.size() != y.size() || lo > hi) return "";
+  const int width = std::max(10, style.width - kMargin - 1);
+  Canvas canvas(width, style.height, style.unicode);
+  const double x_range = x.back() > x.front() ? x.back() - x.front() : 1, y_range = hi > lo ? hi - lo : 1;
+  int last_x = -1, last_y = 0;
+  for (size_t i = 0; i < x.size(); ++i) {
+    if (!std::isfinite(y[i])) continue;
+    const int px = static_cast<int>(std::lround((x[i] - x.front()) / x_range * (canvas.dots_x() - 1)));
+    const int py = static_cast<int>(std::lround((y[i] - lo) / y_range * (canvas.dots_y() - 1)));
+    // Each column between two points, so that the curve has no gaps across.
+    for (int c = last_x < 0 ? px : last_x + 1; c <= px; ++c)
+      canvas.set(c, last_x < 0 ? py : last_y + (py - last_y) * (c - last_x) / (px - last_x));
+    canvas.set(px, py);
+    last_x = px, last_y = py;
+  }
+  std::string out;
+  for (int r = 0; r < style.height; ++r) {
+    std::string label = r == 0 ? short_number(hi) : r == style.height - 1 ? short_number(lo) : "";
+    label.insert(0, label.size() < kMargin - 2 ? kMargin - 2 - label.size() : 0, ' ');
+    out += label + (style.unicode ? " ┤" : " |") + canvas.row(r) + "\n";
+  }
+  return out + bottom_axis(x.front(), x.front() + x_range / 2, x.back(), width, "", kMargin);
+}
+
 std::string sparkline(std::span<const double> values, int width, bool unicode) {
   if (values.empty() || width <= 0) return "";
   const auto n = values.size(), columns = std::min(n, static_cast<size_t>(width));

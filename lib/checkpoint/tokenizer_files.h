@@ -7,7 +7,7 @@
 #include "core/json_value.h"
 #include "text/tokenizer/added_tokens.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 
 struct TokenizerFiles {
   Json config;   // tokenizer_config.json: an object, empty when the file is absent
@@ -19,4 +19,4 @@ struct TokenizerFiles {
 // Throws Error{kBadModel} for files that make no sense.
 TokenizerFiles read_tokenizer_files(const std::string& folder);
 
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

@@ -10,7 +10,7 @@
 #include "core/json.h"
 #include "text/jinja/chat_template.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 
 // Which of the two ways to write a message's content and the arguments of its tool calls a template prints,
 // found out by rendering both.
@@ -36,4 +36,4 @@ std::string mark_final_message(Json& messages, const std::string& member, const 
 // Throws Error{kBadData} when the template did not print the begun text.
 std::string cut_at_mark(std::string rendered, const std::string& begun, const std::string& where);
 
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

@@ -6,14 +6,13 @@
 #include <string>
 #include <vector>
 
+#include "checkpoint/tokenizer_files.h"
 #include "core/error.h"
 #include "core/json_value.h"
-#include "infer/answer_stream.h"
-#include "infer/tokenizer_files.h"
 #include "text/jinja/chat_template.h"
 #include "text/tokenizer/tokenizer.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 
 struct ModelTextOptions {
   std::string chat_template;  // file that replaces the folder's templates; empty: the folder's
@@ -37,7 +36,6 @@ class ModelText {
                                                const ModelTextOptions& options = {});
 
   const Tokenizer& tokenizer() const { return tokenizer_; }
-  TokenTexts token_texts() const;
   bool has_template() const { return template_.source_found; }
   // Whether the template can be told to reason or not (enable_thinking or thinking).
   bool can_switch_thinking() const;
@@ -80,4 +78,4 @@ class ModelText {
   TextFrame frame_;
 };
 
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

@@ -1,4 +1,4 @@
-#include "infer/messages.h"
+#include "checkpoint/messages.h"
 
 #include <algorithm>
 #include <optional>
@@ -8,7 +8,7 @@
 #include "core/json_value.h"
 #include "io/json.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 namespace {
 
 constexpr std::string_view kReasoningNames[] = {"reasoning_content", "thinking", "reasoning"};
@@ -237,4 +237,4 @@ std::string cut_at_mark(std::string rendered, const std::string& begun, const st
   return rendered;
 }
 
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

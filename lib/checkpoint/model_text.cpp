@@ -1,14 +1,14 @@
-#include "infer/model_text.h"
+#include "checkpoint/model_text.h"
 
 #include <algorithm>
 
 #include "checkpoint/locate.h"
+#include "checkpoint/messages.h"
 #include "checkpoint/model_file.h"
 #include "checkpoint/other_folders.h"
 #include "core/json_value.h"
-#include "infer/messages.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
@@ -172,16 +172,4 @@ std::string ModelText::frame_text() const {
   return out;
 }
 
-TokenTexts ModelText::token_texts() const {
-  TokenTexts texts;
-  texts.bytes = [this](int32_t id) { return tokenizer_.token_bytes(id); };
-  texts.is_special = [this](int32_t id) { return tokenizer_.is_special(id); };
-  const auto open = tokenizer_.token_id("<think>"), close = tokenizer_.token_id("</think>");
-  if (open && close) {
-    texts.think_open = *open;
-    texts.think_close = *close;
-  }
-  return texts;
-}
-
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

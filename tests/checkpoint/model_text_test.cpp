@@ -1,18 +1,18 @@
 // A model folder's text side against transformers' answers (scripts/check/tokenizer_files.py,
 // scripts/make/message_goldens.py).
-#include "infer/model_text.h"
+#include "checkpoint/model_text.h"
 
 #include <doctest/doctest.h>
 
 #include "checkpoint/gguf_config.h"
+#include "checkpoint/messages.h"
 #include "core/json_value.h"
-#include "infer/messages.h"
 #include "io/json.h"
 #include "io/lines.h"
 #include "io/temp_folder.h"
 
 using namespace ds;
-using namespace ds::infer;
+using namespace ds::checkpoint;
 
 namespace {
 

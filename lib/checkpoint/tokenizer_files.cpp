@@ -1,4 +1,4 @@
-#include "infer/tokenizer_files.h"
+#include "checkpoint/tokenizer_files.h"
 
 #include <algorithm>
 #include <charconv>
@@ -9,7 +9,7 @@
 #include "core/json_members.h"
 #include "core/json_value.h"
 
-namespace ds::infer {
+namespace ds::checkpoint {
 namespace {
 
 constexpr int64_t kMaxConfigBytes = int64_t{1} << 28;
@@ -144,4 +144,4 @@ class FilesReader {
 
 TokenizerFiles read_tokenizer_files(const std::string& folder) { return FilesReader(folder).read(); }
 
-}  // namespace ds::infer
+}  // namespace ds::checkpoint

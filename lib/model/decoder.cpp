@@ -83,55 +83,10 @@ std::span<StepSegment> Decoder::open_segments(const Context& context, std::span<
   return steps;
 }
 
-void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
-                      std::span<const Segment> segments, std::span<const int32_t> logit_rows,
-                      float* logits) const {
-  const ScratchScope scope(context.arena);
-  run(context, tokens, open_segments(context, tokens, segments), logit_rows, logits);
-  for (const Segment& s : segments) s.cache->advance(s.n_tokens);
-}
-
-void Decoder::forward_hidden(const Context& context, std::span<const int32_t> tokens,
-                             std::span<const Segment> segments, std::span<const int32_t> logit_rows,
-                             bool recompute, const std::function<void(TensorView hidden)>& then) const {
-  const ScratchScope scope(context.arena);
-  for (const Segment& s : segments) DS_CHECK(s.cache->length() == 0);
-  run_hidden(context, tokens, open_segments(context, tokens, segments), logit_rows,
-             recompute ? Pass::kRecomputed : Pass::kTraining,
-             [&](TensorView hidden, std::span<const TokenRun>) { then(hidden); });
-}
-
-void Decoder::head(const Context& context, TensorView hidden, TensorView logits) const {
-  const MatmulJob job[] = {{lm_head_, hidden, logits}};
-  matmul(context, job);
-}
-
-void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
-                  std::span<const int32_t> logit_rows, float* logits) const {
-  run_hidden(context, tokens, segments, logit_rows, Pass::kInference,
-             [&](TensorView hidden, std::span<const TokenRun> runs) {
-               const int64_t V = config_.vocab_size;
-               const MatmulJob job[] = {
-                   {lm_head_, hidden, {logits, DType::kF32, context.device, hidden.rows, V, V}}};
-               matmul(context, job, runs);
-             });
-}
-
-void Decoder::run_layer(const Step& step, const Layer& layer, TensorView x, TensorView h,
-                        TensorView y) const {
-  const Context& context = step.context;
-  const auto eps = static_cast<float>(config_.rms_norm_eps);
-  rms_norm(context, x, layer.input_layernorm, eps, h);
-  layer.attention->forward(step, h, y);
-  residual_add(context, x, y);
-  rms_norm(context, x, layer.post_attention_layernorm, eps, h);
-  layer.ffn->forward(step, h, y);
-  residual_add(context, x, y);
-}
-
+template <class Then>
 void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens,
                          std::span<StepSegment> segments, std::span<const int32_t> logit_rows, Pass kind,
-                         const Hidden& then) const {
+                         Then&& then) const {
   Arena& arena = context.arena;
   const ScratchScope scope(arena);
   const int64_t T = static_cast<int64_t>(tokens.size()), D = config_.hidden_size;
@@ -177,6 +132,52 @@ void Decoder::run_hidden(const Context& context, std::span<const int32_t> tokens
   gather_rows(context, x, logit_rows, last);
   rms_norm(context, last, norm_, eps, last);
   then(last, logit_runs);
+}
+
+void Decoder::forward(const Context& context, std::span<const int32_t> tokens,
+                      std::span<const Segment> segments, std::span<const int32_t> logit_rows,
+                      float* logits) const {
+  const ScratchScope scope(context.arena);
+  run(context, tokens, open_segments(context, tokens, segments), logit_rows, logits);
+  for (const Segment& s : segments) s.cache->advance(s.n_tokens);
+}
+
+void Decoder::forward_hidden(const Context& context, std::span<const int32_t> tokens,
+                             std::span<const Segment> segments, std::span<const int32_t> logit_rows,
+                             bool recompute, const std::function<void(TensorView hidden)>& then) const {
+  const ScratchScope scope(context.arena);
+  for (const Segment& s : segments) DS_CHECK(s.cache->length() == 0);
+  run_hidden(context, tokens, open_segments(context, tokens, segments), logit_rows,
+             recompute ? Pass::kRecomputed : Pass::kTraining,
+             [&](TensorView hidden, std::span<const TokenRun>) { then(hidden); });
+}
+
+void Decoder::head(const Context& context, TensorView hidden, TensorView logits) const {
+  const MatmulJob job[] = {{lm_head_, hidden, logits}};
+  matmul(context, job);
+}
+
+void Decoder::run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
+                  std::span<const int32_t> logit_rows, float* logits) const {
+  run_hidden(context, tokens, segments, logit_rows, Pass::kInference,
+             [&](TensorView hidden, std::span<const TokenRun> runs) {
+               const int64_t V = config_.vocab_size;
+               const MatmulJob job[] = {
+                   {lm_head_, hidden, {logits, DType::kF32, context.device, hidden.rows, V, V}}};
+               matmul(context, job, runs);
+             });
+}
+
+void Decoder::run_layer(const Step& step, const Layer& layer, TensorView x, TensorView h,
+                        TensorView y) const {
+  const Context& context = step.context;
+  const auto eps = static_cast<float>(config_.rms_norm_eps);
+  rms_norm(context, x, layer.input_layernorm, eps, h);
+  layer.attention->forward(step, h, y);
+  residual_add(context, x, y);
+  rms_norm(context, x, layer.post_attention_layernorm, eps, h);
+  layer.ffn->forward(step, h, y);
+  residual_add(context, x, y);
 }
 
 int64_t Decoder::measure(const Context& context, std::span<const int64_t> segment_tokens,

@@ -44,11 +44,11 @@ class Decoder : public Model {
                                        std::span<const Segment> segments) const;
   void run(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
            std::span<const int32_t> logit_rows, float* logits) const;
-  // Up to the final norm; `then` gets the hidden states and how their rows are multiplied.
+  // Up to the final norm; then(hidden states, how their rows are multiplied).
   enum class Pass { kInference, kTraining, kRecomputed };
-  using Hidden = std::function<void(TensorView hidden, std::span<const TokenRun> runs)>;
+  template <class Then>
   void run_hidden(const Context& context, std::span<const int32_t> tokens, std::span<StepSegment> segments,
-                  std::span<const int32_t> logit_rows, Pass kind, const Hidden& then) const;
+                  std::span<const int32_t> logit_rows, Pass kind, Then&& then) const;
   // x [T, D] += attention and feed-forward of a layer; h and y [T, D] are scratch.
   void run_layer(const Step& step, const Layer& layer, TensorView x, TensorView h, TensorView y) const;
   int64_t measure(const Context& context, std::span<const int64_t> segment_tokens, int64_t context_tokens,

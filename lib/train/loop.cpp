@@ -74,6 +74,9 @@ class Run {
     if (folder_->model_type() == "deepseek_v32")
       throw Error(ErrorKind::kBadModel, "model_type deepseek_v32 is not trained here yet",
                   folder_->config_path(), "its indexer has no backward");
+    if (!o.parameters.lora && (folder_->is_quantised() || folder_->is_gguf()))
+      throw Error(ErrorKind::kUsage, "full tuning of quantised weights would leave nothing of the coding",
+                  folder_->path(), "ds-quantize MODEL -o BF16 --to bf16 first, or train an adapter");
     run_folder_ = std::make_unique<RunFolder>(o.out, o.resume);
     read_documents(source);
     model_ = load_model(folder_, &parameters_);

@@ -33,7 +33,8 @@ struct Parameters::AdapterFile {
   explicit AdapterFile(const std::string& folder)
       : file(folder + "/adapter_model.safetensors"), taken(file.tensors().size()) {}
   const TensorInfo* find(const std::string& name) const { return file.find(std::string(kPeftPrefix) + name); }
-  void take(const std::string& name, const std::vector<int64_t>& shape, float* to) {
+  // Throws unless the tensor is there with this shape and readable.
+  const TensorInfo& require(const std::string& name, const std::vector<int64_t>& shape) const {
     const TensorInfo* t = find(name);
     if (!t) throw Error(ErrorKind::kBadModel, "lacks " + name, file.path());
     if (t->shape != shape)
@@ -41,11 +42,15 @@ struct Parameters::AdapterFile {
                   t->name + " has shape " + shape_text(t->shape) + ", " + shape_text(shape) + " was expected",
                   file.path(), "the adapter is of another model, or its r is not its tensors'");
     const TensorFormat* format = format_of(t->dtype);
-    if (!format || format->scales != TensorFormat::Scales::kNone)
+    if (!format || format->scales != TensorFormat::Scales::kNone || t->dtype == DType::kF64)
       throw Error(ErrorKind::kBadModel, t->name + " has dtype " + t->dtype_name, file.path(),
                   "F32, F16 or BF16 was expected");
-    format->decode_row(file.data(*t).data(), t->n_elements(), to);
-    taken[t - file.tensors().data()] = true;
+    return *t;
+  }
+  void take(Parameter& p) {
+    const TensorInfo& t = require(p.name, p.shape);
+    format_of(t.dtype)->decode_row(file.data(t).data(), t.n_elements(), p.values.data());
+    taken[&t - file.tensors().data()] = true;
   }
   SafetensorsFile file;
   std::vector<bool> taken;
@@ -120,17 +125,25 @@ bool Parameters::is_target(const std::string& module) const {
   if (targets == "attn") return attention && leaf != "kv_b_proj";
   if (targets == "ffn") return ffn && !expert;
   if (targets == "experts") return expert;
-  return std::regex_search(module, std::regex(targets));
+  try {
+    return std::regex_search(module, std::regex(targets));
+  } catch (const std::regex_error& e) {
+    throw Error(ErrorKind::kUsage, "\"" + targets + "\" is no regular expression: " + e.what(), "--targets");
+  }
 }
 
 void Parameters::add_low_rank(const std::string& module, WeightView& view) {
   const LoraSettings& settings = options_.adapter;
   const int64_t r = settings.rank;
+  if (adapter_file_) {  // before memory is taken for what a file claims
+    adapter_file_->require(module + ".lora_A.weight", {r, view.cols});
+    adapter_file_->require(module + ".lora_B.weight", {view.rows, r});
+  }
   Parameter& a = add(module + ".lora_A.weight", {r, view.cols});
   Parameter& b = add(module + ".lora_B.weight", {view.rows, r});
   if (adapter_file_) {
-    adapter_file_->take(a.name, a.shape, a.values.data());
-    adapter_file_->take(b.name, b.shape, b.values.data());
+    adapter_file_->take(a);
+    adapter_file_->take(b);
   } else {
     CounterRng rng(settings.seed, fnv1a(module));
     const double bound = 1 / std::sqrt(static_cast<double>(view.cols));

@@ -13,7 +13,7 @@ namespace {
 namespace fs = std::filesystem;
 using Args = std::vector<std::string>;
 
-const std::vector<std::string> kTools = {"ds-bench", "ds-filter", "ds-quantize", "ds-run"};
+const std::vector<std::string> kTools = {"ds-bench", "ds-filter", "ds-finetune", "ds-quantize", "ds-run"};
 
 bool holds(const std::string& text, const std::string& part) { return text.find(part) != std::string::npos; }
 

@@ -310,7 +310,7 @@ std::string man_page(const CLI::App& app) {
     out += ".TP\n.B " + escaped(code.code) + "\n" + escaped(code.meaning) + "\n";
   out += ".SH SEE ALSO\n";
   std::string others;
-  for (const char* name : {"ds-filter", "ds-quantize", "ds-run", "ds-bench"})
+  for (const char* name : {"ds-filter", "ds-finetune", "ds-quantize", "ds-run", "ds-bench"})
     if (app.get_name() != name) others += (others.empty() ? ".BR " : ",\n.BR ") + escaped(name) + " (1)";
   return out + others + "\n";
 }

@@ -185,7 +185,7 @@ void search_goodput(const RunOptions& o, Target& target, const LoadOptions& load
 std::unique_ptr<Target> make_target(const TargetChoice& c) {
   const int n = !c.model.empty() + !c.command.empty() + !c.url.empty();
   if (n != 1)
-    throw Error(ErrorKind::kUsage, n ? "more than one target" : "nothing to measure", "ds-bench",
+    throw Error(ErrorKind::kUsage, n ? "more than one target" : "nothing to measure", "",
                 "give a model folder, --cmd or --url");
   if (!(c.options.timeout_s > 0)) throw Error(ErrorKind::kUsage, "a timeout must be positive", "--timeout");
   if (!c.command.empty()) return make_command_target(c.command, c.options);

@@ -115,6 +115,9 @@ Report judge_shard(const Profile& profile, const FilterOptions& options) {
 
 uint64_t write_edges(const std::vector<std::string>& works, int part, int n_parts, const EdgeOptions& options,
                      const std::string& out) {
+  if (works.empty())
+    throw Error(ErrorKind::kUsage, "no work folder is given", "",
+                "name the folders of `ds-filter sig`: a pattern may have matched nothing");
   const SignatureSet set = signatures_of(works);
   std::vector<Edge> edges;
   for (int key = part; key < kKeys; key += n_parts) {
@@ -135,6 +138,9 @@ uint64_t write_edges(const std::vector<std::string>& works, int part, int n_part
 
 uint64_t write_clusters(const std::vector<std::string>& works, const std::vector<std::string>& edge_files,
                         const EdgeOptions& options, const std::string& out) {
+  if (works.empty())
+    throw Error(ErrorKind::kUsage, "no work folder is given", "",
+                "name the folders of `ds-filter sig`: a pattern may have matched nothing");
   const SignatureSet set = signatures_of(works);
   std::vector<std::pair<Ordinal, uint32_t>> by_ordinal;
   by_ordinal.reserve(set.size());

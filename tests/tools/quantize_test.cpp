@@ -82,7 +82,8 @@ TEST_CASE("ds-quantize: GGUF in four and six bits answers, and becomes a BF16 fo
     const ProgramResult made = quantize({kTinyModel, "-o", file, "--to", std::string("gguf:") + type});
     CHECK(made.rc == 0);
     CHECK(made.err.find(" Q6_K") != std::string::npos);
-    CHECK(made.err.find("in place of") != std::string::npos);
+    // Rows of 128 and 64 values are no block of 256, but some of 32.
+    CHECK((made.err.find("in place of") == std::string::npos) == (type == std::string("q4_0")));
     CHECK(quantize({file, "-o", folder, "--to", "bf16", "--quiet"}).rc == 0);
     for (const std::string& model : {file, folder}) {
       const std::vector<std::string> ours = lines_of(

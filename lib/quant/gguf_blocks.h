@@ -32,7 +32,8 @@ void encode_q8_0(const float* x, int64_t n, uint8_t* out);  // 34
 // 256 values in 8 groups of 32, each with a scale and a minimum of six bits: for each group the best of 21
 // scales by weighted squares, then scales and minima are rounded, then the codes found anew.
 void encode_q4_k(const float* x, int64_t n, uint8_t* out);  // 144
-// 256 values in 16 groups of 16, each with a scale of eight bits: the best of 19 by squares weighted with x^2.
+// 256 values in 16 groups of 16, each with a scale of eight bits: the best of 19 by squares weighted with
+// x^2.
 void encode_q6_k(const float* x, int64_t n, uint8_t* out);  // 210
 
 }  // namespace ds::quant

@@ -20,12 +20,13 @@ struct GgufMixture {
   //
   //   vectors, routers              F32
   //   head, or embeddings as head   Q6_K, also beside Q4_0
-  //   attn_v, ffn_down              Q6_K beside Q4_K: in the first and last eighth, and every third layer between
+  //   attn_v, ffn_down              Q6_K beside Q4_K: in the first and last eighth, and every third layer
+  //   between
   GgufType wanted(const std::string& name, const std::vector<int64_t>& shape) const;
 };
 
-// The type itself, or what stands in for it where the columns are no whole blocks: Q5_0 for Q4_K, Q8_0 for Q6_K,
-// BF16 for those of 32.
+// The type itself, or what stands in for it where the columns are no whole blocks: Q5_0 for Q4_K, Q8_0 for
+// Q6_K, BF16 for those of 32.
 GgufType fitting(GgufType wanted, int64_t cols);
 const char* gguf_type_name(GgufType type);
 // llama.cpp's number for the whole file: general.file_type.

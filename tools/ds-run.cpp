@@ -72,7 +72,20 @@ void take_word_as_prompt(RunCommandLine& o) {
                 is_text ? "" : o.job.model, "give MODEL before the prompt, or set DS_MODEL");
 }
 
+// Folders may stand before --list-models, too.
+int list(RunCommandLine& o) {
+  std::vector<std::string>& folders = o.job.folders;
+  folders.push_back(o.job.model);
+  if (o.prompt) folders.push_back(*o.prompt);
+  std::erase(folders, "");
+  o.job.kind = Kind::kList;
+  cli::ProgressLine line(false);
+  run_job(o.job, streams_of(o.common.quiet, line));
+  return 0;
+}
+
 int run(RunCommandLine& o) {
+  if (o.kind == Kind::kList) return list(o);
   RunJob& job = o.job;
   take_word_as_prompt(o);
   job.kind = kind_of(o);

@@ -19,19 +19,6 @@ std::string environment(const char* name) {
   return value ? value : "";
 }
 
-// As huggingface_hub resolves it.
-std::string cache_folder() {
-  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
-    if (const std::string value = environment(name); !value.empty()) return value;
-  if (const std::string home = environment("HF_HOME"); !home.empty()) return home + "/hub";
-  std::string cache = environment("XDG_CACHE_HOME");
-  if (cache.empty()) {
-    const std::string home = environment("HOME");
-    cache = (home.empty() ? "$HOME, which is not set, " : home) + "/.cache";
-  }
-  return cache + "/huggingface/hub";
-}
-
 // "ORG/NAME" of letters, digits, '-', '_' and '.', as the hub allows.
 bool is_repository_name(const std::string& name) {
   const size_t slash = name.find('/');
@@ -44,22 +31,12 @@ bool is_repository_name(const std::string& name) {
 
 std::string cached_repository(const std::string& name) {
   const size_t slash = name.find('/');
-  return cache_folder() + "/models--" + name.substr(0, slash) + "--" + name.substr(slash + 1);
+  return hub_cache() + "/models--" + name.substr(0, slash) + "--" + name.substr(slash + 1);
 }
 
 bool is_folder(const fs::path& path) {
   std::error_code ignored;
   return fs::is_directory(path, ignored);
-}
-
-// The names in a folder, sorted.
-std::vector<std::string> names_in(const fs::path& path) {
-  std::vector<std::string> names;
-  std::error_code error;
-  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
-    names.push_back(it->path().filename().string());
-  std::sort(names.begin(), names.end());
-  return names;
 }
 
 // A repository in the cache holds snapshots/COMMIT and refs/BRANCH, a file with the commit.
@@ -92,6 +69,28 @@ std::string located_folder(const std::string& path) {
 
 }  // namespace
 
+// As huggingface_hub resolves it.
+std::string hub_cache() {
+  for (const char* name : {"HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE"})
+    if (const std::string value = environment(name); !value.empty()) return value;
+  if (const std::string home = environment("HF_HOME"); !home.empty()) return home + "/hub";
+  std::string cache = environment("XDG_CACHE_HOME");
+  if (cache.empty()) {
+    const std::string home = environment("HOME");
+    cache = (home.empty() ? "$HOME, which is not set, " : home) + "/.cache";
+  }
+  return cache + "/huggingface/hub";
+}
+
+std::vector<std::string> names_in(const std::string& path) {
+  std::vector<std::string> names;
+  std::error_code error;
+  for (fs::directory_iterator it(path, error), end; !error && it != end; it.increment(error))
+    names.push_back(it->path().filename().string());
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
 bool is_model_name(const std::string& name) {
   return model_file_exists(name) || (is_repository_name(name) && is_folder(cached_repository(name)));
 }
@@ -108,8 +107,8 @@ std::string locate_model(const std::string& name) {
                 "give the path of a downloaded model folder, or ORG/NAME of the Hugging Face cache");
   const std::string cached = cached_repository(name);
   if (is_folder(cached)) return located_folder(cached);
-  throw Error(ErrorKind::kNoInput, "no such folder, nor is it in the Hugging Face cache " + cache_folder(),
-              name, "this fetches it: hf download " + name);
+  throw Error(ErrorKind::kNoInput, "no such folder, nor is it in the Hugging Face cache " + hub_cache(), name,
+              "this fetches it: hf download " + name);
 }
 
 }  // namespace ds::checkpoint

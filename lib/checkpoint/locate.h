@@ -1,6 +1,7 @@
 // What people call a model: a folder, a GGUF file, a Hugging Face cache entry, a repository's name.
 #pragma once
 #include <string>
+#include <vector>
 
 namespace ds::checkpoint {
 
@@ -12,5 +13,11 @@ std::string locate_model(const std::string& name);
 
 // Whether locate_model() would find something: a path that exists or a repository in the cache.
 bool is_model_name(const std::string& name);
+
+// The folder of the Hugging Face cache that holds repositories, there or not.
+std::string hub_cache();
+
+// The names in a folder, sorted; none where it cannot be read.
+std::vector<std::string> names_in(const std::string& path);
 
 }  // namespace ds::checkpoint

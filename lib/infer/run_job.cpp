@@ -4,6 +4,7 @@
 #include "infer/answer_printer.h"
 #include "infer/batch.h"
 #include "infer/chat.h"
+#include "infer/model_list.h"
 #include "infer/prompt.h"
 #include "infer/run_identity.h"
 #include "infer/scheduler.h"
@@ -136,6 +137,18 @@ RunEnd run_once(const RunJob& job, const RunStreams& streams, const Engine& engi
   return answer.finish_reason == FinishReason::kInterrupted ? RunEnd::kStopped : RunEnd::kDone;
 }
 
+RunEnd run_list(const RunJob& job, const RunStreams& streams) {
+  if (!job.json) streams.out->write(kModelListHead);
+  const int64_t n = list_models(job.folders, [&](const ListedModel& model) {
+    streams.out->write(job.json ? dump(model.json()) + "\n" : model.text());
+    streams.out->flush();
+  });
+  streams.out->flush();
+  streams.note(std::to_string(n) + (n == 1 ? " model; " : " models; ") + bytes_text(available_memory_bytes()) +
+               " of memory are free");
+  return RunEnd::kDone;
+}
+
 RunEnd run_on_engine(const RunJob& job, const RunStreams& streams, const Engine& engine, TimingLog& timings,
                      AtomicFile* think_out, AnswerFile* answers) {
   switch (job.kind) {
@@ -185,6 +198,7 @@ std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& st
 }  // namespace
 
 RunEnd run_job(RunJob job, const RunStreams& streams) {
+  if (job.kind == Kind::kList) return run_list(job, streams);
   // Hours later is late to learn that a file cannot be made.
   for (const std::string& path : {job.bad_lines, job.logits, job.think_out, job.timings})
     if (!path.empty() && path != "-") require_creatable(path);

@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "infer/chat.h"
 #include "infer/engine.h"
@@ -13,9 +14,10 @@
 namespace ds::infer {
 
 struct RunJob {
-  enum class Kind { kAnswer, kChat, kBatch, kScore, kTokenize, kDetokenize, kRender, kPlan };
+  enum class Kind { kAnswer, kChat, kBatch, kScore, kTokenize, kDetokenize, kRender, kPlan, kList };
   Kind kind = Kind::kAnswer;
   std::string model;
+  std::vector<std::string> folders;  // of kList; none: the Hugging Face cache
   EngineOptions engine;
   GenerationOverrides generation;  // over the model's own settings
   RequestDefaults defaults;        // its settings are filled in once the model is known
@@ -26,7 +28,7 @@ struct RunJob {
   // for as many, or for one where there are no `records` either.
   int64_t concurrency = 0;
   bool unordered = false;    // kBatch: answers as they come
-  bool json = false;         // an answer as a record, a plan as an object
+  bool json = false;         // an answer as a record, a plan as an object, a list as records
   bool add_special = false;  // kTokenize: what the tokenizer adds to a text, too
   std::string logits, bad_lines, think_out,
       timings;  // files; empty: not wanted; all but logits are opened first

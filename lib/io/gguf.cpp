@@ -21,11 +21,21 @@ int64_t gguf_row_bytes(GgufType type, int64_t n) {
   switch (type) {
     case GgufType::kF32:
       return 4 * n;
+    case GgufType::kQ4_0:
+      return n / 32 * 18;
+    case GgufType::kQ5_0:
+      return n / 32 * 22;
     case GgufType::kQ8_0:
       return n / 32 * 34;
-    default:
-      return 2 * n;
+    case GgufType::kQ4_K:
+      return n / 256 * 144;
+    case GgufType::kQ6_K:
+      return n / 256 * 210;
+    case GgufType::kF16:
+    case GgufType::kBF16:
+      break;
   }
+  return 2 * n;
 }
 
 int64_t GgufTensor::rows() const {

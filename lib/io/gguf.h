@@ -13,8 +13,18 @@
 
 namespace ds::io {
 
-enum class GgufType : uint32_t { kF32 = 0, kF16 = 1, kQ8_0 = 8, kBF16 = 30 };
-// Bytes of n elements of one row; Q8_0 packs 32 into 34.
+// The types that are written; ggml numbers.
+enum class GgufType : uint32_t {
+  kF32 = 0,
+  kF16 = 1,
+  kQ4_0 = 2,
+  kQ5_0 = 6,
+  kQ8_0 = 8,
+  kQ4_K = 12,
+  kQ6_K = 14,
+  kBF16 = 30
+};
+// Bytes of n elements of one row, whole blocks.
 int64_t gguf_row_bytes(GgufType type, int64_t n);
 
 struct GgufTensor {

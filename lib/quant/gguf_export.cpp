@@ -13,6 +13,8 @@
 #include "core/numbers.h"
 #include "core/parallel.h"
 #include "quant/bands.h"
+#include "quant/gguf_blocks.h"
+#include "quant/gguf_mixture.h"
 #include "quant/gguf_names.h"
 #include "quant/output_folder.h"
 
@@ -93,41 +95,33 @@ class RowReader {
 };
 
 void encode(GgufType type, const float* x, int64_t n, uint8_t* out) {
-  switch (type) {
-    case GgufType::kQ8_0:
-      return encode_q8_0(x, n, out);
-    case GgufType::kF32:
-      std::memcpy(out, x, n * 4);
-      return;
+  if (const GgufBlockRow* blocks = find_gguf_blocks(type)) return blocks->encode(x, n, out);
+  if (type == GgufType::kF32) {
+    std::memcpy(out, x, n * 4);
+    return;
+  }
+  for (int64_t i = 0; i < n; ++i) {
+    const uint16_t h = f32_to_bf16(x[i]);
+    std::memcpy(out + 2 * i, &h, 2);
+  }
+}
+
+GgufType wide_type(QuantTarget target) {
+  switch (target) {
+    case QuantTarget::kGgufQ4_0:
+      return GgufType::kQ4_0;
+    case QuantTarget::kGgufQ4_K:
+      return GgufType::kQ4_K;
+    case QuantTarget::kGgufQ6_K:
+      return GgufType::kQ6_K;
+    case QuantTarget::kGgufQ8_0:
+      return GgufType::kQ8_0;
     default:
-      for (int64_t i = 0; i < n; ++i) {
-        const uint16_t h = f32_to_bf16(x[i]);
-        std::memcpy(out + 2 * i, &h, 2);
-      }
+      return GgufType::kBF16;
   }
 }
 
 }  // namespace
-
-void encode_q8_0(const float* x, int64_t n, uint8_t* out) {
-  for (int64_t b = 0; b < n / 32; ++b, x += 32, out += 34) {
-    float amax = 0;
-    for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[i]));
-    // A scale so small that its inverse is no float is zero in binary16, whatever the codes.
-    const float d = amax / 127, inverse = d >= 0x1p-126f ? 1 / d : 0;
-    const uint16_t scale = f32_to_f16(d);
-    std::memcpy(out, &scale, 2);
-    for (int i = 0; i < 32; ++i) {
-      const float v = x[i] * inverse, m = std::fabs(v);
-      const int whole = static_cast<int>(m),
-                rounded = whole + static_cast<int>(2 * (m - static_cast<float>(whole)));
-      out[2 + i] = static_cast<uint8_t>(static_cast<int8_t>(v < 0 ? -rounded : rounded));
-    }
-  }
-}
-
-// Q8_0 blocks have a binary16 scale, amax / 127: what is larger would become infinite.
-constexpr float kMostOfQ8_0 = 127 * 65504.0f;
 
 // What is not finite fails, becomes 0, or stays, where the type can say it.
 void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row, std::vector<float>& x,
@@ -137,31 +131,35 @@ void apply_nan_policy(const QuantizeOptions& o, const GgufTensor& t, int64_t row
     return "element [" + std::to_string(row + static_cast<int64_t>(i) / cols) + ", " +
            std::to_string(static_cast<int64_t>(i) % cols) + "] is ";
   };
+  const GgufBlockRow* blocks = find_gguf_blocks(t.type);
   for (size_t i = 0; i < x.size(); ++i) {
-    if (t.type == GgufType::kQ8_0 && std::isfinite(x[i]) && std::fabs(x[i]) > kMostOfQ8_0)
-      throw Error(ErrorKind::kBadModel, place(i) + std::to_string(x[i]) + ", beyond what Q8_0 can hold",
+    if (blocks && std::isfinite(x[i]) && std::fabs(x[i]) > blocks->most)
+      throw Error(ErrorKind::kBadModel,
+                  place(i) + std::to_string(x[i]) + ", beyond what " + blocks->name + " can hold",
                   where + ": tensor " + t.name, "--to gguf:bf16 holds it");
     if (std::isfinite(x[i])) continue;
-    if (o.nan_policy == NanPolicy::kFail || (o.nan_policy == NanPolicy::kKeep && t.type == GgufType::kQ8_0))
+    if (o.nan_policy == NanPolicy::kFail || (o.nan_policy == NanPolicy::kKeep && blocks))
       throw Error(ErrorKind::kBadModel, place(i) + (std::isnan(x[i]) ? "NaN" : "infinite"),
                   where + ": tensor " + t.name,
-                  o.nan_policy == NanPolicy::kFail ? "--nan-policy zero or keep goes on"
-                                                   : "Q8_0 cannot hold it: --nan-policy zero goes on");
+                  o.nan_policy == NanPolicy::kFail
+                      ? "--nan-policy zero or keep goes on"
+                      : blocks->name + std::string(" cannot hold it: --nan-policy zero goes on"));
     if (o.nan_policy == NanPolicy::kZero) x[i] = 0;
   }
 }
 
 GgufReport export_gguf(const ModelFolder& model, const QuantizeOptions& o) {
   const int64_t start = now_ns();
-  GgufModel gguf =
-      name_for_gguf(model, o.target == QuantTarget::kGgufQ8_0 ? GgufType::kQ8_0 : GgufType::kBF16);
+  GgufModel gguf = name_for_gguf(model, wide_type(o.target));
   const std::string header = gguf.metadata.header(gguf.tensors);
   GgufReport report;
   report.notes = gguf.notes;
   report.n_tensors = static_cast<int64_t>(gguf.tensors.size());
   report.bytes_planned = static_cast<int64_t>(header.size());
-  for (const GgufTensor& t : gguf.tensors)
+  for (const GgufTensor& t : gguf.tensors) {
+    ++report.n_of_type[gguf_type_name(t.type)];
     report.bytes_planned += (t.bytes() + kGgufAlignment - 1) / kGgufAlignment * kGgufAlignment;
+  }
   if (o.out.empty()) return report;
   const bool to_stdout = o.out == "-";
   std::unique_ptr<AtomicFile> file;

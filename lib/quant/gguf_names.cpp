@@ -11,6 +11,7 @@
 #include "checkpoint/rope_scaling.h"
 #include "core/error.h"
 #include "core/json_value.h"
+#include "quant/gguf_mixture.h"
 
 namespace ds::quant {
 namespace {
@@ -67,7 +68,7 @@ void set_model_metadata(GgufMetadata& m, const ModelConfig& c, const std::string
   const bool mla = c.kv_lora_rank > 0;
   m.set_string("general.architecture", arch);
   m.set_string("general.name", c.model_type);
-  m.set_u32("general.file_type", wide == GgufType::kQ8_0 ? 7 : 32);
+  m.set_u32("general.file_type", gguf_file_type(wide));
   m.set_u32("general.quantization_version", 2);
   m.set_u32(a + "block_count", c.num_hidden_layers);
   m.set_u32(a + "context_length", c.max_position_embeddings);
@@ -256,7 +257,9 @@ std::optional<LayerName> layer_name(std::string_view name) {
 class Naming {
  public:
   Naming(const ModelFolder& model, std::string arch, GgufType wide, GgufModel& out)
-      : model_(model), config_(model.config()), arch_(std::move(arch)), wide_(wide), out_(out) {}
+      : model_(model), config_(model.config()), arch_(std::move(arch)), out_(out) {
+    mixture_ = {wide, config_.num_hidden_layers, model.find("lm_head.weight") == nullptr};
+  }
 
   void run() {
     for (const StoredTensor& t : model_.tensors()) {
@@ -293,6 +296,10 @@ class Naming {
       const auto n = static_cast<int64_t>(source.made.size());
       push("rope_freqs.weight", {n}, std::move(source));
     }
+    for (const auto& [types, n] : n_stand_ins_)
+      out_.notes.push_back(std::to_string(n) + " tensors are " + gguf_type_name(types.second) +
+                           " in place of " + gguf_type_name(types.first) +
+                           ": their rows are no multiple of its blocks");
     if (n_mtp_) out_.notes.push_back("left out: " + std::to_string(n_mtp_) + " tensors of the MTP layer");
   }
 
@@ -304,18 +311,15 @@ class Naming {
     const bool qk = part == "self_attn.q_proj" || part == "self_attn.k_proj";
     return qk && gguf_pairs_rows(arch_) ? Order::kRotaryPairs : Order::kAsIs;
   }
-  // Vectors and the router stay F32, as llama.cpp has them.
-  GgufType type_of(const std::string& name, const std::vector<int64_t>& shape) const {
-    if (shape.size() < 2 || name.find("ffn_gate_inp") != std::string::npos) return GgufType::kF32;
-    return wide_ == GgufType::kQ8_0 && shape.back() % 32 != 0 ? GgufType::kBF16 : wide_;
-  }
   void push(const std::string& name, std::vector<int64_t> shape, GgufSource source) {
     for (const StoredTensor* part : source.parts)
       if (const WeightCoding c = model_.coding(*part); !c.problem.empty())
         bad(model_.where(*part), c.problem);
     GgufTensor t;
     t.name = name;
-    t.type = type_of(name, shape);
+    const GgufType wanted = mixture_.wanted(name, shape);
+    t.type = fitting(wanted, shape.empty() ? 1 : shape.back());
+    if (t.type != wanted) ++n_stand_ins_[{wanted, t.type}];
     t.shape = std::move(shape);
     out_.tensors.push_back(std::move(t));
     out_.sources.push_back(std::move(source));
@@ -368,8 +372,9 @@ class Naming {
   const ModelFolder& model_;
   const ModelConfig& config_;
   std::string arch_;
-  GgufType wide_;
+  GgufMixture mixture_;
   GgufModel& out_;
+  std::map<std::pair<GgufType, GgufType>, int64_t> n_stand_ins_;  // wanted, taken
   std::map<std::string, std::map<int64_t, const StoredTensor*>> experts_;
   int64_t n_mtp_ = 0;
 };

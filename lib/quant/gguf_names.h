@@ -32,8 +32,8 @@ struct GgufModel {
   std::vector<std::string> notes;
 };
 
-// `wide`: the type of matrices. Throws Error{kBadModel} for architectures and tensors GGUF has no name for
-// here.
+// `wide`: the type of matrices (quant/gguf_mixture.h). Throws Error{kBadModel} for architectures and tensors
+// GGUF has no name for here.
 GgufModel name_for_gguf(const ModelFolder& model, GgufType wide);
 
 }  // namespace ds::quant

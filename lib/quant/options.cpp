@@ -10,6 +10,9 @@ namespace ds::quant {
 const std::map<std::string, QuantTarget>& target_names() {
   static const std::map<std::string, QuantTarget> kNames = {{"fp8", QuantTarget::kFp8},
                                                             {"bf16", QuantTarget::kBF16},
+                                                            {"gguf:q4_0", QuantTarget::kGgufQ4_0},
+                                                            {"gguf:q4_k", QuantTarget::kGgufQ4_K},
+                                                            {"gguf:q6_k", QuantTarget::kGgufQ6_K},
                                                             {"gguf:q8_0", QuantTarget::kGgufQ8_0},
                                                             {"gguf:bf16", QuantTarget::kGgufBF16}};
   return kNames;
@@ -31,7 +34,19 @@ const std::map<std::string, NanPolicy>& nan_policy_names() {
 }
 
 bool is_gguf(QuantTarget target) {
-  return target == QuantTarget::kGgufQ8_0 || target == QuantTarget::kGgufBF16;
+  switch (target) {
+    case QuantTarget::kGgufQ4_0:
+    case QuantTarget::kGgufQ4_K:
+    case QuantTarget::kGgufQ6_K:
+    case QuantTarget::kGgufQ8_0:
+    case QuantTarget::kGgufBF16:
+      return true;
+    case QuantTarget::kFp8:
+    case QuantTarget::kBF16:
+    case QuantTarget::kExpertsFp8:
+      break;
+  }
+  return false;
 }
 
 void set_block(QuantizeOptions& options, const std::string& text, const std::string& where) {

@@ -14,7 +14,10 @@ enum class QuantTarget {
   kFp8,         // F32, F16, BF16 weights -> E4M3 with block scales; FP8 and FP4 pass through
   kBF16,        // every block-scaled FP8 and FP4 weight -> BF16
   kExpertsFp8,  // FP4 weights -> E4M3 with E8M0 block scales, without loss
-  kGgufQ8_0,    // one GGUF file
+  kGgufQ4_0,    // one GGUF file
+  kGgufQ4_K,
+  kGgufQ6_K,
+  kGgufQ8_0,
   kGgufBF16,
 };
 // Block scales are always stored as F32; kPow2 rounds them up to powers of two (V3.1).

@@ -154,6 +154,9 @@ Json quantize_json(const QuantizePlan& plan, const QuantizeReport& r) {
 Json gguf_json(const GgufReport& r) {
   Json j = Json::object();
   j["n_tensors"] = r.n_tensors;
+  Json types = Json::object();
+  for (const auto& [type, n] : r.n_of_type) types[type] = n;
+  j["n_of_type"] = std::move(types);
   j["bytes_planned"] = r.bytes_planned;
   j["bytes_written"] = r.bytes_written;
   j["seconds"] = r.seconds;
@@ -285,7 +288,10 @@ RunSummary quantize_summary(const QuantizePlan& plan, const QuantizeReport& repo
 RunSummary gguf_summary(const GgufReport& r) {
   RunSummary s;
   for (const std::string& note : r.notes) s.words.push_back("note: " + note);
-  s.words.push_back(std::to_string(r.n_tensors) + " tensors, " + decimal_size(r.bytes_planned) +
+  std::string types;
+  for (const auto& [type, n] : r.n_of_type)
+    types += (types.empty() ? " (" : ", ") + std::to_string(n) + " " + type;
+  s.words.push_back(std::to_string(r.n_tensors) + " tensors" + types + "), " + decimal_size(r.bytes_planned) +
                     (r.bytes_written ? format(" in %.3f s", r.seconds) : ""));
   s.json = gguf_json(r);
   return s;

@@ -167,7 +167,7 @@ TEST_CASE("GGUF: Q8_0 blocks are amax / 127 in binary16 and the nearest multiple
   for (int64_t b = 0; b < kRows * kCols / 32; ++b) {
     float amax = 0;
     for (int i = 0; i < 32; ++i) amax = std::max(amax, std::fabs(x[b * 32 + i]));
-    const float d = amax / 127, inverse = d >= 0x1p-126f ? 1 / d : 0;
+    const float d = amax / 127, inverse = std::isfinite(1 / d) ? 1 / d : 0;
     uint16_t scale;
     std::memcpy(&scale, t.bytes.data() + b * 34, 2);
     CHECK(scale == nearest_f16(d));

@@ -343,7 +343,7 @@ TEST_CASE("completions know commands, values, and folders with spaces") {
   CHECK(complete("_ds_bench ds-bench stats --w") == "[--width]");
   CHECK(complete("_ds_bench ds-bench run --isa avx") == "[avx2][avx512]");
   CHECK(complete("_ds_quantize ds-quantize M --to b") == "[bf16]");
-  CHECK(complete("_ds_quantize ds-quantize M --to gguf : q") == "[q8_0]");
+  CHECK(complete("_ds_quantize ds-quantize M --to gguf : q") == "[q4_0][q4_k][q6_k][q8_0]");
   CHECK(complete("_ds_run ds-run M --weights = m") == "[map]");
   CHECK(complete("_ds_run ds-run M --temperature ''") == "[]");
   CHECK(complete("_ds_bench ds-bench stats --asc") == "[--ascii]");

@@ -69,6 +69,35 @@ TEST_CASE("ds-quantize: GGUF to a file and to a pipe are the same bytes; a close
   CHECK(quantize({kTinyModel, "-o", file, "--to", "gguf:bf16", "--quiet"}).rc == 73);
 }
 
+TEST_CASE("ds-quantize: GGUF in four and six bits answers, and becomes a BF16 folder again") {
+  const TemporaryFolder work;
+  const std::string questions = file_bytes(DS_SOURCE_DIR "/data/dsv3-tiny-data/eval_math.jsonl");
+  ProgramOptions in;
+  in.in = questions.substr(0, questions.find("math-add-012"));
+  in.in.resize(in.in.rfind('\n') + 1);
+  const ProgramResult wanted = run_program("ds-run", {kTinyModel, "--jsonl", "--quiet"}, in);
+  for (const char* type : {"q4_0", "q4_k", "q6_k"}) {
+    CAPTURE(type);
+    const std::string file = work.path() + "/" + type + ".gguf", folder = work.path() + "/" + type;
+    const ProgramResult made = quantize({kTinyModel, "-o", file, "--to", std::string("gguf:") + type});
+    CHECK(made.rc == 0);
+    CHECK(made.err.find(" Q6_K") != std::string::npos);
+    // Rows of 128 and 64 values are no block of 256, but some of 32.
+    CHECK((made.err.find("in place of") == std::string::npos) == (type == std::string("q4_0")));
+    CHECK(quantize({file, "-o", folder, "--to", "bf16", "--quiet"}).rc == 0);
+    for (const std::string& model : {file, folder}) {
+      const std::vector<std::string> ours = lines_of(
+                                         run_program("ds-run", {model, "--jsonl", "--quiet"}, in).out),
+                                     theirs = lines_of(wanted.out);
+      REQUIRE(ours.size() == theirs.size());
+      const auto answer = [](const std::string& line) { return line.substr(line.find("\"text\""), 16); };
+      size_t n_same = 0;
+      for (size_t i = 0; i < ours.size(); ++i) n_same += answer(ours[i]) == answer(theirs[i]);
+      CHECK(n_same + 1 >= ours.size());
+    }
+  }
+}
+
 TEST_CASE("ds-quantize: reports go where they are wanted, and what cannot be written is known at once") {
   const TemporaryFolder work;
   const std::string out = work.path() + "/out", gguf = work.path() + "/m.gguf";

@@ -15,7 +15,9 @@ Examples:
   ds-quantize base/ -o fp8/                    BF16, F16 or F32 -> FP8
   ds-quantize base/ --dry-run                  only the sizes
   ds-quantize base/ --verify fp8/ --eval text  compare, and judge
-  ds-quantize base/ -o - --to gguf:q8_0 | ssh box 'cat > base.gguf')";
+  ds-quantize base/ -o m.gguf --to gguf:q4_k   as llama-quantize's Q4_K_M
+  ds-quantize base/ -o - --to gguf:q8_0 | ssh box 'cat > base.gguf'
+  ds-quantize m.gguf -o base/ --to bf16        a folder of a GGUF)";
 
 }  // namespace
 

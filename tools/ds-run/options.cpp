@@ -27,6 +27,7 @@ Examples:
   ds-run MODEL --score < texts.jsonl      log-probability of every token
   ds-run MODEL --tokenize < text | ds-run MODEL --detokenize
   ds-run MODEL --plan                     what it needs, before it is read
+  ds-run --list-models ~/models           what there is, and whether it fits
   export DS_MODEL=MODEL; ds-run 'Why is the sky blue?')";
 
 constexpr const char* kNotes =
@@ -91,9 +92,8 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   const auto flag = [&](const char* name, bool& value, const char* text) {
     return app.add_flag(name, value, text)->group(group);
   };
-  app.add_option("MODEL", job.model, "Model folder, or ORG/NAME [$DS_MODEL]")
-      ->envname("DS_MODEL")
-      ->required();
+  auto* model = app.add_option("MODEL", job.model, "Model folder, or ORG/NAME [$DS_MODEL]");
+  model->envname("DS_MODEL")->required();
   auto* question = app.add_option("PROMPT", o.prompt, "Question or instruction");
   option("-p,--prompt", o.prompt, "TEXT", "Question or instruction, as PROMPT")->excludes(question);
   auto* file = option("-f,--file", o.file, "FILE", "Text, or the records of a job, from a file; - is stdin");
@@ -141,8 +141,18 @@ void add_options(CLI::App& app, RunCommandLine& o) {
   auto* detokenize = kind("--detokenize", Kind::kDetokenize, "Token ids to text");
   auto* render = kind("--render", Kind::kRender, "Records to the prompts that the chat template makes");
   auto* plan = kind("--plan", Kind::kPlan, "What would be loaded: memory, threads, kernels");
-  for (auto* x : {score, tokenize, detokenize, render, plan})
-    for (auto* y : {score, tokenize, detokenize, render, plan})
+  // A list needs no model, and that of DS_MODEL is no folder to look into.
+  const auto choose_list = [&o, model](const std::vector<std::string>& folders) {
+    o.kind = Kind::kList;
+    o.job.folders = folders;
+    model->required(false)->envname("");
+  };
+  auto* list = app.add_option_function<std::vector<std::string>>("--list-models", choose_list,
+                                                                 "What there is to run, and whether it fits "
+                                                                 "[the Hugging Face cache]");
+  list->type_name("[FOLDER...]")->group(group)->expected(0, 1000)->trigger_on_parse();
+  for (auto* x : {score, tokenize, detokenize, render, plan, list})
+    for (auto* y : {score, tokenize, detokenize, render, plan, list})
       if (x != y) x->excludes(y);
   cli::add_common_options(app, o.common, {Common::kQuiet, Common::kThreads, Common::kIsa});
   cli::add_choice(app, "--activations", job.engine.activations, kActivations, "Of prompts; bf16 rounds");

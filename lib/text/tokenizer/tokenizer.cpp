@@ -79,6 +79,22 @@ class PieceCache {
   std::vector<Entry> entries_;
 };
 
+void split_at_spaces(const Metaspace& how, std::string_view text, bool is_first, std::string& buffer,
+                     const PreTokenizer::Sink& sink) {
+  using Prefix = Metaspace::Prefix;
+  if (text.empty()) return;
+  const bool wants = how.prefix == Prefix::kAlways || (how.prefix == Prefix::kFirst && is_first);
+  if (wants && text[0] != ' ') {
+    buffer.assign(" ").append(text);
+    text = buffer;
+  }
+  while (!text.empty()) {
+    const size_t next = how.splits ? text.find(' ', 1) : text.npos;
+    sink(text.substr(0, next));
+    text.remove_prefix(std::min(next, text.size()));
+  }
+}
+
 }  // namespace
 
 struct Tokenizer::Parts : TokenizerParts {};
@@ -105,10 +121,17 @@ std::vector<int32_t> Tokenizer::encode(std::string_view text, bool parse_special
   PieceCache cache(text.size());
   const PreTokenizer::Sink on_piece = [&](std::string_view piece) { cache.encode(parts.bpe, piece, out); };
   const auto on_token = [&](int32_t id) { out.push_back(id); };
-  const auto on_normalized = [&](std::string_view part) { parts.pre_tokenizer.split(part, on_piece); };
-  std::string buffer;
+  std::string_view normalized;
+  bool is_first = false;
+  std::string buffer, prefixed;
+  const auto on_normalized = [&](std::string_view part) {
+    if (parts.byte_level) return parts.pre_tokenizer.split(part, on_piece);
+    const bool at_begin = is_first && part.data() == normalized.data();
+    split_at_spaces(parts.metaspace, part, at_begin, prefixed, on_piece);
+  };
   const auto on_part = [&](std::string_view part) {
-    const std::string_view normalized = parts.normalizer.apply(part, buffer);
+    is_first = part.data() == text.data();
+    normalized = parts.normalizer.apply(part, buffer);
     if (parts.normalized_matcher.empty())
       on_normalized(normalized);
     else

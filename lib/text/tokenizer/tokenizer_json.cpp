@@ -95,7 +95,7 @@ class Reader {
     } else {
       parts_.normalizer = Normalizer::from_json(with_spaces(normalizer), where_);
       place_ = "pre_tokenizer";
-      if (!pre_tokenizer.is_null()) fail("is not supported where the model has byte fallback");
+      if (!pre_tokenizer.is_null()) parts_.metaspace = read_metaspace(pre_tokenizer);
       parts_.strips_space = decoder_strips(decoder);
     }
     read_added(added, more);
@@ -331,9 +331,42 @@ class Reader {
     return out;
   }
 
+  // {"type": "Metaspace", "replacement", "prepend_scheme", "split"}; files before 2024 have
+  // "add_prefix_space".
+  Metaspace read_metaspace(const Json& json) {
+    using Prefix = Metaspace::Prefix;
+    const auto text = [&](const char* key, const char* otherwise) {
+      const Json* value = find(json, key);
+      if (!value) return std::string(otherwise);
+      if (!value->is_string()) fail(std::string("\"") + key + "\" must be a string");
+      return as_string(*value);
+    };
+    const auto flag = [&](const char* key) {
+      const Json* value = find(json, key);
+      if (value && !value->is_boolean()) fail(std::string("\"") + key + "\" must be true or false");
+      return !value || value->get<bool>();
+    };
+    if (text("type", "") != "Metaspace")
+      fail("only Metaspace is supported where the model has byte fallback");
+    if (text("replacement", "\u2581") != "\u2581") fail("\"replacement\" is not U+2581");
+    Metaspace out;
+    out.splits = flag("split");
+    const std::string scheme = text("prepend_scheme", flag("add_prefix_space") ? "always" : "never");
+    if (scheme == "always" || scheme == "first") {
+      out.prefix = scheme == "first" ? Prefix::kFirst : Prefix::kAlways;
+    } else if (scheme != "never") {
+      fail("\"prepend_scheme\" is none of always, first, never: " + scheme);
+    }
+    return out;
+  }
+
   // Of the steps that decode SentencePiece's tokens only one asks for something: Strip.
   bool decoder_strips(const Json& decoder) {
     place_ = "decoder";
+    // Metaspace gives back the space that it put in front; bytes become bytes here all the same.
+    if (const Json* type = find(decoder, "type");
+        type && type->is_string() && as_string(*type) == "Metaspace")
+      return read_metaspace(decoder).prefix != Metaspace::Prefix::kNever;
     const Json* list = find(decoder, "decoders");
     bool strips = false, falls_back = false;
     if (!list || !list->is_array()) fail("a Sequence with ByteFallback was expected");

@@ -13,6 +13,15 @@
 
 namespace ds::text {
 
+// The "Metaspace" pre-tokenizer of SentencePiece's tokens, which have spaces: what texts get in front, and
+// where they are cut.
+struct Metaspace {
+  // A space before a text that begins with none: never, before the first piece of a text, or before each
+  // piece between added tokens.
+  enum class Prefix { kNever, kFirst, kAlways } prefix = Prefix::kNever;
+  bool splits = false;  // before each space: no token has one further in
+};
+
 struct TokenizerParts {
   Normalizer normalizer;
   PreTokenizer pre_tokenizer;
@@ -24,6 +33,7 @@ struct TokenizerParts {
   std::vector<bool> special;                                // by id
   TextFrame frame;
   bool byte_level = true;  // tokens are written in the byte-level alphabet; false: as text, U+2581 for space
+  Metaspace metaspace;
   bool strips_space = false;  // the decoder takes one space from the front
 };
 

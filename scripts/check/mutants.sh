@@ -26,7 +26,9 @@ extra_target=
 [ "$room" != tools ] || extra_target=tools
 (cd "$tree" && scripts/make/configure.sh build) > "$work/log" 2>&1
 build > "$work/log" 2>&1 || { tail -n 20 "$work/log"; exit 1; }
+SECONDS=0
 timeout 600 "$tree/build/tests/test_$room" > "$work/log" 2>&1 || { echo "mutants: test_$room fails without a fault"; exit 1; }
+limit=$((20 + 5 * SECONDS))  # a fault that never ends is noticed by whoever waits
 
 # The sample: "FILE LINE MUTANT", shuffled. A fault changes one line and leaves as many lines as there were; variants for
 # machines that this one is not cannot be judged here.
@@ -72,7 +74,7 @@ while [ "$n_planted" -lt "$n_wanted" ] && read -r file line mutant; do
   cp "$mutant" "$tree/$file"
   if ! timeout 600 bash -c "$(declare -f build); tree='$tree' jobs=$jobs room=$room extra_target=$extra_target; build" > "$work/log" 2>&1; then
     verdict=invalid  # it does not compile: no fault that could be made
-  elif timeout 300 "$tree/build/tests/test_$room" > "$work/log" 2>&1; then
+  elif timeout "$limit" "$tree/build/tests/test_$room" -aa=1 > "$work/log" 2>&1; then
     verdict=survived
   else
     verdict=killed

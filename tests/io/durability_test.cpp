@@ -261,6 +261,7 @@ TEST_CASE("the reason given is that of the call that failed") {
 TEST_CASE("a lock is held by one run and ends with it") {
   const test::TempFolder folder;
   const auto take = [&] { RunLock lock(folder.path()); };
+  CHECK(in_another_process([&] { RunLock lock(folder / "nothing here"); }) == kCannotCreate);
   {
     const RunLock lock(folder.path());
     CHECK(in_another_process(take) == kCannotCreate);

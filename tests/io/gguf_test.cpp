@@ -81,6 +81,36 @@ TEST_CASE("GGUF: long arrays can be left out") {
   CHECK(parse(file).metadata["words"].size() == 1001);
 }
 
+TEST_CASE("GGUF: arrays of every type, read or left out, end where the next key begins") {
+  const auto key = [](const std::string& name) { return bytes_of(uint64_t{name.size()}) + name; };
+  const auto file_of = [&](const std::string& array) {
+    return "GGUF" + bytes_of(uint32_t{3}) + bytes_of(uint64_t{0}) + bytes_of(uint64_t{2}) + key("a") +
+           bytes_of(uint32_t{9}) + array + key("b") + bytes_of(uint32_t{4}) + bytes_of(uint32_t{7});
+  };
+  constexpr uint64_t kMany = 1001;
+  const struct {
+    uint32_t type;
+    size_t bytes;
+  } kTypes[] = {{0, 1}, {1, 1}, {2, 2}, {3, 2}, {4, 4}, {5, 4}, {6, 4}, {7, 1}, {10, 8}, {11, 8}, {12, 8}};
+  for (const auto& t : kTypes) {
+    const std::string array = bytes_of(t.type) + bytes_of(kMany) + std::string(kMany * t.bytes, '\0');
+    for (const GgufArrays arrays : {GgufArrays::kRead, GgufArrays::kSkipLong}) {
+      CAPTURE(t.type);
+      const GgufHeader h = parse(file_of(array), arrays);
+      CHECK(h.metadata["b"] == 7);
+      CHECK(h.metadata["a"].size() == (arrays == GgufArrays::kRead ? kMany : 0));
+    }
+  }
+  // Of arrays the elements' sizes are not known: they are read.
+  std::string nested = bytes_of(uint32_t{9}) + bytes_of(kMany);
+  for (uint64_t i = 0; i < kMany; ++i)
+    nested += bytes_of(uint32_t{0}) + bytes_of(i % 3) + std::string(i % 3, 'x');
+  CHECK(parse(file_of(nested), GgufArrays::kSkipLong).metadata["b"] == 7);
+  const std::string none = "GGUF" + bytes_of(uint32_t{3}) + bytes_of(uint64_t{0}) + bytes_of(uint64_t{1}) +
+                           key("general.alignment") + bytes_of(uint32_t{4}) + bytes_of(uint32_t{0});
+  CHECK(mentions(refusal(none), "metadata general.alignment is 0"));
+}
+
 TEST_CASE("GGUF: damage is refused with its place, whatever it claims") {
   const std::string file = small_file();
   for (size_t n = 0; n < file.size() - 64; ++n) CHECK_FALSE(refusal(file.substr(0, n)).empty());

@@ -61,6 +61,7 @@ TEST_CASE("what is no JSONL is told by its first bytes") {
   for (const char* head : {"", "{\"a\":1}\n", "[1, 2]\n", "[\"a\"]\n", "PK", "\xEF\xBB\xBF{}", "a\n["})
     CHECK(taken_for(head).empty());
   CHECK(taken_for("PAR1 is a name", false).empty());
+  CHECK(taken_for("PAR1", false).empty());
   CHECK(taken_for("\0\0\0\0\0\0\0\0"s).empty());
 }
 

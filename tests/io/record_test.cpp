@@ -103,6 +103,13 @@ TEST_CASE("numbers that no 64 bits hold are numbers; what JSON does not allow is
         "123456789012345678901234567890");
 }
 
+TEST_CASE("messages stand in for the text where no other member was asked for") {
+  const std::string line = R"({"messages":[{"role":"user","content":"q"}],"n":{"body":"deep"}})";
+  CHECK(Parsed(line).record.text == "q");
+  CHECK_FALSE(Parsed(line, "body").record.has_text);
+  CHECK(Parsed(line, "messages").record.text == "q");
+}
+
 TEST_CASE("edits replace their strings and nothing else; a member is the last of its name") {
   const std::string line = R"({"a" : "x", "b":["yy", "z"] })";
   CHECK(replace_strings(line, {}) == line);

@@ -144,8 +144,8 @@ RunEnd run_list(const RunJob& job, const RunStreams& streams) {
     streams.out->flush();
   });
   streams.out->flush();
-  streams.note(std::to_string(n) + (n == 1 ? " model; " : " models; ") + bytes_text(available_memory_bytes()) +
-               " of memory are free");
+  streams.note(std::to_string(n) + (n == 1 ? " model; " : " models; ") +
+               bytes_text(available_memory_bytes()) + " of memory are free");
   return RunEnd::kDone;
 }
 

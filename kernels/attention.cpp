@@ -170,7 +170,8 @@ void run(const Context& context, const AttentionJob& job, std::span<const Attent
     n_units += cuts[i].n_units;
     if (cuts[i].n_parts > 1) n_parts += cuts[i].n_units;
     // A shorter step of the sequence may be split where this one is not.
-    if (op.dry()) n_parts += kFewTiles * std::min(kMaxParts, 1 + sequences[i].position / kPartKeys);
+    const int64_t length = sequences[i].position + sequences[i].n_tokens;
+    if (op.dry()) n_parts += kFewTiles * std::min(kMaxParts, 1 + length / kPartKeys);
   }
   float* thread_sums = op.scratch(op.context().n_threads() * kAttentionRows * job.Dv);
   float* parts = op.scratch(n_parts * part_floats(job));

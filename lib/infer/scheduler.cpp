@@ -83,7 +83,7 @@ int64_t Scheduler::pages_for(const GenerateRequest& request) const {
   const int64_t n_new = request.prompt_logits ? 0 : request.settings.max_tokens;
   const auto n_prompt = static_cast<int64_t>(request.prompt.size());
   const bool is_open = n_new == 0 && !request.prompt_logits;
-  const int64_t n_tokens = is_open ? size.ctx : std::min(size.ctx, n_prompt + n_new);
+  const int64_t n_tokens = is_open ? size.ctx : std::min(size.ctx, n_prompt + std::min(size.ctx, n_new));
   return (n_tokens + size.page_tokens - 1) / size.page_tokens;
 }
 

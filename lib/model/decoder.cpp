@@ -199,16 +199,17 @@ int64_t Decoder::measure(const Context& context, std::span<const int64_t> segmen
 
 int64_t Decoder::workspace_floats(int64_t max_tokens, int64_t max_context, int n_threads,
                                   int64_t max_sequences, DType cache_type) const {
-  // One long prompt beside short steps of all others, and short steps of all: what few tokens need is not
-  // contained in what many need.
-  const int64_t others = std::min(max_sequences, max_tokens) - 1;
-  std::vector<int64_t> longest = {max_tokens - others}, shortest;
-  longest.resize(1 + others, 1);
+  // One long prompt beside short steps of all others; short steps of all, since what few tokens need is not
+  // contained in what many need; and as many tokens as may be, multiplied as many: of one and of all.
+  const int64_t n = std::min(max_sequences, max_tokens);
+  std::vector<int64_t> longest(n, 1), shortest, shares(n, max_tokens / n);
+  longest[0] = max_tokens - (n - 1);
+  for (int64_t i = 0; i < max_tokens % n; ++i) ++shares[i];
   for (int64_t left = max_tokens; left > 0 && static_cast<int64_t>(shortest.size()) < max_sequences;)
     left -= shortest.emplace_back(std::min(left, kFewTokens));
   int64_t most = 0;
   for (const Isa isa : available_isas()) {
-    for (const auto& segment_tokens : {longest, shortest}) {
+    for (const auto& segment_tokens : {longest, shortest, shares, std::vector<int64_t>{max_tokens}}) {
       Arena arena = Arena::measure(n_threads);
       const Context context{nullptr, arena, {isa, Activations::kF32}};
       most = std::max(most, measure(context, segment_tokens, max_context, cache_type));

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "checkpoint/model_maker.h"
+#include "goldens.h"
 #include "model/model.h"
 
 using namespace ds;
@@ -45,4 +46,34 @@ TEST_CASE("latent attention's plan covers the length at which most heads are exp
   const int32_t last = S - 1;
   model->forward(context, tokens, {&segment, 1}, {&last, 1}, logits.data());
   CHECK(logits == std::vector<float>(V, 0));
+}
+
+TEST_CASE("the plan of several sequences covers every mixture of their prompts") {
+  constexpr int64_t kTokens = 541, kSequences = 29, kCtx = 600;  // as a batch of 29 with chunks of 512
+  std::vector<std::vector<int64_t>> mixtures = {{270, 271}, {180, 180, 181}, {541}, {513, 1, 1}, {7, 534}};
+  mixtures.emplace_back(27, 20);
+  mixtures.emplace_back(29, 18);
+  mixtures.emplace_back(29, 1);
+  for (const auto& folder : cases()) {
+    const auto model = load_model(open_model(folder.string()));
+    const int64_t V = model->config().vocab_size;
+    ThreadPool pool(2);
+    Arena arena(model->workspace_floats(kTokens, kCtx, 2, kSequences));
+    const Context context{&pool, arena, {best_isa(), Activations::kF32}};
+    for (const auto& mixture : mixtures) {
+      KvPool cache_pool(model->cache_streams(), {kSequences, kCtx, kCtx, 16, DType::kF32});
+      std::vector<std::unique_ptr<KvSequence>> caches;
+      std::vector<Segment> segments;
+      std::vector<int32_t> tokens, rows;
+      for (const int64_t n : mixture) {
+        caches.push_back(std::make_unique<KvSequence>(cache_pool));
+        segments.push_back({caches.back().get(), n});
+        for (int64_t i = 0; i < n; ++i) tokens.push_back(static_cast<int32_t>((7 * i + n) % V));
+        rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
+      }
+      std::vector<float> logits(rows.size() * V);
+      CAPTURE(folder.string());
+      CHECK_NOTHROW(model->forward(context, tokens, segments, rows, logits.data()));
+    }
+  }
 }

@@ -1,8 +1,10 @@
 #include "quant/options.h"
 
 #include <cstdio>
+#include <filesystem>
 
 #include "core/error.h"
+#include "io/files.h"
 #include "io/keep_apart.h"
 
 namespace ds::quant {
@@ -63,6 +65,15 @@ void check_output_fits(const QuantizeOptions& o, const std::vector<std::string>&
   std::vector<std::string> read = others_read;
   read.push_back(o.model);
   keep_apart(reports, read);
+  for (const std::string& report : reports) {
+    const std::filesystem::path path = std::filesystem::path(report).lexically_normal();
+    const bool in_out =
+        path.parent_path() == std::filesystem::path(o.out + "/").lexically_normal().parent_path();
+    if (in_out &&
+        (path.extension() == ".safetensors" || file_exists(o.model + "/" + path.filename().string())))
+      throw Error(ErrorKind::kUsage, "is one of the files that OUT will hold", report,
+                  "give the report another name");
+  }
   const auto usage = [](const char* what, const char* where) { throw Error(ErrorKind::kUsage, what, where); };
   if (is_gguf(o.target)) {
     if (o.resume) usage("a GGUF is written in one go: not with --resume", "--to");

@@ -599,6 +599,13 @@ TEST_CASE("ds-filter overwrites no input and lets no two inputs share an output"
   CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/a/")) == 2);
   CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/a/x.jsonl")) == 2);
   CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "o") + " --rejects " + (d / "o")) == 2);
+  // What goes with the work folder, and what else is read.
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "o/") + " --work " + (d / "o")) == 2);
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "w/o.jsonl") + " --work " + (d / "w")) == 2);
+  CHECK(tool((d / "raw/a/x.jsonl") + " -o " + (d / "raw/b/x.jsonl") + " --references " +
+             (d / "raw/b/x.jsonl")) == 2);
+  CHECK(contents(d / "raw/b/x.jsonl") == two);
+  CHECK(tool("edges -o " + (d / "none")) == 2);
   CHECK(contents(d / "raw/a/x.jsonl") == one);
 }
 

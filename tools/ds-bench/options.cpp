@@ -261,8 +261,9 @@ void resolve(BenchCommandLine& o) {
   if (o.target.model.empty() && o.target.command.empty() && o.target.url.empty())
     o.target.model = cli::default_model();
   std::vector<std::string> read = o.inputs;
-  read.insert(read.end(), {o.target.model, o.plan.options.prompts_path, o.plan.frozen_path, o.plan.arrivals,
-                           o.eval.set, o.eval.text_path, o.eval.perplexity.baseline});
+  read.insert(read.end(),
+              {o.target.model, o.plan.options.prompts_path, o.plan.frozen_path, o.plan.arrivals, o.eval.set,
+               o.eval.text_path, o.eval.perplexity.baseline, o.target.options.api_key_file});
   io::keep_apart({o.out, o.eval.perplexity.write_baseline}, read);
   o.plan.searches_rate = !o.run.find_goodput.empty();
   o.target.options.threads = o.common.threads;

@@ -120,8 +120,21 @@ void check_outputs(const FilterOptions& o, const std::vector<std::string>& repor
   const std::vector<std::string> outputs = outputs_of(o, reports);
   std::vector<std::string> read = o.inputs;
   read.insert(read.end(), others_read.begin(), others_read.end());
+  const auto& resources = o.resources;
+  read.insert(read.end(), resources.gazetteers.begin(), resources.gazetteers.end());
+  read.insert(read.end(), resources.decontaminate.begin(), resources.decontaminate.end());
+  read.insert(read.end(), {resources.references, resources.url_list});
   keep_apart(outputs, read);
   std::error_code error;
+  // The work folder goes when the run is done, with all that is in it.
+  const fs::path work = o.work.empty() ? fs::path() : fs::weakly_canonical(o.work, error);
+  for (const auto& path : outputs) {
+    if (work.empty() || path == "-") continue;
+    const fs::path below = fs::weakly_canonical(path, error).lexically_relative(work);
+    if (!below.empty() && *below.begin() != "..")
+      throw Error(ErrorKind::kUsage, "lies in the --work folder, which goes when the run is done", path,
+                  "give one of them another place");
+  }
   for (const auto& path : outputs) {
     if (fs::exists(path, error) && !fs::is_regular_file(path, error)) continue;  // /dev/null
     if (path == "-") continue;

@@ -328,18 +328,19 @@ AdapterAverage average_adapters(const std::vector<std::string>& folders, std::ve
 
   AdapterAverage average{stack.rank, static_cast<int64_t>(stack.shapes.size()), 0};
   std::vector<io::TensorInfo> tensors;
-  for (const auto& [name, shape] : stack.shapes) {
+  for (const auto& module : stack.shapes) {
     const auto add = [&](std::string_view end, std::vector<int64_t> dims) {
       io::TensorInfo t;
-      t.name = tensor_name(name, end);
+      t.name = tensor_name(module.first, end);
       t.dtype = DType::kF32;
       t.dtype_name = "F32";
       t.shape = std::move(dims);
       average.n_values += t.n_elements();
       tensors.push_back(std::move(t));
     };
-    add(kA, {stack.rank, shape.first});
-    add(kB, {shape.second, stack.rank});
+    const auto [n_in, n_out] = module.second;
+    add(kA, {stack.rank, n_in});
+    add(kB, {n_out, stack.rank});
   }
   io::AtomicFile file(out + "/adapter_model.safetensors");
   file.write(io::make_safetensors_header(tensors, {{"format", "pt"}}));

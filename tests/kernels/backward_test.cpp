@@ -100,8 +100,9 @@ TEST_CASE("matmul_backward: weights as stored, biases, adapters, at every level"
   for (const Isa isa : available_isas()) {
     Bench bench(isa);
     CounterRng rng(3);
-    for (const auto& [T, in, out] :
+    for (const auto& shape :
          {std::array<int64_t, 3>{0, 3, 2}, {1, 1, 1}, {7, 33, 19}, {70, 300, 270}, {500, 64, 40}}) {
+      const int64_t T = shape[0], in = shape[1], out = shape[2];
       for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF8E4M3}) {
         INFO(isa_name(isa), " ", dtype_name(dtype), " T ", T, " in ", in, " out ", out);
         const int64_t block = 16, n_blocks = (in + block - 1) / block;
@@ -189,7 +190,8 @@ TEST_CASE("matmul_backward: weights as stored, biases, adapters, at every level"
 TEST_CASE("attention_backward: groups, windows, sequences that do not see each other, at every level") {
   for (const Isa isa : available_isas()) {
     for (const int64_t window : {0, 5}) {
-      for (const auto& [Dk, Dv] : {std::pair<int64_t, int64_t>{16, 16}, {24, 11}}) {
+      for (const auto& widths : {std::pair<int64_t, int64_t>{16, 16}, {24, 11}}) {
+        const int64_t Dk = widths.first, Dv = widths.second;
         INFO(isa_name(isa), " window ", window, " Dk ", Dk);
         Bench bench(isa);
         CounterRng rng(4);

@@ -86,8 +86,11 @@ TEST_CASE("thirteen formats: pieces of the reference, each tokenised by itself, 
   const auto text = checkpoint::ModelText::open(folder.files.path());
   int n = 0;
   const Json all = io::parse_json(io::read_file(path), path);
-  for (const auto& [name, rows] : all.items())
-    for (const auto& [mode, train_on] : {std::pair("all", TrainOn::kAll), {"last", TrainOn::kLast}}) {
+  for (const auto& file : all.items())
+    for (const auto& kind : {std::pair("all", TrainOn::kAll), {"last", TrainOn::kLast}}) {
+      const std::string name = file.key(), mode = kind.first;
+      const TrainOn train_on = kind.second;
+      const Json& rows = file.value();
       std::string lines;
       for (const Json& row : rows) lines += dump(*find(row, "record")) + "\n";
       const Result r = read(folder, lines, with([&](DataSetOptions& o) { o.train_on = train_on; }));

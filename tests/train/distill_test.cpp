@@ -52,7 +52,9 @@ TEST_CASE("losses and gradients are PyTorch's in float64") {
   const auto n = static_cast<size_t>(as_int(*find(all, "positions")));
   const auto vocab = static_cast<size_t>(as_int(*find(all, "vocab")));
   const auto n_trained = static_cast<double>(as_int(*find(all, "N")));
-  for (const auto& [name, row] : find(all, "values")->items()) {
+  for (const auto& value : find(all, "values")->items()) {
+    const std::string name = value.key();
+    const Json& row = value.value();
     INFO(name);
     const double temperature = name.ends_with("_T2") ? 2 : 1;
     DistillOptions options{Divergence::kForwardKl, 0.5, temperature};

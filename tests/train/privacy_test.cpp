@@ -28,11 +28,12 @@ TEST_CASE("epsilon and the divergences behind it are the accountant's") {
     const PrivacySpent spent = privacy_spent(phases, number(row, "delta"));
     CHECK(spent.epsilon == doctest::Approx(number(row, "eps")).epsilon(1e-9));
     CHECK(spent.order == doctest::Approx(number(row, "best_order")));
-    for (const auto& [order, value] : find(row, "rdp")->items()) {
+    for (const auto& rdp : find(row, "rdp")->items()) {
+      const std::string order = rdp.key();
       double sum = 0;
       for (const PrivacyPhase& p : phases) sum += renyi_divergence(p, std::stod(order));
       INFO(order);
-      CHECK(sum == doctest::Approx(value.get<double>()).epsilon(1e-8));
+      CHECK(sum == doctest::Approx(rdp.value().get<double>()).epsilon(1e-8));
     }
   }
 }

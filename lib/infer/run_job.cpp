@@ -190,8 +190,9 @@ std::unique_ptr<AnswerFile> open_answers(const RunJob& job, const RunStreams& st
                  " does not know all of its answers: whether they are of this model, these options and these "
                  "records was not checked");
   if (answers->n_failed() > 0)
-    streams.note(job.resume + ": " + std::to_string(answers->n_failed()) +
-                 (answers->n_failed() == 1 ? " failed record is tried again" : " failed records are tried again"));
+    streams.note(
+        job.resume + ": " + std::to_string(answers->n_failed()) +
+        (answers->n_failed() == 1 ? " failed record is tried again" : " failed records are tried again"));
   return answers;
 }
 

@@ -50,12 +50,11 @@ TEST_CASE("latent attention's plan covers the length at which most heads are exp
 
 TEST_CASE("the plan of several sequences covers every mixture of their prompts") {
   constexpr int64_t kTokens = 541, kSequences = 29, kCtx = 600;  // as a batch of 29 with chunks of 512
-  std::vector<std::vector<int64_t>> mixtures = {{270, 271}, {180, 180, 181}, {541}, {513, 1, 1}, {7, 534}};
+  std::vector<std::vector<int64_t>> mixtures = {{270, 271}, {541}, {7, 534}};
   mixtures.emplace_back(27, 20);
   mixtures.emplace_back(29, 18);
-  mixtures.emplace_back(29, 1);
-  for (const auto& folder : cases()) {
-    const auto model = load_model(open_model(folder.string()));
+  for (const char* name : {"llama", "deepseek_v3", "qwen3_moe"}) {  // a kind of layer each
+    const auto model = load_model(open_model((kArch / name).string()));
     const int64_t V = model->config().vocab_size;
     ThreadPool pool(2);
     Arena arena(model->workspace_floats(kTokens, kCtx, 2, kSequences));
@@ -72,7 +71,7 @@ TEST_CASE("the plan of several sequences covers every mixture of their prompts")
         rows.push_back(static_cast<int32_t>(tokens.size()) - 1);
       }
       std::vector<float> logits(rows.size() * V);
-      CAPTURE(folder.string());
+      CAPTURE(name);
       CHECK_NOTHROW(model->forward(context, tokens, segments, rows, logits.data()));
     }
   }

@@ -10,13 +10,14 @@
 #include "kernels/adamw.h"
 #include "model/model.h"
 #include "train/backward.h"
+#include "train/packing.h"
 #include "train/run_folder.h"
 
 namespace ds::train {
 namespace {
 
-// Streams of random numbers, one for each purpose.
-enum Stream : uint64_t { kShuffle = 1, kSample = 2, kNoise = 3 };
+// Streams of random numbers, one for each purpose; the numbers below them are the epochs of shuffled_order().
+enum Stream : uint64_t { kSample = 1, kNoise = 2 };
 uint64_t stream_of(Stream purpose, int64_t index) {
   return static_cast<uint64_t>(purpose) << 56 | static_cast<uint64_t>(index);
 }
@@ -40,12 +41,12 @@ class Order {
  private:
   void shuffle(int64_t epoch) {
     epoch_ = epoch;
-    order_.resize(n_);
-    std::iota(order_.begin(), order_.end(), 0);
-    if (!o_.shuffle) return;
-    CounterRng rng(o_.seed, stream_of(kShuffle, epoch));
-    for (int64_t i = n_; i > 1; --i)
-      std::swap(order_[i - 1], order_[static_cast<int64_t>(rng.next_double() * static_cast<double>(i))]);
+    if (o_.shuffle) {
+      order_ = shuffled_order(n_, o_.seed, epoch);
+    } else {
+      order_.resize(n_);
+      std::iota(order_.begin(), order_.end(), 0);
+    }
   }
   // Each document by itself with the same probability.
   std::vector<int64_t> sample(int64_t step) const {
